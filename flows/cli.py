@@ -1,0 +1,96 @@
+"""`rotation`, the command line for people. It imports what a command needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+SOURCES = ("yahoo", "files", "sample")
+
+
+class Group(click.Group):
+    """Shows an expected failure as one sentence: exit 2 when the person must correct something first, else 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from tasks.errors import ConfigError, RotationError
+
+        try:
+            return super().invoke(ctx)
+        except RotationError as error:
+            click.secho(f"Error: {error}", fg="red", err=True)
+            ctx.exit(2 if isinstance(error, ConfigError) else 1)
+        except KeyboardInterrupt:
+            click.secho("Interrupted. Nothing was published; run it again.", fg="red", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="market-rotation")
+def main() -> None:
+    """Follow the US equity rotation: small against large caps, sectors, fund flows.
+
+    Settings come from the environment (ROTATION_HOME, ROTATION_SOURCE, ...) or rotation.toml in ROTATION_HOME.
+    """
+
+
+def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD.") from None
+
+
+@main.command()
+@click.option(
+    "--session",
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="Session to bring the warehouse up to (default: last closed).",
+)
+@click.option(
+    "--source", type=click.Choice(SOURCES), help="Where prices come from (default: ROTATION_SOURCE, else yahoo)."
+)
+@click.option("--debug", is_flag=True, help="Show what Prefect and the sources log, and tracebacks.")
+def run(session: date | None, source: str | None, debug: bool) -> None:
+    """Run the daily job once: fetch, audit, publish.
+
+    Catches up whatever is missing. Exit 0 when published or already up to date, 1 when blocked or failed.
+    """
+    from flows.console import run_daily
+
+    sys.exit(run_daily(session, source, datetime.now(UTC), debug))
+
+
+@main.command()
+@click.argument("query")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
+)
+def sql(query: str, form: str, output: Path | None) -> None:
+    """Query the published warehouse, read-only, also while a run is going on.
+
+    For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
+    """
+    from flows.console import query_warehouse
+
+    query_warehouse(query, form, output)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""
+    from flows.console import show_status
+
+    sys.exit(show_status(datetime.now(UTC), as_json))
+
+
+if __name__ == "__main__":
+    main()

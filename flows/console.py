@@ -1,0 +1,231 @@
+"""What the commands do and show: progress while a run works, a short table at its end, query results, the state of the warehouse."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tasks import job, status, warehouse
+from tasks.errors import ConfigError, RotationError
+from tasks.settings import load_settings
+
+if TYPE_CHECKING:
+    from tasks.ledger import Run
+
+SIMULATED = "SIMULATED MARKET: these are not real prices."
+
+out = Console()
+err = Console(stderr=True)
+
+
+def run_daily(session: date | None, source: str | None, now: datetime, debug: bool = False) -> int:
+    """Runs the daily flow in this process, showing progress and a closing table; returns the exit code."""
+    # Whatever a person must correct is said before Prefect takes seconds to start.
+    settings, _, _, session = job.resolve(session, source, now)
+    _quiet_prefect(debug)
+    with progress(debug):
+        log = logging.getLogger("rotation")
+        log.info("Starting Prefect")
+        threading.Thread(target=_preload, daemon=True).start()
+        from flows.daily import daily
+
+        state = daily(session=session, source=settings.source, now=now, return_state=True)
+        result: Any = state.result(raise_on_failure=False)
+    if isinstance(result, RotationError):
+        raise result
+    if isinstance(result, BaseException):
+        if debug:
+            raise result
+        raise RotationError(
+            f"{type(result).__name__}: {result}. Nothing was published; `rotation run --debug` shows where."
+        )
+    show_run(result, settings.published)
+    return 0 if result.status in ("published", "up_to_date") else 1
+
+
+def show_run(run: Run, published: Path) -> None:
+    """Prints what came of a run."""
+    colour = {"published": "green", "up_to_date": "green", "blocked": "red", "failed": "red"}[run.status]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("status", f"[{colour}]{run.status.replace('_', ' ')}[/]")
+    table.add_row("session", str(run.session))
+    table.add_row("source", run.source)
+    if run.status == "up_to_date":
+        table.add_row("", "Nothing new; all tables stay as they were.")
+    else:
+        table.add_row("bars", f"{run.rows_fetched:,} fetched, {run.rows_new:,} new, {run.rows_revised:,} revised")
+    if run.rows_quarantined:
+        table.add_row(
+            "set aside",
+            f'{run.rows_quarantined:,} bars or symbols: rotation sql "from ops.quarantine where resolved_at is null"',
+        )
+    if run.finished_at:
+        table.add_row("took", f"{(run.finished_at - run.started_at).total_seconds():.1f} s")
+    table.add_row("warehouse", str(published))
+    if run.source == "sample":
+        out.print(f"[bold yellow]{SIMULATED}[/]")
+    out.print(table)
+    if run.status not in ("published", "up_to_date"):
+        err.print(f"[red]{run.status.capitalize()}:[/] {run.message}", highlight=False)
+
+
+def query_warehouse(query: str, form: str, output: Path | None) -> None:
+    """Prints the result of a read-only query, or writes it to `output`. Raises `RotationError` with DuckDB's own sentence."""
+    import duckdb
+
+    if form == "parquet" and output is None:
+        raise ConfigError("Parquet is not for the screen; say where to write it with -o FILE.")
+    with warehouse.reading(load_settings().published) as con:
+        try:
+            relation = con.sql(query)
+            if relation is None:
+                return
+            if form == "table":
+                _print_table(relation, output)
+            elif form == "csv":
+                relation.write_csv(str(output or "/dev/stdout"))
+            elif form == "parquet":
+                relation.write_parquet(str(output))
+            else:
+                _write_json(relation, output)
+        except duckdb.Error as error:
+            raise RotationError(str(error).strip()) from None
+
+
+def _print_table(relation: Any, output: Path | None) -> None:
+    # On a terminal DuckDB leaves out what does not fit and says so; into a file or pipe goes everything.
+    on_screen = sys.stdout.isatty() and output is None
+    width, rows = (shutil.get_terminal_size().columns, 100) if on_screen else (1_000_000, 1_000_000)
+    with output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as stream, redirect_stdout(stream):
+        _rounded(relation).show(max_width=width, max_rows=rows)
+
+
+def _rounded(relation: Any) -> Any:
+    """Six decimals are enough to look at, and let more columns fit; a number that this would make zero stays as it is."""
+    quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
+    doubles = [name for name, kind in zip(quoted, relation.types, strict=True) if kind == "DOUBLE"]
+    if not doubles or len(set(quoted)) < len(quoted):
+        return relation
+    replaced = ", ".join(f"if(abs({name}) < 1e-4, {name}, round({name}, 6)) as {name}" for name in doubles)
+    return relation.project(f"* replace ({replaced})")
+
+
+def _write_json(relation: Any, output: Path | None) -> None:
+    names = relation.columns
+    rows = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+    text = json.dumps(rows, default=str, indent=1) + "\n"
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def show_status(now: datetime, as_json: bool) -> int:
+    """Prints the state of the published warehouse; returns 0 when it is healthy, else 3."""
+    state = status.read(load_settings(), now)
+    if as_json:
+        sys.stdout.write(json.dumps(state.model_dump(mode="json"), indent=1) + "\n")
+        return 0 if state.healthy else 3
+    if state.simulated:
+        out.print(f"[bold yellow]{SIMULATED}[/]")
+    for problem in state.problems:
+        out.print(f"[red]{problem}[/]", highlight=False)
+    if state.healthy:
+        out.print("[green]Healthy.[/]")
+    if state.last_run:
+        last = state.last_run
+        out.print(
+            f"Last run: {last.status.replace('_', ' ')}, started {last.started_at:%Y-%m-%d %H:%M} UTC. {last.message or ''}",
+            highlight=False,
+        )
+    table = Table(
+        "dataset", "latest session", "expected", "sessions behind", "symbols behind", box=None, header_style="dim"
+    )
+    for row in state.freshness:
+        table.add_row(
+            row.dataset,
+            str(row.latest_session),
+            str(row.expected_session),
+            str(row.sessions_behind),
+            str(row.symbols_behind),
+        )
+    out.print(table)
+    out.print(f"{state.open_alerts} alerts not sent, {state.quarantined} bars or symbols in quarantine")
+    return 0 if state.healthy else 3
+
+
+@contextmanager
+def progress(debug: bool = False) -> Iterator[None]:
+    """Shows what the steps log: a spinner and bar on a terminal, a line per step elsewhere."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    logger = logging.getLogger("rotation")
+    level = logger.level
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        handler = _ProgressHandler(bar)
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if debug else logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+class _ProgressHandler(logging.Handler):
+    """Turns records into progress: one with `total` or without either is a new step, one with `advance` a part of it done."""
+
+    def __init__(self, bar: Progress) -> None:
+        super().__init__()
+        self.bar = bar
+        self.step = bar.add_task("", total=None)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if advance := getattr(record, "advance", None):
+            self.bar.update(self.step, advance=advance)
+            return
+        message = record.getMessage()
+        self.bar.reset(self.step, description=message, total=getattr(record, "total", None))
+        if self.bar.disable:
+            err.print(message, highlight=False)
+
+
+def _quiet_prefect(debug: bool) -> None:
+    """Settings of Prefect for a run by hand, to be made before it is imported; what the person has set stays."""
+    quiet = {
+        # A cold database needs more than the default 20 s to come up.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+    if not debug:
+        quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+
+
+def _preload() -> None:
+    from tasks.audit import preload
+
+    preload()

@@ -1,0 +1,60 @@
+"""The daily job: fetch, stage, audit, publish. Nothing a reader sees changes unless all of it went well."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from prefect import flow, runtime, task, unmapped
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks import fetch, ingest, job, warehouse
+from tasks.sources import Source, open_source
+
+# The steps are plain functions; as tasks they show up in the run, with their own states and times.
+plan = task(name="plan", cache_policy=NO_CACHE)(ingest.plan)
+find_restated = task(name="stage", cache_policy=NO_CACHE)(ingest.restated)
+restage = task(name="stage-histories", cache_policy=NO_CACHE)(ingest.restage)
+audit_batch = task(name="audit", cache_policy=NO_CACHE)(ingest.audit_batch)
+load_and_derive = task(name="load-and-derive", cache_policy=NO_CACHE)(ingest.load_and_derive)
+
+
+@flow(name="daily-rotation", task_runner=ThreadPoolTaskRunner(max_workers=fetch.CONCURRENCY))  # type: ignore[arg-type]
+def daily(session: date | None = None, source: str | None = None, now: datetime | None = None) -> State[Any]:
+    """Brings the warehouse up to `session` (default: the last closed one), catching up whatever is missing.
+
+    Completed when published or already up to date, Failed when blocked or failed; the data of the state is the `Run`.
+    """
+    with job.opened(session, source, now or datetime.now(UTC), runtime.flow_run.id) as today:
+        vendor = open_source(today.settings, today.calendar, today.universe)
+        patience = fetch.Patience.from_settings(today.settings)
+        answers = ask(vendor, plan(today), patience)
+        histories = ask(vendor, find_restated(today, answers), patience)
+        restage(today, answers, histories)
+        with warehouse.transaction(today.con):
+            audit_batch(today)
+            load_and_derive(today)
+    make = Failed if today.run.status in ("blocked", "failed") else Completed
+    return make(message=today.run.message, data=today.run)
+
+
+def ask(vendor: Source, requests: list[fetch.Request], patience: fetch.Patience) -> list[fetch.Answer]:
+    """The answers to `requests`, fetched in batches side by side."""
+    if not requests:
+        return []
+    fetch.log.info("Fetching %d symbols", len(requests), extra={"total": len(requests)})
+    futures = fetch_prices.map(fetch.batches(requests), unmapped(vendor), unmapped(patience))
+    return [answer for future in futures for answer in future.result()]
+
+
+def _batch_name() -> str:
+    return "fetch " + " ".join(request.symbol for request in runtime.task_run.parameters["requests"])
+
+
+@task(name="fetch-prices", task_run_name=_batch_name, cache_policy=NO_CACHE)
+def fetch_prices(requests: list[fetch.Request], vendor: Source, patience: fetch.Patience) -> list[fetch.Answer]:
+    """One batch of symbols. What can succeed on asking again is asked again inside, symbol by symbol."""
+    return fetch.fetch_batch(vendor, requests, patience)

@@ -1,0 +1,13 @@
+-- core.pairs: the pairs of a small and a large symbol that are followed.
+-- grain: pair
+-- sources: raw.pairs
+-- columns:
+--   pair: small_symbol/large_symbol
+--   small_symbol: the leg in the numerator
+--   large_symbol: the leg in the denominator
+--   headline: the pair the evidence rests on
+--   known_at: since when the pairs have been so
+select small_symbol || '/' || large_symbol as pair, * exclude (run_id)
+from raw.pairs
+where known_at = (select max(known_at) from raw.pairs)
+order by pair

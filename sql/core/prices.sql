@@ -1,0 +1,23 @@
+-- core.prices: daily prices and total returns of every instrument, as known now.
+-- grain: symbol, session
+-- sources: core.prices_as_of
+-- lookback: 1 session
+-- null: open, high, low, volume where the vendor gives none; return_1d on a symbol's first session and where the session before is missing
+-- formula: see core.prices_as_of
+-- columns:
+--   symbol: ticker
+--   session: XNYS trading date
+--   open: USD per share, adjusted for splits
+--   high: USD per share, adjusted for splits
+--   low: USD per share, adjusted for splits
+--   close: USD per share, adjusted for splits, not for dividends
+--   volume: shares, adjusted for splits
+--   dividend: USD per share on the ex-date, capital gains included; 0 = none
+--   split_ratio: new shares per old share on the session it takes effect; 1 = none
+--   adj_close: USD per share, adjusted for splits and dividends; the last value equals close
+--   total_return_index: 100 on the symbol's first session; grows with price and distributions
+--   return_1d: total return against the previous session, a fraction
+--   source: adapter the row came from
+--   known_at: when this version was fetched
+--   run_id: run that added this version
+from core.prices_as_of('infinity'::timestamptz)

@@ -1,0 +1,42 @@
+-- core.sessions: the trading sessions of the New York Stock Exchange, from the start of the history to the session of the last run.
+-- grain: session
+-- sources: raw.sessions (exchange_calendars, XNYS)
+-- null: previous_session on the first; previous_year_end and previous_quarter_end in the first year and quarter
+-- columns:
+--   session: trading date in New York
+--   session_number: 1, 2, 3 … without gaps; n sessions back is session_number - n
+--   previous_session: the session before
+--   previous_year_end: last session of the previous calendar year, the base of year-to-date returns
+--   previous_quarter_end: last session of the previous calendar quarter, the base of quarter-to-date returns
+--   opens_at: opening bell
+--   closes_at: closing bell
+--   is_half_day: the exchange closes early, before 16:00 New York
+with last_version as (
+    select *
+    from raw.sessions
+    qualify row_number() over (partition by session order by known_at desc) = 1
+),
+
+open_days as (
+    from last_version where is_session
+),
+
+quarter_ends as (
+    select date_trunc('quarter', session) as quarter, max(session) as quarter_end
+    from open_days
+    group by quarter
+)
+
+select
+    d.session,
+    row_number() over (order by d.session) as session_number,
+    lag(d.session) over (order by d.session) as previous_session,
+    y.quarter_end as previous_year_end,
+    q.quarter_end as previous_quarter_end,
+    d.opens_at,
+    d.closes_at,
+    (d.closes_at at time zone 'America/New_York')::time < time '16:00' as is_half_day
+from open_days as d
+left join quarter_ends as q on q.quarter = date_trunc('quarter', d.session) - interval 3 months
+left join quarter_ends as y on y.quarter = date_trunc('year', d.session) - interval 3 months
+order by d.session

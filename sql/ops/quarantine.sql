@@ -1,0 +1,22 @@
+-- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
+-- grain: dataset, symbol, session, expectation, run_id
+-- null: session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
+-- columns:
+--   run_id: run that set it aside
+--   dataset: prices
+--   symbol: ticker
+--   session: XNYS trading date
+--   expectation: what it failed; `fetch` when the source gave no usable answer
+--   reason: a sentence for the reader
+--   row_json: the row itself
+--   resolved_at: when a later fetch was good
+create table if not exists ops.quarantine (
+    run_id varchar not null,
+    dataset varchar not null,
+    symbol varchar,
+    session date,
+    expectation varchar not null,
+    reason varchar not null,
+    row_json json,
+    resolved_at timestamptz
+);

@@ -1,0 +1,30 @@
+-- ops.validations: every result of every expectation of every run.
+-- grain: run_id, suite, expectation
+-- null: column_name of an expectation about more than one column; observed, details where there is nothing to tell
+-- columns:
+--   run_id: run that checked
+--   suite: file in expectations/ without its ending
+--   dataset: what was checked
+--   expectation: identifier of the expectation in its suite
+--   column_name: column it is about
+--   severity: critical (blocks the run), warning (sets rows aside) or info (is recorded)
+--   success: whether the batch is as expected
+--   raised: the check itself failed, so nothing is known; blocks like a critical failure
+--   unexpected_count: rows that are not as expected
+--   element_count: rows in the batch
+--   observed: observed value of an expectation about the whole batch
+--   details: the sentence for the reader, or the error of a check that raised
+create table if not exists ops.validations (
+    run_id varchar not null,
+    suite varchar not null,
+    dataset varchar not null,
+    expectation varchar not null,
+    column_name varchar,
+    severity varchar not null,
+    success boolean not null,
+    raised boolean not null,
+    unexpected_count bigint,
+    element_count bigint,
+    observed varchar,
+    details varchar
+);

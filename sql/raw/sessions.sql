@@ -1,0 +1,37 @@
+-- raw.sessions: the exchange calendar as the runs knew it; a date whose hours change, or that is no session after all, is added again.
+-- grain: session, known_at
+-- sources: stage.sessions
+create table if not exists raw.sessions (
+    session date not null,
+    opens_at timestamptz not null,
+    closes_at timestamptz not null,
+    is_session boolean not null,
+    known_at timestamptz not null,
+    run_id varchar not null
+);
+
+insert into raw.sessions by name
+with last_version as (
+    select *
+    from raw.sessions
+    qualify row_number() over (partition by session order by known_at desc) = 1
+),
+
+changed as (
+    select s.session, s.opens_at, s.closes_at, true as is_session
+    from stage.sessions as s
+    left join last_version as v using (session)
+    where v.session is null or not v.is_session or (s.opens_at, s.closes_at) <> (v.opens_at, v.closes_at)
+),
+
+cancelled as (
+    select v.session, v.opens_at, v.closes_at, false as is_session
+    from last_version as v
+    anti join stage.sessions using (session)
+    where v.is_session
+        and v.session between (select min(session) from stage.sessions) and (select max(session) from stage.sessions)
+)
+
+select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
+from (from changed union all from cancelled)
+order by session;

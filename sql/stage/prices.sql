@@ -1,0 +1,45 @@
+-- stage.prices: the batch of this run: bars that are new, differ from their last known version, or are no longer given.
+-- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
+-- sources: stage.fetched_prices, stage.answers, raw.prices_known_at
+-- null: as the vendor says; all values of a withdrawn bar
+with fetched as (
+    select
+        symbol, session::date as session, open, high, low, close, volume::bigint as volume,
+        coalesce(dividend, 0) as dividend, coalesce(capital_gain, 0) as capital_gain, coalesce(split_ratio, 1) as split_ratio,
+        vendor_adj_close,
+        count(*) over (partition by symbol, session) as times_given
+    from stage.fetched_prices
+),
+
+known as (
+    from raw.prices_known_at('infinity'::timestamptz)
+),
+
+compared as (
+    select
+        f.*,
+        k.session is null as is_new,
+        k.session is not null and (
+            raw.differs(f.open, k.open) or raw.differs(f.high, k.high) or raw.differs(f.low, k.low)
+            or raw.differs(f.close, k.close) or raw.differs(f.volume, k.volume) or raw.differs(f.dividend, k.dividend)
+            or raw.differs(f.capital_gain, k.capital_gain) or raw.differs(f.split_ratio, k.split_ratio)
+        ) as is_revised
+    from fetched as f
+    left join known as k on k.symbol = f.symbol and k.session = f.session
+),
+
+withdrawn as (
+    select k.symbol, k.session
+    from known as k
+    join stage.answers as a on a.symbol = k.symbol and k.session between a.start_session and a.end_session
+    anti join fetched as f on f.symbol = k.symbol and f.session = k.session
+    where a.is_full_history and a.error is null
+)
+
+select *, false as is_withdrawn
+from compared
+where is_new or is_revised or times_given > 1
+union all by name
+select *, false as is_new, false as is_revised, true as is_withdrawn
+from withdrawn
+order by symbol, session

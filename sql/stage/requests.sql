@@ -1,0 +1,55 @@
+-- stage.requests: what this run asks the source for. A symbol that has all it should have is not asked.
+-- grain: symbol
+-- sources: stage.universe, stage.sessions, raw.prices_known_at, ops.quarantine
+-- lookback: 10 sessions of overlap before the last known one, so that a restatement is seen; back to the earliest bar in quarantine,
+--   if that is within 63 sessions, so that it can heal
+-- columns:
+--   symbol: ticker
+--   start_session: first session asked for
+--   end_session: last session asked for, the session of the run
+--   is_full_history: nothing is known of the symbol yet
+with numbered as (
+    select session, row_number() over (order by session) as session_number
+    from stage.sessions
+    where session <= getvariable('target_session')
+),
+
+known as (
+    select symbol, max(session) as last_session, least(max(session), getvariable('target_session')) as last_known
+    from raw.prices_known_at('infinity'::timestamptz)
+    group by symbol
+),
+
+overlap as (
+    select k.symbol, first.session as start_session
+    from known as k
+    asof join numbered as last on last.session <= k.last_known
+    join numbered as first on first.session_number = greatest(1, last.session_number - 9)
+),
+
+recent as (
+    select session
+    from numbered
+    where session_number > (select max(session_number) - 63 from numbered)
+),
+
+quarantined as (
+    select q.symbol, min(q.session) as earliest
+    from ops.quarantine as q
+    left join recent as r using (session)
+    where q.dataset = 'prices' and q.resolved_at is null and (q.session is null or r.session is not null)
+    group by q.symbol
+)
+
+select
+    u.symbol,
+    coalesce(least(o.start_session, q.earliest), getvariable('history_start')) as start_session,
+    getvariable('target_session') as end_session,
+    k.symbol is null as is_full_history
+from stage.universe as u
+left join known as k using (symbol)
+left join overlap as o using (symbol)
+left join quarantined as q using (symbol)
+where coalesce(u.inception <= getvariable('target_session'), true)
+    and (k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null)
+order by u.symbol

@@ -1,0 +1,195 @@
+"""The audit: Great Expectations runs a suite of `expectations/` on a table, inside the run's own DuckDB transaction."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    import duckdb
+    from great_expectations import ExpectationSuite
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.data_context import EphemeralDataContext
+
+SUITES = Path(__file__).parents[1] / "expectations"
+
+Severity = Literal["critical", "warning", "info"]
+
+
+class Expectation(BaseModel):
+    """What must hold of a batch. `rows` is SQL that yields what does not: `symbol`, `session`, then what helps to see why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    severity: Severity
+    sentence: str
+    rows: str = Field(pattern=r"\{batch\}")
+    column: str | None = None
+
+
+class Suite(BaseModel):
+    """A file of `expectations/`: the expectations on one table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    dataset: str
+    batch: str = Field(pattern=r"^\w+\.\w+$")
+    about: str
+    expectations: tuple[Expectation, ...] = Field(min_length=1)
+
+    def rows(self, expectation: Expectation) -> str:
+        """The SQL that yields the rows that are not as `expectation` says."""
+        return expectation.rows.replace("{batch}", self.batch).replace("{{", "{").replace("}}", "}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one expectation went. `raised` means that it could not be checked; then `details` is the error."""
+
+    suite: Suite
+    expectation: Expectation
+    success: bool
+    raised: bool
+    unexpected_count: int | None
+    element_count: int
+    details: str | None
+
+    @property
+    def blocks(self) -> bool:
+        """Nothing may be published: a critical expectation failed, or one of any severity could not be checked."""
+        return self.raised or (not self.success and self.expectation.severity == "critical")
+
+
+def load_suite(name: str, folder: Path = SUITES) -> Suite:
+    """The suite in `expectations/<name>.json`. Raises `ConfigError` naming the file and the fault."""
+    path = folder / f"{name}.json"
+    try:
+        return Suite.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ConfigError(f"{path} is not a usable suite: {reason}; correct the file.") from None
+
+
+def audit(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[Result]:
+    """One result for each expectation of `suite`, checked on its batch as `con` sees it, uncommitted rows included.
+
+    Never raises for the data's sake: an expectation that cannot be checked, for whatever reason, is a result that blocks.
+    """
+    (element_count,) = con.execute(f"select count(*) from {suite.batch}").fetchone() or (0,)
+    try:
+        answers = _validate(con, suite)
+    except Exception as error:
+        logging.getLogger("rotation.audit").debug("The suite %s could not be run.", suite.name, exc_info=True)
+        answers = {}
+        missing = f"{type(error).__name__}: {error}"
+    else:
+        missing = "Great Expectations gave no result."
+    return [_result(suite, e, answers.get(e.id), int(element_count), missing) for e in suite.expectations]
+
+
+def _result(
+    suite: Suite,
+    expectation: Expectation,
+    answer: ExpectationValidationResult | None,
+    element_count: int,
+    missing: str,
+) -> Result:
+    if answer is None:
+        return Result(suite, expectation, False, True, None, element_count, missing)
+    if error := _exception(answer.exception_info or {}):
+        return Result(suite, expectation, False, True, None, element_count, error)
+    count = int((answer.result or {})["observed_value"])
+    success = bool(answer.success)
+    return Result(suite, expectation, success, False, count, element_count, None if success else expectation.sentence)
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """The message of the first exception in GX's `exception_info`, which is flat or keyed by metric."""
+    for entry in [info, *(value for value in info.values() if isinstance(value, dict))]:
+        if entry.get("raised_exception"):
+            return str(entry.get("exception_message") or "unknown error").splitlines()[0]
+    return None
+
+
+def _validate(con: duckdb.DuckDBPyConnection, suite: Suite) -> dict[str, ExpectationValidationResult]:
+    context = _context()
+    with _datasource(context, con, suite.name) as datasource:
+        schema, table = suite.batch.split(".")
+        asset = datasource.add_table_asset(table, table_name=table, schema_name=schema)
+        batch = asset.add_batch_definition_whole_table("whole").get_batch()
+        report = batch.validate(_gx_suite(suite), result_format="BASIC")
+    return {str(result.expectation_config.meta["id"]): result for result in report.results}
+
+
+def _gx_suite(suite: Suite) -> ExpectationSuite:
+    import great_expectations as gx
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    return gx.ExpectationSuite(
+        name=suite.name,
+        expectations=[
+            gx.expectations.UnexpectedRowsExpectation(
+                unexpected_rows_query=expectation.rows,
+                severity=FailureSeverity(expectation.severity),
+                description=expectation.sentence,
+                meta={"id": expectation.id},
+            )
+            for expectation in suite.expectations
+        ],
+    )
+
+
+@cache
+def _context() -> EphemeralDataContext:
+    # No usage events: the first thing an operator behind a firewall would notice.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+@contextmanager
+def _datasource(context: EphemeralDataContext, con: duckdb.DuckDBPyConnection, name: str) -> Iterator[Any]:
+    from sqlalchemy.pool import StaticPool
+
+    # Importing the module is also what registers `add_duckdb`.
+    from tasks.gx_duckdb import BorrowedConnection
+
+    datasource = context.data_sources.add_duckdb(
+        name,
+        connection_string="duckdb:///:memory:",
+        create_temp_table=False,
+        kwargs={"creator": lambda: BorrowedConnection(con), "poolclass": StaticPool, "pool_reset_on_return": None},
+    )
+    try:
+        yield datasource
+    finally:
+        context.data_sources.delete(name)
+
+
+def preload() -> None:
+    """Imports Great Expectations, which takes seconds; called in a thread while something else waits."""
+    _context()
+    import tasks.gx_duckdb  # noqa: F401
+
+
+def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) -> list[str]:
+    """Up to `limit` offending rows of a failed expectation, each as a short JSON text for a person."""
+    query = f"select to_json(offending) from ({result.suite.rows(result.expectation)}) as offending limit {limit}"
+    return [json.dumps(json.loads(row), separators=(", ", ": ")) for (row,) in con.execute(query).fetchall()]

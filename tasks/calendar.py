@@ -1,0 +1,71 @@
+"""New York Stock Exchange sessions (XNYS), from exchange_calendars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    import exchange_calendars
+    import pandas as pd
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+#: A bar counts as final this long after the close: the closing auction prints for minutes, and free feeds lag by 15.
+SETTLE = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """XNYS sessions between two dates."""
+
+    xnys: exchange_calendars.ExchangeCalendar
+
+    def sessions(self, start: date, end: date) -> list[date]:
+        """The sessions from `start` to `end`, both included, oldest first; empty when `start` > `end`."""
+        if start > end:
+            return []
+        return [stamp.date() for stamp in self.xnys.sessions_in_range(str(start), str(end))]
+
+    def is_session(self, day: date) -> bool:
+        """Whether the exchange trades on `day`."""
+        return bool(self.xnys.is_session(str(day)))
+
+    def last_closed(self, now: datetime) -> date:
+        """The latest session whose bar is final at `now` (a moment with time zone): its close is `SETTLE` or more ago."""
+        if now.tzinfo is None:
+            raise ValueError("The clock must carry a time zone.")
+        closes = self.xnys.closes
+        position = closes.searchsorted(_utc(now - SETTLE), side="right")
+        if position == 0:
+            raise ValueError(f"The calendar holds no session closed before {now}.")
+        last: date = closes.index[position - 1].date()
+        return last
+
+    def latest_on_or_before(self, day: date) -> date:
+        """`day` if it is a session, else the session before it."""
+        session: date = self.xnys.date_to_session(str(day), direction="previous").date()
+        return session
+
+    def hours(self, start: date, end: date) -> pd.DataFrame:
+        """Frame of `session, opens_at, closes_at` (UTC) for the sessions from `start` to `end`, both included."""
+        schedule: pd.DataFrame = self.xnys.schedule.loc[str(start) : str(end), ["open", "close"]]
+        return schedule.rename_axis("session").reset_index().set_axis(["session", "opens_at", "closes_at"], axis=1)
+
+
+@lru_cache(maxsize=4)
+def load(start: date, end: date) -> Calendar:
+    """The calendar that covers `start` … `end`, with half a month to spare on either side for look-ups at the edges."""
+    import exchange_calendars
+
+    spare = timedelta(days=15)
+    return Calendar(exchange_calendars.get_calendar("XNYS", start=str(start - spare), end=str(end + spare)))
+
+
+def _utc(moment: datetime) -> pd.Timestamp:
+    import pandas as pd
+
+    return pd.Timestamp(moment.astimezone(UTC))

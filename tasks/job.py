@@ -1,0 +1,92 @@
+"""One run of a flow: what it works with, and the promise that whatever happens is on record and readers are never left half-way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tasks import calendar, ledger, warehouse
+from tasks.errors import AuditFailed, ConfigError, RotationError
+from tasks.publish import publish
+from tasks.settings import load_settings
+from tasks.universe import load_universe
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tasks.calendar import Calendar
+    from tasks.ledger import Run
+    from tasks.settings import Settings
+    from tasks.universe import Universe
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every step of a run needs. `clock` tells the time, UTC; no step reads another."""
+
+    settings: Settings
+    universe: Universe
+    calendar: Calendar
+    session: date
+    clock: Callable[[], datetime]
+    con: duckdb.DuckDBPyConnection
+    run: Run
+
+
+@contextmanager
+def opened(session: date | None, source: str | None, now: datetime, flow_run_id: str | None = None) -> Iterator[Job]:
+    """A job for `session` (default: the last closed one at `now`), on record from here on.
+
+    An expected failure inside ends here: the run is blocked or failed, with its sentence as message. Anything else is recorded and
+    raised. In every case the published file then says so, with the data unchanged unless the job committed.
+    Raises `ConfigError` on what a person must correct first, and `WarehouseBusy` while another run is writing.
+    """
+    settings, universe, days, session = resolve(session, source, now)
+    started = time.monotonic()
+
+    def clock() -> datetime:
+        return now + timedelta(seconds=time.monotonic() - started)
+
+    with warehouse.writing(settings.build) as con:
+        run = ledger.begin(con, settings, session, now, flow_run_id)
+        try:
+            yield Job(settings, universe, days, session, clock, con, run)
+        except RotationError as error:
+            run.status = "blocked" if isinstance(error, AuditFailed) else "failed"
+            run.message = str(error)
+            ledger.finish(con, run, clock())
+        except BaseException as error:
+            run.status = "failed"
+            run.message = f"{type(error).__name__}: {error}. Nothing was published; run it again."
+            ledger.finish(con, run, clock())
+            publish(con, settings.build, settings.published)
+            raise
+        publish(con, settings.build, settings.published)
+
+
+def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:
+    """Settings, universe, calendar and session of a run. Raises `ConfigError` on what a person must correct first."""
+    settings = load_settings(source=source)
+    universe = load_universe(settings.universe)
+    days = calendar.load(settings.history_start, now.date())
+    return settings, universe, days, _session(session, days, settings, now)
+
+
+def _session(session: date | None, days: Calendar, settings: Settings, now: datetime) -> date:
+    last_closed = days.last_closed(now)
+    if session is None:
+        return last_closed
+    if session > last_closed:
+        raise ConfigError(f"{session} has no final bars yet; the last closed session is {last_closed}.")
+    if session < settings.history_start:
+        raise ConfigError(
+            f"{session} is before ROTATION_HISTORY_START={settings.history_start}; choose a later session."
+        )
+    if not days.is_session(session):
+        before = days.latest_on_or_before(session)
+        raise ConfigError(f"{session} is not a session of the exchange; the one before it is {before}.")
+    return session

@@ -1,0 +1,95 @@
+"""Settings: the environment (`ROTATION_…`), then `rotation.toml` beside the warehouse, then the defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tasks.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """One run's settings. Field `x` is the variable `ROTATION_X` and the key `x` of `rotation.toml`."""
+
+    model_config = SettingsConfigDict(env_prefix="ROTATION_", extra="forbid", env_ignore_empty=True, frozen=True)
+
+    home: Path = Path("warehouse")
+    warehouse: str | None = None
+    source: Literal["yahoo", "files", "sample"] = "yahoo"
+    files: Path | None = None
+    universe: Path | None = None
+    alert_urls: SecretStr = SecretStr("")
+    history_start: date = date(2005, 1, 3)
+    # How patiently a vendor is asked: seconds for one answer, attempts per symbol, first pause between attempts
+    # (doubled each time, with jitter), and seconds for the whole fetch.
+    fetch_timeout_s: float = Field(default=20.0, gt=0)
+    fetch_attempts: int = Field(default=4, ge=1)
+    fetch_wait_s: float = Field(default=1.0, ge=0)
+    fetch_deadline_s: float = Field(default=600.0, gt=0)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, _home() / "rotation.toml")
+        return more["init_settings"], more["env_settings"], toml
+
+    @property
+    def published(self) -> Path:
+        """The file readers open."""
+        return Path(self.warehouse) if self.warehouse else self.home / "rotation.duckdb"
+
+    @property
+    def build(self) -> Path:
+        """The pipeline's private database, beside the published file so that replacing it is one atomic rename."""
+        return self.published.parent / "build.duckdb"
+
+    def files_folder(self) -> Path:
+        """The folder of the `files` source. Raises `ConfigError` when it is not set or not there."""
+        if self.files is None:
+            raise ConfigError(
+                "The source is 'files' but ROTATION_FILES is not set; set it to the folder of prices.csv."
+            )
+        if not self.files.is_dir():
+            raise ConfigError(
+                f"ROTATION_FILES={self.files} is not a folder; set it to the folder of prices.parquet or .csv."
+            )
+        return self.files
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; `overrides` (not None) beat the environment. Raises `ConfigError` naming the setting."""
+    try:
+        settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        shown = "" if name == "alert_urls" else f" (it is {first['input']!r})"
+        raise ConfigError(f"{_where(name)}: {first['msg']}{shown}; correct it or remove it.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML ({error}); correct that line.") from None
+    if settings.warehouse and ":" in settings.warehouse.split("/")[0]:
+        raise ConfigError(
+            f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
+        )
+    return settings
+
+
+def _home() -> Path:
+    return Path(os.environ.get("ROTATION_HOME") or "warehouse")
+
+
+def _where(name: str) -> str:
+    variable = f"ROTATION_{name.upper()}"
+    return variable if variable in os.environ else f"{_home() / 'rotation.toml'}, {name}"

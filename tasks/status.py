@@ -1,0 +1,111 @@
+"""The state of the published warehouse: the last run, how fresh the data is, what is open."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from tasks import calendar, warehouse
+
+if TYPE_CHECKING:
+    from tasks.settings import Settings
+
+#: Until then after the close a session may still be on its way: the daily job runs at 18:30 New York, the watchdog at 20:00.
+GRACE = timedelta(hours=4)
+
+
+class LastRun(BaseModel):
+    """The newest row of `ops.runs`."""
+
+    run_id: str
+    status: str
+    session: date | None
+    started_at: datetime
+    finished_at: datetime | None
+    message: str | None
+
+
+class Freshness(BaseModel):
+    """How far a dataset is behind the calendar; `symbols_behind` lack the latest session."""
+
+    dataset: str
+    latest_session: date | None
+    expected_session: date
+    sessions_behind: int
+    symbols_behind: int
+
+
+class Status(BaseModel):
+    """What `rotation status --json` prints."""
+
+    healthy: bool
+    simulated: bool
+    problems: list[str]
+    last_run: LastRun | None
+    last_published_run_id: str | None
+    freshness: list[Freshness]
+    open_alerts: int
+    quarantined: int
+
+
+def read(settings: Settings, now: datetime) -> Status:
+    """The status at `now`. Raises `RotationError` where there is no warehouse."""
+    with warehouse.reading(settings.published) as con:
+        last = con.execute(
+            "select run_id, status, session, started_at, finished_at, message from ops.runs order by run_id desc limit 1"
+        ).fetchone()
+        published = con.execute("select max(run_id) from ops.runs where published").fetchone() or (None,)
+        (simulated,) = con.execute("select coalesce(bool_or(source = 'sample'), false) from raw.prices").fetchone() or (
+            False,
+        )
+        (alerts,) = con.execute("select count(*) from ops.alerts where sent_at is null").fetchone() or (0,)
+        (quarantined,) = con.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone() or (0,)
+        latest, behind = None, 0
+        if published[0]:
+            latest, behind = con.execute(
+                """
+                with newest as (select max(session) as session from core.prices),
+                last_bars as (select symbol, max(session) as session from core.prices group by symbol)
+                select n.session, count(*) filter (coalesce(b.session < n.session, coalesce(i.inception <= n.session, true)))
+                from core.instruments as i cross join newest as n left join last_bars as b using (symbol)
+                group by n.session
+                """
+            ).fetchone() or (None, 0)
+    last_run = LastRun(**dict(zip(LastRun.model_fields, last, strict=True))) if last else None
+    days = calendar.load(min(settings.history_start, now.date()), now.date())
+    expected = days.last_closed(now - GRACE + calendar.SETTLE)
+    sessions_behind = len(days.sessions(latest + timedelta(days=1), expected)) if latest else 0
+    problems = _problems(last_run, latest, expected, sessions_behind)
+    return Status(
+        healthy=not problems,
+        simulated=simulated,
+        problems=problems,
+        last_run=last_run,
+        last_published_run_id=published[0],
+        freshness=[
+            Freshness(
+                dataset="prices",
+                latest_session=latest,
+                expected_session=expected,
+                sessions_behind=sessions_behind,
+                symbols_behind=behind,
+            )
+        ],
+        open_alerts=alerts,
+        quarantined=quarantined,
+    )
+
+
+def _problems(last_run: LastRun | None, latest: date | None, expected: date, sessions_behind: int) -> list[str]:
+    problems = []
+    if last_run and last_run.status in ("blocked", "failed"):
+        problems.append(f"The last run, {last_run.run_id}, {last_run.status.replace('blocked', 'was blocked')}.")
+    if latest is None:
+        problems.append("Nothing was ever published; start with `rotation run`.")
+    elif sessions_behind:
+        problems.append(
+            f"Stale: the latest session is {latest}, {sessions_behind} behind {expected}; bring it up with `rotation run`."
+        )
+    return problems

@@ -1,0 +1,153 @@
+"""The instruments and pairs that are followed: read from CSV, checked as a whole before anything is fetched."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+
+from tasks.errors import ConfigError
+
+SHIPPED = Path(__file__).parents[1] / "sql"
+
+Symbol = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Z0-9][A-Z0-9.\-^=]{0,14}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+def _blank_is_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Row = TypeVar("Row", bound=_Row)
+
+
+class Instrument(_Row):
+    """One row of the universe. `inception` is the first session with a price; blank means not known."""
+
+    symbol: Symbol
+    name: Annotated[Text, StringConstraints(min_length=1)]
+    kind: Literal["fund", "sector", "stock"]
+    size_bucket: Annotated[Literal["mega", "large", "mid", "small", "micro"] | None, BeforeValidator(_blank_is_none)]
+    sector: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    peer_group: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    issuer: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    issuer_id: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    index_name: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    benchmark: Annotated[Symbol | None, BeforeValidator(_blank_is_none)]
+    inception: Annotated[date | None, BeforeValidator(_blank_is_none)]
+
+
+class Pair(_Row):
+    """A small and a large leg whose ratio is followed. The headline pair is the one the evidence rests on."""
+
+    small_symbol: Symbol
+    large_symbol: Symbol
+    headline: bool
+
+
+class Universe(BaseModel):
+    """All instruments and pairs of one run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instruments: tuple[Instrument, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def symbols(self) -> list[str]:
+        return [instrument.symbol for instrument in self.instruments]
+
+    @property
+    def benchmarks(self) -> list[str]:
+        return sorted({i.benchmark for i in self.instruments if i.benchmark})
+
+
+def load_universe(path: Path | None = None) -> Universe:
+    """The universe in the CSV at `path` (default: the shipped one) with the pairs that go with it.
+
+    A `pairs.csv` beside a file of one's own is used; without one, the shipped pairs whose both legs are in the universe.
+    Raises `ConfigError` with one sentence naming file, line and remedy.
+    """
+    path = path or SHIPPED / "universe.csv"
+    instruments = list(_read(path, Instrument))
+    _unique(path, "symbol", [i.symbol for i in instruments])
+    known = {i.symbol for i in instruments}
+    for instrument in instruments:
+        if instrument.benchmark and instrument.benchmark not in known:
+            raise ConfigError(
+                f"{path}: the benchmark {instrument.benchmark} of {instrument.symbol} is not in the file; "
+                f"add a row for {instrument.benchmark}, or name another benchmark."
+            )
+    _unique(path, "sector fund", [i.sector or i.symbol for i in instruments if i.kind == "sector"])
+    if not any(i.benchmark for i in instruments):
+        raise ConfigError(f"{path}: no row names a benchmark; fill in the benchmark column, for example with SPY.")
+    own_pairs = path.parent / "pairs.csv"
+    if own_pairs.exists():
+        pairs = list(_read(own_pairs, Pair))
+        _check_pairs(own_pairs, pairs, known)
+    else:
+        pairs = [p for p in _read(SHIPPED / "pairs.csv", Pair) if {p.small_symbol, p.large_symbol} <= known]
+    return Universe(instruments=tuple(instruments), pairs=tuple(pairs))
+
+
+def _check_pairs(path: Path, pairs: list[Pair], known: set[str]) -> None:
+    _unique(path, "pair", [f"{p.small_symbol}/{p.large_symbol}" for p in pairs])
+    for pair in pairs:
+        for leg in (pair.small_symbol, pair.large_symbol):
+            if leg not in known:
+                raise ConfigError(
+                    f"{path}: {leg} of the pair {pair.small_symbol}/{pair.large_symbol} is not in the universe; add it there."
+                )
+    headlines = sum(p.headline for p in pairs)
+    if headlines != 1:
+        raise ConfigError(f"{path}: {headlines} pairs are marked headline; mark exactly one with true.")
+
+
+def _unique(path: Path, what: str, values: list[str]) -> None:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise ConfigError(f"{path}: {what} {repeated[0]} appears more than once; keep one row.")
+
+
+def _read(path: Path, model: type[Row]) -> Iterator[Row]:
+    columns = list(model.model_fields)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); give a UTF-8 CSV file with the columns {', '.join(columns)}."
+        ) from error
+    reader = csv.DictReader(text.splitlines(), restkey="")
+    header = [name.strip() for name in reader.fieldnames or []]
+    if not header:
+        raise ConfigError(f"{path}: the file is empty; its first line must be {','.join(columns)}.")
+    for name in header:
+        if name not in columns:
+            raise ConfigError(f"{path}: unknown column {name!r}; the columns are {', '.join(columns)}.")
+    _unique(path, "column", header)
+    for name in columns:
+        if name not in header:
+            raise ConfigError(f"{path}: the column {name!r} is missing; the columns are {', '.join(columns)}.")
+    reader.fieldnames = header
+    rows = 0
+    for values in reader:
+        rows += 1
+        try:
+            yield model.model_validate({key: value or "" for key, value in values.items()})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = first["loc"][0] or "too many fields"
+            raise ConfigError(
+                f"{path}, line {reader.line_num}: {where}: {first['msg']} (it says {first['input']!r})."
+            ) from error
+    if not rows:
+        raise ConfigError(f"{path}: the file has a header but no rows; add at least one.")
