@@ -51,7 +51,7 @@ class Run:
     rows_revised: int = 0
     rows_quarantined: int = 0
     published: bool = False
-    results: list[Result] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list, repr=False)
 
 
 def begin(

@@ -1,0 +1,26 @@
+"""Fixtures for all tests: each starts in an empty folder, with no setting of the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ROTATION_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real market data, which is no part of the project."""
+    if not (REAL_DATA / "files" / "prices.parquet").is_file():
+        pytest.skip(f"no real market data at {REAL_DATA}")
+    return REAL_DATA

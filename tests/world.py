@@ -1,0 +1,138 @@
+"""Small worlds for tests: a universe of a few symbols, bars written by hand, and runs of the steps without Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from tasks import calendar, fetch, ingest, job, stage, warehouse
+from tasks.errors import SymbolNotFound
+from tasks.ledger import Run
+from tasks.sources import Source, price_frame
+from tasks.universe import Instrument, Pair, Universe
+
+START = date(2024, 1, 2)
+
+
+def instrument(symbol: str, **values: Any) -> Instrument:
+    """An instrument with the given values; a small fund measured against SPY unless said otherwise."""
+    blank: dict[str, Any] = dict.fromkeys(Instrument.model_fields)
+    benchmark = None if symbol == "SPY" else "SPY"
+    return Instrument(
+        **{
+            **blank,
+            "name": symbol,
+            "kind": "fund",
+            "size_bucket": "small",
+            "benchmark": benchmark,
+            **values,
+            "symbol": symbol,
+        }
+    )
+
+
+def universe(*instruments: Instrument, pairs: Sequence[tuple[str, str]] = ()) -> Universe:
+    """A universe of these instruments; the first pair is the headline."""
+    legs = [Pair(small_symbol=small, large_symbol=large, headline=i == 0) for i, (small, large) in enumerate(pairs)]
+    return Universe(instruments=instruments, pairs=tuple(legs))
+
+
+def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:
+    """The sessions from `start` to `end`."""
+    return calendar.load(date(2005, 1, 3), date(2026, 11, 20)).sessions(start, end)
+
+
+def bars(symbol: str, closes: Sequence[float | None], start: date = START, **columns: Any) -> pd.DataFrame:
+    """A price frame with these closes on consecutive sessions from `start`; no dividends and splits unless given as lists."""
+    sessions = [day for day in days(start)][: len(closes)]
+    plain = {
+        "symbol": symbol,
+        "session": sessions,
+        "close": closes,
+        "dividend": 0.0,
+        "capital_gain": 0.0,
+        "split_ratio": 1.0,
+    }
+    return price_frame({**plain, **columns})
+
+
+@contextmanager
+def derived(
+    frames: Sequence[pd.DataFrame], members: Universe, session: date, start: date = START, path: str | Path = ":memory:"
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse whose `raw` holds exactly these bars, with `core` and `signals` derived for `session`, unaudited."""
+    with warehouse.writing(Path(path)) as con:
+        everything = calendar.load(date(2005, 1, 3), date(2026, 11, 20))
+        stage.put_references(con, members, everything, start, session)
+        now = datetime(2026, 11, 20, tzinfo=UTC)
+        warehouse.parameters(
+            con, run_id="test", known_at=now, source="test", target_session=session, history_start=start
+        )
+        stage.put_answers(con, [])
+        rows = pd.concat(frames)
+        warehouse.put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
+        warehouse.build(con, "stage.prices")
+        warehouse.load(con, "raw")
+        warehouse.build(con, *ingest.DERIVED)
+        yield con
+
+
+class FakeSource:
+    """A source that gives what `frames` holds at the moment, or raises what it holds instead; `asked` lists the calls."""
+
+    name = "fake"
+
+    def __init__(self, frames: Mapping[str, pd.DataFrame | Exception]) -> None:
+        self.frames = dict(frames)
+        self.asked: list[tuple[str, date, date]] = []
+
+    def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
+        self.asked.append((symbol, start, end))
+        held = self.frames.get(symbol, SymbolNotFound(f"{symbol} is not known here; drop it."))
+        if isinstance(held, Exception):
+            raise held
+        return held[(held["session"] >= pd.Timestamp(start)) & (held["session"] <= pd.Timestamp(end))]
+
+
+def run(source: Source, session: date, now: datetime | None = None) -> Run:
+    """The daily job without Prefect: the same steps in the same order, with one attempt per symbol."""
+    now = now or datetime(session.year, session.month, session.day, 23, 30, tzinfo=UTC)
+    with job.opened(session, None, now) as today:
+        patience = fetch.Patience(attempts=1, wait_s=0, deadline=1e12)
+        answers = fetch.fetch_batch(source, ingest.plan(today), patience)
+        histories = fetch.fetch_batch(source, ingest.restated(today, answers), patience)
+        ingest.restage(today, answers, histories)
+        with warehouse.transaction(today.con):
+            ingest.audit_batch(today)
+            ingest.load_and_derive(today)
+    return today.run
+
+
+def write_universe(folder: Path, members: Universe) -> Path:
+    """Writes `universe.csv` and `pairs.csv` into `folder`; returns the first, for ROTATION_UNIVERSE."""
+    rows = pd.DataFrame([i.model_dump() for i in members.instruments])
+    rows.to_csv(folder / "universe.csv", index=False)
+    pairs = pd.DataFrame([p.model_dump() for p in members.pairs])
+    pairs["headline"] = pairs["headline"].map({True: "true", False: "false"})
+    pairs.to_csv(folder / "pairs.csv", index=False)
+    return folder / "universe.csv"
+
+
+def table(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
+    """All rows of a table, in the order of its first columns."""
+    return con.sql(f"from {name} order by all").df()
+
+
+def content(path: Path, *names: str) -> dict[str, str]:
+    """A hash of each table's content in the database file at `path`, whatever the order of its rows."""
+    with warehouse.reading(path) as con:
+        return {
+            name: str(con.sql(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {name} as t").fetchone())
+            for name in names
+        }
