@@ -69,6 +69,7 @@ def batches(requests: Sequence[Request]) -> list[list[Request]]:
 
 def fetch_batch(source: Source, requests: Sequence[Request], patience: Patience) -> list[Answer]:
     """One answer for each request, in their order. What a vendor does wrong is in the answer; nothing is raised for it."""
+    log_retries_quietly()
     return [fetch_symbol(source, request, patience) for request in requests]
 
 

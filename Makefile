@@ -1,0 +1,60 @@
+# One task runner, a few verbs. A fresh machine needs Python 3.11 or later, make and git; the rest is installed into .venv.
+
+PYTHON ?= python3
+SOURCE ?= sample
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+# Great Expectations, Prefect and pandas take seconds to import, and twice that when Python must compile them each time.
+export UV_COMPILE_BYTECODE := 1
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+
+.PHONY: run test lint format lock bench clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise
+	@ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION))
+
+test: $(VENV)/.installed-dev  ## All tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@! grep -nE '(index-url|https?://[^ ]*(pypi|pythonhosted))' requirements.lock requirements-dev.lock
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: $(VENV)/.installed-dev  ## What the performance claims rest on
+	@$(BIN)/python -m benchmarks.derive
+
+lock: $(VENV)/.uv  ## Pin every dependency anew, with hashes and without naming where they came from
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## Everything that make and the tests left; the warehouse stays
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.uv:
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; name one with make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv
+	@echo "Installing the locked dependencies"
+	@$(INSTALL) -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing what tests and lint need"
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
