@@ -71,6 +71,8 @@ def opened(session: date | None, source: str | None, now: datetime, flow_run_id:
 def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:
     """Settings, universe, calendar and session of a run. Raises `ConfigError` on what a person must correct first."""
     settings = load_settings(source=source)
+    if settings.source == "files":
+        settings.files_folder()
     universe = load_universe(settings.universe)
     days = calendar.load(settings.history_start, now.date())
     return settings, universe, days, _session(session, days, settings, now)

@@ -93,6 +93,7 @@ BAD = {
     "volume_not_negative": (lambda: changed("IWM", 7, volume=-1), [("IWM", DAYS[7])]),
     "actions_plausible": (lambda: changed("IWM", 7, dividend=200.0), [("IWM", DAYS[7])]),
     "no_session_missing": (lambda: without("IWM", DAYS[7], SESSION), [("IWM", DAYS[7]), ("IWM", SESSION)]),
+    "capital_gain_counted_once": (lambda: changed("IWM", 7, dividend=7.857, capital_gain=6.42), [("IWM", DAYS[7])]),
     "starts_at_inception": (lambda: without("VB", *DAYS[2:9]), [("VB", None)]),
 }
 #: What else such a batch fails, rightly.
@@ -141,7 +142,7 @@ def test_prices_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, 
 
 @pytest.mark.parametrize(
     "values",
-    [{"dividend": -0.1}, {"capital_gain": -0.1}, {"split_ratio": 0.0}, {"dividend": 60.0, "capital_gain": 60.0}],
+    [{"dividend": -0.1}, {"capital_gain": -0.1}, {"split_ratio": 0.0}, {"dividend": 50.0, "capital_gain": 60.0}],
 )
 def test_actions_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, float]) -> None:
     """Negative distributions, distributions above the price and a split ratio of zero are all caught."""

@@ -31,7 +31,7 @@ def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, universe)))
     monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
-    monkeypatch.setenv("ROTATION_SOURCE", "files")
+    monkeypatch.setenv("ROTATION_SOURCE", "yahoo")
 
 
 def market(sessions: int = 80) -> world.FakeSource:

@@ -72,4 +72,4 @@ def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> S
         return FilesSource(settings.files_folder())
     from tasks.sources.yahoo import YahooSource
 
-    return YahooSource()
+    return YahooSource(settings.fetch_timeout_s)
