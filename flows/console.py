@@ -44,6 +44,7 @@ def run_daily(session: date | None, source: str | None, now: datetime, debug: bo
 
         state = daily(session=session, source=settings.source, now=now, return_state=True)
         result: Any = state.result(raise_on_failure=False)
+        _send_events()
     if isinstance(result, RotationError):
         raise result
     if isinstance(result, BaseException):
@@ -75,7 +76,7 @@ def show_run(run: Run, published: Path) -> None:
             f'{run.rows_quarantined:,} bars or symbols: rotation sql "from ops.quarantine where resolved_at is null"',
         )
     if run.finished_at:
-        table.add_row("took", f"{(run.finished_at - run.started_at).total_seconds():.1f} s")
+        table.add_row("took", f"{(run.finished_at - run.known_at).total_seconds():.1f} s")
     table.add_row("warehouse", str(published))
     if run.source == "sample":
         out.print(f"[bold yellow]{SIMULATED}[/]")
@@ -223,6 +224,18 @@ def _quiet_prefect(debug: bool) -> None:
         quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    # Prefect's own server is on this machine; behind a proxy it would be looked for outside.
+    direct = ",".join(
+        filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])
+    )
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = direct
+
+
+def _send_events() -> None:
+    """Sends what Prefect has queued while its server is still there; at exit it would complain that the server is gone."""
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=10, at_exit=False)
 
 
 def _preload() -> None:

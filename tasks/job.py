@@ -46,13 +46,13 @@ def opened(session: date | None, source: str | None, now: datetime, flow_run_id:
     Raises `ConfigError` on what a person must correct first, and `WarehouseBusy` while another run is writing.
     """
     settings, universe, days, session = resolve(session, source, now)
-    started = time.monotonic()
-
-    def clock() -> datetime:
-        return now + timedelta(seconds=time.monotonic() - started)
-
     with warehouse.writing(settings.build) as con:
         run = ledger.begin(con, settings, session, now, flow_run_id)
+        started = time.monotonic()
+
+        def clock() -> datetime:
+            return run.known_at + timedelta(seconds=time.monotonic() - started)
+
         try:
             yield Job(settings, universe, days, session, clock, con, run)
         except RotationError as error:

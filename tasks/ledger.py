@@ -35,12 +35,11 @@ _FINISHED = (
 
 @dataclass
 class Run:
-    """One run, as `ops.runs` will say it. Times are UTC."""
+    """One run, as `ops.runs` will say it. `known_at` is when it started and what it fetches counts as known, UTC."""
 
     run_id: str
     source: str
     session: date
-    started_at: datetime
     known_at: datetime
     flow_run_id: str | None = None
     status: str = "running"
@@ -62,20 +61,20 @@ def begin(
     Raises `ConfigError` when real data would be mixed with simulated data.
     """
     _refuse_mixture(con, settings)
-    # Strictly after all that is known, also when the machine's clock went back: of two versions the later must win.
-    (latest,) = con.execute("select max(known_at) from raw.prices").fetchone() or (None,)
+    # Strictly after all runs before it, also when the machine's clock went back: of two versions the later must win.
+    (latest,) = con.execute("select max(started_at) from ops.runs").fetchone() or (None,)
     known_at = max(now.astimezone(UTC), latest + timedelta(microseconds=1)) if latest else now.astimezone(UTC)
-    run_id = f"{known_at:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
-    run = Run(run_id, settings.source, session, now, known_at, flow_run_id)
+    run_id = f"{known_at:%Y%m%dT%H%M%S%f}-{uuid4().hex[:6]}"
+    run = Run(run_id, settings.source, session, known_at, flow_run_id)
     con.execute(
         "update ops.runs set status = 'failed', finished_at = $1, message = 'Ended without a word: killed, or the machine went down. "
         "Nothing of it was published; the next run does it again.' where status = 'running'",
-        [now],
+        [known_at],
     )
     con.execute(
         "insert into ops.runs (run_id, flow_run_id, started_at, status, source, session, published, code_version) "
         "values ($1, $2, $3, 'running', $4, $5, false, $6)",
-        [run_id, flow_run_id, now, settings.source, session, code_version()],
+        [run_id, flow_run_id, known_at, settings.source, session, code_version()],
     )
     warehouse.parameters(
         con,

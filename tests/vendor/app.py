@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -76,6 +77,7 @@ class Yahoo:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.released = asyncio.Event()
+        self.arrived = threading.Condition()
         self.reset()
 
     def reset(self) -> None:
@@ -235,7 +237,9 @@ class Yahoo:
             add(_opening(days[-1] + timedelta(days=3 if days[-1].weekday() == 4 else 1)), len(stamps))
 
     def _note(self, request: Request) -> None:
-        self.requests.append(Seen(request.url.hostname or "", request.url.path, dict(request.query_params)))
+        with self.arrived:
+            self.requests.append(Seen(request.url.hostname or "", request.url.path, dict(request.query_params)))
+            self.arrived.notify_all()
 
     def application(self, more: Sequence[BaseRoute] = ()) -> Starlette:
         """The server for all of Yahoo's hosts; `more` are routes of other vendors, best as `Host(...)`."""

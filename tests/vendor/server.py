@@ -111,6 +111,12 @@ class Vendor:
     def requests(self) -> list[Seen]:
         return list(self.yahoo.requests)
 
+    def wait_for_request(self, part: str, timeout_s: float, since: int = 0) -> None:
+        """Returns when more than `since` requests with `part` in host or path have arrived. Raises `TimeoutError`."""
+        with self.yahoo.arrived:
+            if not self.yahoo.arrived.wait_for(lambda: self.count(part) > since, timeout_s):
+                raise TimeoutError(f"no request for {part} within {timeout_s} s")
+
     def count(self, part: str) -> int:
         """How many requests had `part` in host or path."""
         return sum(part in f"{seen.host}{seen.path}" for seen in self.yahoo.requests)
