@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from tasks.ledger import Run
 
 SIMULATED = "SIMULATED MARKET: these are not real prices."
+
+#: What DuckDB shows of a table at most.
+TABLE_ROWS = 10_000
 
 out = Console()
 err = Console(stderr=True)
@@ -77,12 +82,13 @@ def show_run(run: Run, published: Path) -> None:
         )
     if run.finished_at:
         table.add_row("took", f"{(run.finished_at - run.known_at).total_seconds():.1f} s")
-    table.add_row("warehouse", str(published))
     if run.source == "sample":
         out.print(f"[bold yellow]{SIMULATED}[/]")
     out.print(table)
+    # Outside the table, which would break a long path over lines.
+    out.print(f"warehouse  {published}", soft_wrap=True, markup=False, highlight=False)
     if run.status not in ("published", "up_to_date"):
-        err.print(f"[red]{run.status.capitalize()}:[/] {run.message}", highlight=False)
+        err.print(f"{run.status.capitalize()}: {run.message}", style="red", markup=False, highlight=False)
 
 
 def query_warehouse(query: str, form: str, output: Path | None) -> None:
@@ -98,42 +104,50 @@ def query_warehouse(query: str, form: str, output: Path | None) -> None:
                 return
             if form == "table":
                 _print_table(relation, output)
-            elif form == "csv":
-                relation.write_csv(str(output or "/dev/stdout"))
-            elif form == "parquet":
-                relation.write_parquet(str(output))
+            elif output:
+                _copy(con, relation, form, output)
             else:
-                _write_json(relation, output)
+                # Not to /dev/stdout, which DuckDB would open anew and so write over what a file already holds.
+                with tempfile.TemporaryDirectory() as folder:
+                    _copy(con, relation, form, Path(folder) / "result")
+                    sys.stdout.write((Path(folder) / "result").read_text(encoding="utf-8"))
         except duckdb.Error as error:
             raise RotationError(str(error).strip()) from None
+        except OSError as error:
+            raise RotationError(f"{output} cannot be written ({error.strerror}); choose another file.") from None
+
+
+def _copy(con: Any, relation: Any, form: str, path: Path) -> None:
+    """Writes what `relation` yields to a file of the format `form`."""
+    options = {"csv": "format csv, header", "json": "format json, array", "parquet": "format parquet"}[form]
+    if form == "json":
+        # JSON has no word for what is not a number.
+        relation = _with_doubles(relation, "if(isfinite({0}), {0}, null)")
+    con.execute(f"copy (from relation) to '{str(path).replace(chr(39), chr(39) * 2)}' ({options})")
 
 
 def _print_table(relation: Any, output: Path | None) -> None:
-    # On a terminal DuckDB leaves out what does not fit and says so; into a file or pipe goes everything.
     on_screen = sys.stdout.isatty() and output is None
-    width, rows = (shutil.get_terminal_size().columns, 100) if on_screen else (1_000_000, 1_000_000)
+    # Six decimals are enough to look at, and let more columns fit; a number that this would make zero stays as it is.
+    shown = _with_doubles(relation, "if(abs({0}) < 1e-4, {0}, round({0}, 6))")
+    if on_screen:
+        # DuckDB leaves out what does not fit, and says so.
+        shown.show(max_width=shutil.get_terminal_size().columns, max_rows=100)
+        return
+    rows = len(shown)
+    if rows > TABLE_ROWS:
+        raise RotationError(f"The result has {rows:,} rows, more than the {TABLE_ROWS:,} of a table; add --format csv.")
     with output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as stream, redirect_stdout(stream):
-        _rounded(relation).show(max_width=width, max_rows=rows)
+        shown.show(max_width=1_000_000, max_rows=TABLE_ROWS)
 
 
-def _rounded(relation: Any) -> Any:
-    """Six decimals are enough to look at, and let more columns fit; a number that this would make zero stays as it is."""
-    quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
-    doubles = [name for name, kind in zip(quoted, relation.types, strict=True) if kind == "DOUBLE"]
-    if not doubles or len(set(quoted)) < len(quoted):
-        return relation
-    replaced = ", ".join(f"if(abs({name}) < 1e-4, {name}, round({name}, 6)) as {name}" for name in doubles)
-    return relation.project(f"* replace ({replaced})")
-
-
-def _write_json(relation: Any, output: Path | None) -> None:
-    names = relation.columns
-    rows = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
-    text = json.dumps(rows, default=str, indent=1) + "\n"
-    if output:
-        output.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+def _with_doubles(relation: Any, expression: str) -> Any:
+    """`relation` with each floating-point column replaced by `expression` of it; columns are told by place, since names may repeat."""
+    columns = []
+    for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
+        value = expression.format(f"#{place}") if kind in ("DOUBLE", "FLOAT") else f"#{place}"
+        columns.append(f'{value} as "{name.replace(chr(34), chr(34) * 2)}"')
+    return relation.project(", ".join(columns))
 
 
 def show_status(now: datetime, as_json: bool) -> int:
@@ -145,13 +159,14 @@ def show_status(now: datetime, as_json: bool) -> int:
     if state.simulated:
         out.print(f"[bold yellow]{SIMULATED}[/]")
     for problem in state.problems:
-        out.print(f"[red]{problem}[/]", highlight=False)
+        out.print(problem, style="red", markup=False, highlight=False)
     if state.healthy:
         out.print("[green]Healthy.[/]")
     if state.last_run:
         last = state.last_run
         out.print(
             f"Last run: {last.status.replace('_', ' ')}, started {last.started_at:%Y-%m-%d %H:%M} UTC. {last.message or ''}",
+            markup=False,
             highlight=False,
         )
     table = Table(
@@ -206,9 +221,9 @@ class _ProgressHandler(logging.Handler):
             self.bar.update(self.step, advance=advance)
             return
         message = record.getMessage()
-        self.bar.reset(self.step, description=message, total=getattr(record, "total", None))
+        self.bar.reset(self.step, description=escape(message), total=getattr(record, "total", None))
         if self.bar.disable:
-            err.print(message, highlight=False)
+            err.print(message, markup=False, highlight=False)
 
 
 def _quiet_prefect(debug: bool) -> None:

@@ -16,7 +16,6 @@ from duckdb_sqlalchemy import ConnectionWrapper
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 
-
 # Inside the data source, whose field is named `type`, the word means something else.
 EngineClass = type[SqlAlchemyExecutionEngine]
 

@@ -74,6 +74,8 @@ def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Se
     if settings.source == "files":
         settings.files_folder()
     universe = load_universe(settings.universe)
+    if settings.history_start >= now.date():
+        raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
     days = calendar.load(settings.history_start, now.date())
     return settings, universe, days, _session(session, days, settings, now)
 

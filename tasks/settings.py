@@ -6,9 +6,9 @@ import os
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,17 +18,19 @@ from pydantic_settings import (
 
 from tasks.errors import ConfigError
 
+LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
 
 class Settings(BaseSettings):
     """One run's settings. Field `x` is the variable `ROTATION_X` and the key `x` of `rotation.toml`."""
 
     model_config = SettingsConfigDict(env_prefix="ROTATION_", extra="forbid", env_ignore_empty=True, frozen=True)
 
-    home: Path = Path("warehouse")
+    home: LocalPath = Path("warehouse")
     warehouse: str | None = None
     source: Literal["yahoo", "files", "sample"] = "yahoo"
-    files: Path | None = None
-    universe: Path | None = None
+    files: LocalPath | None = None
+    universe: LocalPath | None = None
     alert_urls: SecretStr = SecretStr("")
     history_start: date = date(2005, 1, 3)
     # How patiently a vendor is asked: seconds for one answer, attempts per symbol, first pause between attempts
@@ -48,12 +50,12 @@ class Settings(BaseSettings):
     @property
     def published(self) -> Path:
         """The file readers open."""
-        return Path(self.warehouse) if self.warehouse else self.home / "rotation.duckdb"
+        return Path(self.warehouse).expanduser() if self.warehouse else self.home / "rotation.duckdb"
 
     @property
     def build(self) -> Path:
         """The pipeline's private database, beside the published file so that replacing it is one atomic rename."""
-        return self.published.parent / "build.duckdb"
+        return self.published.with_suffix(".build.duckdb") if self.warehouse else self.home / "build.duckdb"
 
     def files_folder(self) -> Path:
         """The folder of the `files` source. Raises `ConfigError` when it is not set or not there."""
@@ -75,10 +77,11 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        shown = "" if name == "alert_urls" else f" (it is {first['input']!r})"
+        # What stands under an unknown key may be a secret under a misspelt name.
+        shown = f" (it is {first['input']!r})" if name in Settings.model_fields and name != "alert_urls" else ""
         raise ConfigError(f"{_where(name)}: {first['msg']}{shown}; correct it or remove it.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML ({error}); correct that line.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML in UTF-8 ({error}); correct it.") from None
     if settings.warehouse and ":" in settings.warehouse.split("/")[0]:
         raise ConfigError(
             f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
@@ -87,9 +90,9 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _home() -> Path:
-    return Path(os.environ.get("ROTATION_HOME") or "warehouse")
+    return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser()
 
 
 def _where(name: str) -> str:
     variable = f"ROTATION_{name.upper()}"
-    return variable if variable in os.environ else f"{_home() / 'rotation.toml'}, {name}"
+    return variable if os.environ.get(variable) else f"{_home() / 'rotation.toml'}, {name}"

@@ -102,6 +102,8 @@ def load_universe(path: Path | None = None) -> Universe:
 def _check_pairs(path: Path, pairs: list[Pair], known: set[str]) -> None:
     _unique(path, "pair", [f"{p.small_symbol}/{p.large_symbol}" for p in pairs])
     for pair in pairs:
+        if pair.small_symbol == pair.large_symbol:
+            raise ConfigError(f"{path}: {pair.small_symbol} is paired with itself; name two symbols.")
         for leg in (pair.small_symbol, pair.large_symbol):
             if leg not in known:
                 raise ConfigError(
@@ -118,6 +120,10 @@ def _unique(path: Path, what: str, values: list[str]) -> None:
         raise ConfigError(f"{path}: {what} {repeated[0]} appears more than once; keep one row.")
 
 
+def _stripped(value: str | list[str] | None) -> str | list[str]:
+    return value if isinstance(value, list) else (value or "").strip()
+
+
 def _read(path: Path, model: type[Row]) -> Iterator[Row]:
     columns = list(model.model_fields)
     try:
@@ -126,6 +132,8 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         raise ConfigError(
             f"{path}: cannot be read ({error}); give a UTF-8 CSV file with the columns {', '.join(columns)}."
         ) from error
+    # A field as long as the whole file is no error of its own: the row's check will say what is wrong with it.
+    csv.field_size_limit(max(len(text), 131_072))
     reader = csv.DictReader(text.splitlines(), restkey="")
     header = [name.strip() for name in reader.fieldnames or []]
     if not header:
@@ -142,7 +150,7 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
     for values in reader:
         rows += 1
         try:
-            yield model.model_validate({key: value or "" for key, value in values.items()})
+            yield model.model_validate({key: _stripped(value) for key, value in values.items()})
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][0] or "too many fields"

@@ -52,11 +52,15 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises `WarehouseBusy` naming the process that holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         con = duckdb.connect(str(path))
+    except OSError as error:
+        raise RotationError(
+            f"{path.parent} cannot be made a folder ({error.strerror}); set ROTATION_HOME to another."
+        ) from None
     except duckdb.IOException as error:
-        if "lock" not in str(error):
+        if "Could not set lock" not in str(error):
             raise RotationError(
                 f"{path} cannot be opened: {_first_line(error)}; check the file and its permissions."
             ) from None
@@ -168,7 +172,15 @@ def _parse(path: Path) -> Model:
     text = path.read_text(encoding="utf-8")
     name = f"{path.parent.name}.{path.stem}"
     comment, column_comments = _header(text)
-    trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
+    try:
+        trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
+    except sqlglot.errors.SqlglotError as error:
+        where = getattr(error, "errors", None) or [{}]
+        raise RotationError(
+            f"{path}, line {where[0].get('line', 1)}: {where[0].get('description', 'not SQL')}; correct it."
+        ) from None
+    if not trees:
+        raise RotationError(f"{path} holds no statement; write a `select …` into it.")
     statements = tuple(statement.query for statement in duckdb.extract_statements(_without_header(text)))
     created = trees[0] if isinstance(trees[0], exp.Create) else None
     kind: Literal["derived", "ledger", "macro"] = (
@@ -187,6 +199,9 @@ def _reads(trees: Iterable[object]) -> Iterator[str]:
         for table in tree.find_all(exp.Table):
             if table.db in SCHEMAS:
                 yield f"{table.db}.{table.name or table.this.name}"
+        for dotted in tree.find_all(exp.Dot):
+            if isinstance(dotted.expression, exp.Anonymous) and dotted.this.name in SCHEMAS:
+                yield f"{dotted.this.name}.{dotted.expression.name}"
 
 
 def _without_header(text: str) -> str:

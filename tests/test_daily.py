@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import world
+from vendor.fixtures import vendor, vendor_server  # noqa: F401
+from vendor.server import Vendor
 
 from tasks import calendar, warehouse
 from tasks.ledger import Run
 from tasks.sources.sample import SampleSource
 from tasks.sources.yahoo import YahooSource
 from tasks.universe import Universe, load_universe
-from vendor.fixtures import vendor, vendor_server  # noqa: F401
-from vendor.server import Vendor
 
 DAYS = world.days(date(2025, 9, 2), date(2025, 12, 31))
 BEFORE, SPLIT = date(2025, 12, 4), date(2025, 12, 5)

@@ -170,9 +170,7 @@ def test_bar_without_close_is_set_aside_and_heals() -> None:
     run = world.run(source, DAYS[60])
     assert (run.status, run.rows_quarantined, run.rows_new) == ("published", 1, 6)
     assert rows(f"select count(*) from core.prices where session = '{DAYS[60]}'") == [(5,)]
-    ((reason, kept),) = rows(
-        "select reason, row_json ->> '$.symbol' from ops.quarantine where session = '%s'" % DAYS[60]
-    )
+    ((reason, kept),) = rows(f"select reason, row_json ->> '$.symbol' from ops.quarantine where session = '{DAYS[60]}'")
     assert (reason, kept) == ("The bar has no close.", "IWM")
     edit(source, "IWM", 60, close=good)
     healed = world.run(source, DAYS[60])

@@ -50,7 +50,7 @@ def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:
 
 def bars(symbol: str, closes: Sequence[float | None], start: date = START, **columns: Any) -> pd.DataFrame:
     """A price frame with these closes on consecutive sessions from `start`; no dividends and splits unless given as lists."""
-    sessions = [day for day in days(start)][: len(closes)]
+    sessions = days(start)[: len(closes)]
     plain = {
         "symbol": symbol,
         "session": sessions,

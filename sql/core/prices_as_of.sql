@@ -4,7 +4,9 @@
 -- lookback: 1 session
 -- null: return_1d on a symbol's first session and where the session before is missing
 -- formula: return = close_t / (close_{t-1} - dividend_t) - 1, as Yahoo adjusts (factor 1 - dividend / previous close); close_{t-1} is the
---   last known close, so that the index carries over a missing session; total_return_index = 100 x product(1 + return)
+--   last known close, so that the index carries over a missing session; total_return_index = 100 x product(1 + return), written as
+--   100 x close / first close x product of close_{t-1} / (close_{t-1} - dividend_t) over the ex-dates, so that equal closes between two
+--   ex-dates have the very same index, ties stay ties and a flat window stays flat
 create or replace macro core.prices_as_of(ts) as table
 with bars as (
     select k.* exclude (dividend, capital_gain), k.dividend + k.capital_gain as dividend, s.session_number
@@ -17,16 +19,27 @@ with bars as (
 stepped as (
     select
         *,
-        close / (lag(close) over (partition by symbol order by session) - dividend) as growth,
-        lag(session_number) over (partition by symbol order by session) = session_number - 1 as follows_previous_session
+        lag(close) over w / (lag(close) over w - dividend) as reinvested,
+        close / (lag(close) over w - dividend) - 1 as step,
+        lag(session_number) over w = session_number - 1 as follows_previous_session
     from bars
+    window w as (partition by symbol order by session)
+),
+
+-- A product over all rows would be rounded differently on each.
+factored as (
+    select
+        *,
+        case when dividend <> 0 then product(reinvested) over (partition by symbol order by session rows unbounded preceding) end as factor
+    from stepped
 ),
 
 indexed as (
     select
         *,
-        100 * coalesce(product(growth) over (partition by symbol order by session rows unbounded preceding), 1) as total_return_index
-    from stepped
+        100 * (close / first(close) over w) * coalesce(last(factor ignore nulls) over w, 1) as total_return_index
+    from factored
+    window w as (partition by symbol order by session rows unbounded preceding)
 )
 
 select
@@ -43,7 +56,7 @@ select
         partition by symbol order by session rows between unbounded preceding and unbounded following
     ) as adj_close,
     total_return_index,
-    case when follows_previous_session then growth - 1 end as return_1d,
+    case when follows_previous_session then step end as return_1d,
     source,
     known_at,
     run_id

@@ -1,6 +1,6 @@
 -- ops.revisions: every value a vendor restated, each against the version before it.
 -- grain: dataset, symbol, session, column_name, known_at
--- sources: raw.prices
+-- sources: raw.prices, raw.differs
 -- null: old_value or new_value where the vendor gave none; new_value of a bar it withdrew
 -- columns:
 --   dataset: prices

@@ -49,15 +49,17 @@ low_days as (
     join core.sessions as s on s.session_number = l.low_number
 ),
 
-common as (
-    select
-        pairs.pair, small.session, pairs.small_symbol, pairs.large_symbol,
-        small.total_return_index as small_tri,
-        large.total_return_index as large_tri,
-        small.total_return_index / large.total_return_index as quotient
+-- Materialized here and below, lest the optimizer join all symbols of a session with each other before it looks at the pairs.
+small_legs as materialized (
+    select pairs.pair, pairs.small_symbol, pairs.large_symbol, p.session, p.total_return_index as small_tri
     from core.pairs as pairs
-    join core.prices as small on small.symbol = pairs.small_symbol
-    join core.prices as large on large.symbol = pairs.large_symbol and large.session = small.session
+    join core.prices as p on p.symbol = pairs.small_symbol
+),
+
+common as (
+    select l.*, p.total_return_index as large_tri, l.small_tri / p.total_return_index as quotient
+    from small_legs as l
+    join core.prices as p on p.symbol = l.large_symbol and p.session = l.session
 ),
 
 ratios as (
@@ -88,6 +90,12 @@ since_low as (
     join low_days as d on d.symbol = a.large_symbol and d.session = a.session
     left join core.prices as small_low on small_low.symbol = a.small_symbol and small_low.session = d.low_session
     left join core.prices as large_low on large_low.symbol = a.large_symbol and large_low.session = d.low_session
+),
+
+with_small as materialized (
+    select a.*, r as small
+    from averaged as a
+    join core.returns as r on r.symbol = a.small_symbol and r.session = a.session
 )
 
 select
@@ -96,17 +104,17 @@ select
     a.small_symbol,
     a.large_symbol,
     a.ratio,
-    small.return_1w - large.return_1w as spread_1w,
-    small.return_1m - large.return_1m as spread_1m,
-    small.return_3m - large.return_3m as spread_3m,
-    small.return_6m - large.return_6m as spread_6m,
-    small.return_12m - large.return_12m as spread_12m,
-    small.return_ytd - large.return_ytd as spread_ytd,
-    small.return_qtd - large.return_qtd as spread_qtd,
+    a.small.return_1w - large.return_1w as spread_1w,
+    a.small.return_1m - large.return_1m as spread_1m,
+    a.small.return_3m - large.return_3m as spread_3m,
+    a.small.return_6m - large.return_6m as spread_6m,
+    a.small.return_12m - large.return_12m as spread_12m,
+    a.small.return_ytd - large.return_ytd as spread_ytd,
+    a.small.return_qtd - large.return_qtd as spread_qtd,
     l.small_return_since_low - l.large_return_since_low as spread_since_low,
     l.low_session,
-    small.return_ytd as small_return_ytd,
-    small.return_qtd as small_return_qtd,
+    a.small.return_ytd as small_return_ytd,
+    a.small.return_qtd as small_return_qtd,
     l.small_return_since_low,
     large.return_ytd as large_return_ytd,
     large.return_qtd as large_return_qtd,
@@ -114,8 +122,7 @@ select
     a.ratio_ma50,
     a.ratio_ma200,
     (a.ratio - a.ratio_mean252) / nullif(a.ratio_sd252, 0) as ratio_z252
-from averaged as a
-join core.returns as small on small.symbol = a.small_symbol and small.session = a.session
+from with_small as a
 join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
 left join since_low as l on l.pair = a.pair and l.session = a.session
 order by a.pair, a.session

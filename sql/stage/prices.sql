@@ -1,6 +1,6 @@
 -- stage.prices: the batch of this run: bars that are new, differ from their last known version, or are no longer given.
 -- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
--- sources: stage.fetched_prices, stage.answers, raw.prices_known_at
+-- sources: stage.fetched_prices, stage.answers, raw.prices_known_at, raw.differs
 -- null: as the vendor says; all values of a withdrawn bar
 with fetched as (
     select

@@ -1,7 +1,7 @@
 -- stage.restated: symbols whose oldest bar in the overlap has another close than the one known. A split or restatement may then
 --   reach further back than the overlap, so the whole history is asked again.
 -- grain: symbol
--- sources: stage.fetched_prices, stage.answers, raw.prices_known_at
+-- sources: stage.fetched_prices, stage.answers, raw.prices_known_at, raw.differs
 -- columns:
 --   symbol: ticker
 --   ratio: new close / known close on the oldest bar

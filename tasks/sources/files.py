@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ class FilesSource:
 
     def __init__(self, folder: Path) -> None:
         self.path = _one_of(folder, "prices")
+        self._by_symbol = _read(self.path)
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """See `tasks.sources.Source.prices`."""
@@ -33,28 +33,35 @@ class FilesSource:
         within = (rows["session"] >= str(start)) & (rows["session"] <= str(end))
         return price_frame(rows[within])
 
-    @cached_property
-    def _by_symbol(self) -> dict[str, pd.DataFrame]:
-        import duckdb
 
-        try:
-            with duckdb.connect() as con:
-                relation = con.sql(f"from '{str(self.path).replace(chr(39), chr(39) * 2)}'")
-                _check_columns(self.path, relation.columns)
-                wanted = ", ".join(
-                    f"cast({name} as {_SQL_TYPES.get(name, 'double')}) as {name}"
-                    if name in relation.columns
-                    else f"null as {name}"
-                    for name in PRICE_COLUMNS
-                )
-                frame = relation.project(wanted).order("symbol, session").df()
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0][:200]
-            raise SourceUnavailable(
-                f"{self.path} cannot be read: {reason}; write the file again in the layout documented."
-            ) from None
-        frame = frame.fillna({"capital_gain": 0.0})
-        return {str(symbol): rows for symbol, rows in frame.groupby("symbol", sort=False)}
+def _read(path: Path) -> dict[str, pd.DataFrame]:
+    """The file's rows by symbol, in the columns and types of a price frame."""
+    import duckdb
+
+    try:
+        with duckdb.connect() as con:
+            # CSV as text: what DuckDB would guess of a date such as 02/01/2024 is better refused.
+            if path.suffix == ".csv":
+                relation = con.read_csv(str(path), header=True, sep=",", all_varchar=True)
+            else:
+                relation = con.read_parquet(str(path))
+            _check_columns(path, relation.columns)
+            wanted = ", ".join(
+                f"cast({name} as {_SQL_TYPES.get(name, 'double')}) as {name}"
+                if name in relation.columns
+                else f"null::double as {name}"
+                for name in PRICE_COLUMNS
+            )
+            frame = relation.project(wanted).order("symbol, session").df()
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SourceUnavailable(f"{path} cannot be read: {reason}; write it again in the layout documented.") from None
+    if frame.empty:
+        raise SourceUnavailable(f"{path} has no rows; put the prices there.")
+    if lacking := int(frame[["symbol", "session"]].isna().any(axis=1).sum()):
+        raise SourceUnavailable(f"{path} has {lacking} rows without symbol or session; fill them in or take them out.")
+    frame = frame.fillna({"capital_gain": 0.0})
+    return {str(symbol): rows for symbol, rows in frame.groupby("symbol", sort=False)}
 
 
 _SQL_TYPES = {"symbol": "varchar", "session": "date", "volume": "bigint"}

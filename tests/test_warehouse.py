@@ -1,0 +1,429 @@
+"""The warehouse: SQL files in order, one writer, transactions, and publishing that no reader notices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from tasks import warehouse
+from tasks.errors import RotationError, WarehouseBusy
+from tasks.publish import publish
+
+
+def folder_of(root: Path, **files: str) -> Path:
+    """A folder of SQL files: `core__prices="select …"` is core/prices.sql."""
+    for name, text in files.items():
+        schema, table = name.split("__")
+        (root / schema).mkdir(parents=True, exist_ok=True)
+        (root / schema / f"{table}.sql").write_text(text, encoding="utf-8")
+    return root
+
+
+def order(models: tuple[warehouse.Model, ...]) -> list[str]:
+    return [model.name for model in models]
+
+
+# ---- the SQL files ----
+
+
+def test_every_file_comes_after_what_it_reads():
+    """In the project's own order each table and macro comes after all it reads, and every file is there once."""
+    models = warehouse.models()
+    done: set[str] = set()
+    for model in models:
+        assert model.reads & {m.name for m in models} <= done | {model.name}, model.name
+        done.add(model.name)
+    assert len(models) == len(done) == len(list(warehouse.SQL.glob("*/*.sql")))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "select * from core.z",
+        "from core.z",
+        "with a as (from core.z) select * from a",
+        "select (select max(i) from core.z) as i",
+        "select 1 as i where exists (from core.z)",
+        "(select 1 as i) union all (select i from core.z)",
+        "select * from range(3) as r(i) left join core.z using (i)",
+        'select * from "core"."z"',
+        "pivot core.z on i using count(*)",
+    ],
+)
+def test_reading_is_found_wherever_it_stands(tmp_path, reading):
+    """A table is found in joins, subqueries, CTEs, unions and DuckDB's own short forms, and put first."""
+    assert order(warehouse.models(folder_of(tmp_path, core__a=reading, core__z="select 1 as i"))) == [
+        "core.z",
+        "core.a",
+    ]
+
+
+def test_a_long_chain_is_put_in_order(tmp_path):
+    """Files whose names sort the wrong way round come in the order of what they read, across schemas."""
+    folder = folder_of(
+        tmp_path,
+        core__a="from signals.b",
+        signals__b="from ops.c",
+        ops__c="from core.d(1)",
+        core__d="create or replace macro core.d(x) as table select x from raw.e",
+        raw__e="create table if not exists raw.e (i integer); insert into raw.e from core.a;",
+    )
+    models = warehouse.models(folder)
+    assert order(models) == ["raw.e", "core.d", "ops.c", "signals.b", "core.a"]
+    assert [m.kind for m in models] == ["ledger", "macro", "derived", "derived", "derived"]
+
+
+def test_a_scalar_macro_comes_before_its_caller(tmp_path):
+    """A file that calls a scalar macro of another file comes after it, as it does for a table macro."""
+    folder = folder_of(
+        tmp_path, core__a="select ops.twice(2) as i", ops__twice="create or replace macro ops.twice(a) as 2 * a"
+    )
+    assert order(warehouse.models(folder)) == ["ops.twice", "core.a"]
+
+
+@pytest.mark.parametrize("schema", ["raw", "core", "signals", "ops", "stage"])
+def test_a_missing_file_is_named(tmp_path, schema):
+    """Reading a table without a file names the file to create and the one that reads it."""
+    folder = folder_of(tmp_path, core__a=f"select * from {schema}.nowhere")
+    with pytest.raises(
+        RotationError, match=rf"sql/{schema}/nowhere\.sql, which .*core/a\.sql reads; create it[^\n]*\.$"
+    ):
+        warehouse.models(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ({"core__a": "from core.b", "core__b": "from core.a"}, ["core.a", "core.b"]),
+        (
+            {"core__a": "from core.b", "core__b": "from core.c", "core__c": "from core.a"},
+            ["core.a", "core.b", "core.c"],
+        ),
+    ],
+)
+def test_a_circle_is_reported(tmp_path, files, names):
+    """Files that read each other in a circle are refused in one sentence that names them."""
+    with pytest.raises(RotationError, match=r"in a circle: [^\n]*\.$") as caught:
+        warehouse.models(folder_of(tmp_path, **files))
+    for name in names:
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "-- core.a: nothing but a comment\n", "select from where\n"])
+def test_a_file_that_is_no_sql_is_named(tmp_path, text):
+    """A file that is empty or cannot be parsed is a RotationError of one line that names it."""
+    with pytest.raises(RotationError, match=r"^[^\n\x1b]*core/a\.sql[^\n\x1b]*$"):
+        warehouse.models(folder_of(tmp_path, core__a=text))
+
+
+def test_a_semicolon_inside_a_string_or_comment_splits_nothing(tmp_path):
+    """Only a semicolon that ends a statement does."""
+    derived = "select ';' as a, 'it''s; so' as b -- c; d\n/* e; f */;"
+    ledger = "create table if not exists ops.b (i varchar default ';');\n-- a; b\ninsert into ops.b values (';'); insert into ops.b values ('x');\n"
+    models = {m.name: m for m in warehouse.models(folder_of(tmp_path, core__a=derived, ops__b=ledger))}
+    assert len(models["core.a"].statements) == 1
+    assert len(models["ops.b"].statements) == 3
+    with duckdb.connect() as con:
+        con.execute("create schema ops")
+        assert con.execute(models["core.a"].statements[0]).fetchall() == [(";", "it's; so")]
+        for statement in models["ops.b"].statements:
+            con.execute(statement)
+        assert con.execute("from ops.b").fetchall() == [(";",), ("x",)]
+
+
+def test_the_header(tmp_path):
+    """The leading comment is the description; after `columns:` each name has its words, continuation lines included."""
+    text = (
+        "-- core.a: what it is.\n"
+        "-- grain: i\n"
+        "-- null: never;\n"
+        "--   not once\n"
+        "-- columns:\n"
+        "--   i: the number: an integer,\n"
+        "--     units: none, it's\n"
+        "--     plain\n"
+        "--   j: the other\n"
+        "\n"
+        "-- not part of the header\n"
+        "select 1 as i, 2 as j\n"
+    )
+    (model,) = warehouse.models(folder_of(tmp_path, core__a=text))
+    assert model.comment == "core.a: what it is.\ngrain: i\nnull: never;\nnot once"
+    assert model.column_comments == {"i": "the number: an integer, units: none, it's plain", "j": "the other"}
+
+
+def test_comments_reach_duckdb(tmp_path):
+    """What the header says is DuckDB's comment on table, column and macro, quotes and all."""
+    with warehouse.writing(tmp_path / "build.duckdb") as con:
+        shown = con.execute("select comment from duckdb_tables() where schema_name = 'ops' and table_name = 'runs'")
+        assert shown.fetchone()[0].startswith("ops.runs: the ledger of runs")
+        shown = con.execute(
+            "select comment from duckdb_columns() where schema_name = 'ops' and table_name = 'quarantine' and column_name = 'expectation'"
+        )
+        assert shown.fetchone()[0].startswith("what it failed; `fetch`")
+
+
+# ---- opening ----
+
+HOLD = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "read")
+print("open", flush=True)
+for line in sys.stdin:
+    print(con.execute(line).fetchall(), flush=True)
+"""
+
+
+class Other:
+    """Another process that has a database open; `ask` runs a query there."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def ask(self, query: str) -> str:
+        assert self.process.stdin
+        self.process.stdin.write(query + "\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+
+@contextmanager
+def other_process(path: Path, mode: str) -> Iterator[Other]:
+    command = [sys.executable, "-c", HOLD, str(path), mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        other = Other(process)
+        assert other._line() == "open"
+        try:
+            yield other
+        finally:
+            process.stdin.close()
+            process.wait(10)
+
+
+def open_for_writing(path: Path) -> None:
+    with warehouse.writing(path):
+        pass
+
+
+def test_a_second_writer_is_told_who_writes(tmp_path):
+    """While another process writes, `writing` raises WarehouseBusy with its PID, and works again once it has ended."""
+    path = tmp_path / "build.duckdb"
+    with other_process(path, "write") as other:
+        sentence = rf"build\.duckdb is being written by process {other.pid}; wait[^\n]*\.$"
+        with pytest.raises(WarehouseBusy, match=sentence):
+            open_for_writing(path)
+    open_for_writing(path)
+
+
+@pytest.mark.parametrize("folder", ["plain", "block", "clock's"])
+def test_a_broken_file_is_not_a_busy_one(tmp_path, folder):
+    """A file that is no database is reported as that, wherever it lies, and not as being written by someone."""
+    path = tmp_path / folder / "build.duckdb"
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(RotationError, match=r"build\.duckdb cannot be opened: [^\n]*\.$") as caught:
+        open_for_writing(path)
+    assert not isinstance(caught.value, WarehouseBusy)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """A warehouse below something that is no folder is a RotationError that names it."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RotationError, match="file"):
+        open_for_writing(tmp_path / "file" / "build.duckdb")
+
+
+def test_writing_makes_folder_schemas_and_growing_tables(tmp_path):
+    """A new warehouse has all schemas and every table that grows, and opening it again changes nothing."""
+    path = tmp_path / "deep" / "er" / "build.duckdb"
+    found = []
+    for _ in range(2):
+        with warehouse.writing(path) as con:
+            found.append(
+                con.execute("select schema_name || '.' || table_name from duckdb_tables() order by 1").fetchall()
+            )
+            schemas = {name for (name,) in con.execute("select schema_name from duckdb_schemas()").fetchall()}
+            assert set(warehouse.SCHEMAS) <= schemas
+            assert con.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
+    assert found[0] == found[1]
+    assert {name for (name,) in found[0]} == {m.name for m in warehouse.models() if m.kind == "ledger"}
+
+
+def test_the_connection_is_closed_after_an_error(tmp_path):
+    """An error inside `writing` leaves the file free for the next writer."""
+    path = tmp_path / "build.duckdb"
+    with pytest.raises(ZeroDivisionError), warehouse.writing(path):
+        _ = 1 / 0
+    with other_process(path, "write") as other:
+        assert other.ask("select 1") == "[(1,)]"
+
+
+def test_reading_a_missing_file(tmp_path):
+    """Without a warehouse there is one sentence with its path and the command that makes one, and no file is made."""
+    path = tmp_path / "rotation.duckdb"
+    with (
+        pytest.raises(
+            RotationError, match=r"no warehouse at .*rotation\.duckdb yet; make one with `rotation run`[^\n]*\.$"
+        ),
+        warehouse.reading(path),
+    ):
+        pass
+    assert not path.exists()
+
+
+def test_reading_a_broken_file(tmp_path):
+    """A published file that is no database is a RotationError of one line that names it."""
+    path = tmp_path / "rotation.duckdb"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(RotationError, match=r"rotation\.duckdb cannot be opened: [^\n]*$"), warehouse.reading(path):
+        pass
+
+
+def test_reading_refuses_to_write(tmp_path):
+    """A connection of `reading` changes nothing."""
+    open_for_writing(tmp_path / "a.duckdb")
+    with warehouse.reading(tmp_path / "a.duckdb") as con, pytest.raises(duckdb.Error, match="read-only"):
+        con.execute("create table core.x (i integer)")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_transaction_rolls_back_on_any_error(tmp_path, error):
+    """All that was done inside is undone, tables included, and the error goes on; a good end commits."""
+    with warehouse.writing(tmp_path / "a.duckdb") as con:
+        with warehouse.transaction(con):
+            con.execute("create table core.kept as select 1 as i")
+        with pytest.raises(error):
+            _change_and_raise(con, error)
+        assert con.execute("from core.kept").fetchall() == [(1,)]
+        assert con.execute("select count(*) from duckdb_tables() where table_name = 'lost'").fetchone() == (0,)
+
+
+def _change_and_raise(con: duckdb.DuckDBPyConnection, error: type[BaseException]) -> None:
+    with warehouse.transaction(con):
+        con.execute("insert into core.kept values (2)")
+        con.execute("create table core.lost (i integer)")
+        raise error
+
+
+def test_put_replaces(tmp_path):
+    """`put` makes a table of exactly the frame's rows, an empty frame included."""
+    with warehouse.writing(tmp_path / "a.duckdb") as con:
+        for rows in ([1, 2, 3], [4], []):
+            warehouse.put(con, "stage.x", pd.DataFrame({"i": pd.Series(rows, dtype="int64")}))
+            assert con.execute("select i from stage.x order by i").fetchall() == [(i,) for i in rows]
+
+
+def test_parameters_reach_the_sql(tmp_path):
+    """What is set is what `getvariable` gives, quotes and NULL included."""
+    with warehouse.writing(tmp_path / "a.duckdb") as con:
+        warehouse.parameters(con, run_id="it's", known_at=None)
+        assert con.execute("select getvariable('run_id'), getvariable('known_at')").fetchone() == ("it's", None)
+
+
+# ---- publishing ----
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path, Path]]:
+    """An open build database with a table `t` of one row, and the two paths."""
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as con:
+        con.execute("create table t as select 1 as i")
+        yield con, tmp_path / "build.duckdb", tmp_path / "rotation.duckdb"
+
+
+def seen(path: Path) -> str:
+    """What a new process reads in `t`."""
+    with other_process(path, "read") as other:
+        return other.ask("select list(i order by i) from t")
+
+
+def test_readers_see_the_old_or_the_new(build):
+    """Who has the published file open keeps the old content, through further publishing too; who opens it sees the new."""
+    con, source, published = build
+    publish(con, source, published)
+    with other_process(published, "read") as early:
+        assert early.ask("select list(i order by i) from t") == "[([1],)]"
+        for i in (2, 3):
+            con.execute("insert into t values ($1)", [i])
+            assert seen(published) == f"[({list(range(1, i))},)]"
+            publish(con, source, published)
+            assert seen(published) == f"[({list(range(1, i + 1))},)]"
+            assert early.ask("select list(i order by i) from t") == "[([1],)]"
+
+
+def test_nothing_is_left_beside_the_published_file(build):
+    """After publishing there is no temporary file and no write-ahead log of the published file."""
+    con, source, published = build
+    (published.parent / f"{published.name}.wal").write_bytes(b"left by someone")
+    for _ in range(2):
+        publish(con, source, published)
+        names = {path.name for path in published.parent.iterdir()}
+        assert names - {"build.duckdb", "build.duckdb.wal"} == {"rotation.duckdb"}
+
+
+def test_the_published_file_is_read_only(build):
+    """Nobody has permission to write the published file, and it can be replaced all the same."""
+    con, source, published = build
+    for _ in range(2):
+        publish(con, source, published)
+        assert stat.S_IMODE(published.stat().st_mode) == 0o444
+
+
+def test_the_build_database_goes_on(build):
+    """Publishing leaves the build connection usable and its file writable."""
+    con, source, published = build
+    publish(con, source, published)
+    con.execute("insert into t values (2)")
+    assert con.execute("select count(*) from t").fetchone() == (2,)
+    assert os.access(source, os.W_OK)
+    assert seen(published) == "[([1],)]"
+
+
+@pytest.mark.parametrize("step", ["copyfile", "fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
+    """When copying, syncing or renaming fails, the published file is the old one, and no half-written file stays."""
+    con, source, published = build
+    publish(con, source, published)
+    before = published.read_bytes()
+    con.execute("insert into t values (2)")
+
+    def fail(*args: object) -> None:
+        if step == "copyfile":
+            Path(str(args[1])).write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(shutil if step == "copyfile" else os, step, fail)
+    with pytest.raises(type(error)):
+        publish(con, source, published)
+    monkeypatch.undo()
+    assert published.read_bytes() == before
+    assert {path.name for path in published.parent.iterdir()} <= {"build.duckdb", "build.duckdb.wal", "rotation.duckdb"}
+    publish(con, source, published)
+    assert seen(published) == "[([1, 2],)]"
+
+
+def test_a_stale_temporary_file_is_overwritten(build):
+    """What a killed run left half-written, read-only or not, does not stop the next one."""
+    con, source, published = build
+    stale = published.with_name(f".{published.name}.tmp")
+    stale.write_bytes(b"half" * 100_000)
+    stale.chmod(0o444)
+    publish(con, source, published)
+    assert not stale.exists()
+    assert seen(published) == "[([1],)]"
