@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import date, datetime
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from tasks import job, status, warehouse
 from tasks.errors import ConfigError, RotationError
@@ -44,7 +44,6 @@ def run_daily(session: date | None, source: str | None, now: datetime, debug: bo
     with progress(debug):
         log = logging.getLogger("rotation")
         log.info("Starting Prefect")
-        threading.Thread(target=_preload, daemon=True).start()
         from flows.daily import daily
 
         state = daily(session=session, source=settings.source, now=now, return_state=True)
@@ -192,7 +191,7 @@ def progress(debug: bool = False) -> Iterator[None]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        _Count(),
         TimeElapsedColumn(),
     )
     logger = logging.getLogger("rotation")
@@ -208,6 +207,13 @@ def progress(debug: bool = False) -> Iterator[None]:
             logger.setLevel(level)
 
 
+class _Count(MofNCompleteColumn):
+    """How many of how many, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text("") if task.total is None else super().render(task)
+
+
 class _ProgressHandler(logging.Handler):
     """Turns records into progress: one with `total` or without either is a new step, one with `advance` a part of it done."""
 
@@ -221,7 +227,8 @@ class _ProgressHandler(logging.Handler):
             self.bar.update(self.step, advance=advance)
             return
         message = record.getMessage()
-        self.bar.reset(self.step, description=escape(message), total=getattr(record, "total", None))
+        self.bar.remove_task(self.step)
+        self.step = self.bar.add_task(escape(message), total=getattr(record, "total", None))
         if self.bar.disable:
             err.print(message, markup=False, highlight=False)
 
@@ -231,7 +238,9 @@ def _quiet_prefect(debug: bool) -> None:
     quiet = {
         # A cold database needs more than the default 20 s to come up.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # Otherwise it prints a notice about the usage data it would send.
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
@@ -251,9 +260,3 @@ def _send_events() -> None:
     from prefect.events.worker import EventsWorker
 
     EventsWorker.drain_all(timeout=10, at_exit=False)
-
-
-def _preload() -> None:
-    from tasks.audit import preload
-
-    preload()

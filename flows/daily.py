@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import fetch, ingest, job, warehouse
+from tasks import audit, fetch, ingest, job, warehouse
 from tasks.sources import Source, open_source
 
 # The steps are plain functions; as tasks they show up in the run, with their own states and times.
@@ -45,6 +46,8 @@ def ask(vendor: Source, requests: list[fetch.Request], patience: fetch.Patience)
     """The answers to `requests`, fetched in batches side by side."""
     if not requests:
         return []
+    # The audit's library takes seconds to import; meanwhile the vendor has the word.
+    threading.Thread(target=audit.preload, daemon=True).start()
     fetch.log.info("Fetching %d symbols", len(requests), extra={"total": len(requests)})
     futures = fetch_prices.map(fetch.batches(requests), unmapped(vendor), unmapped(patience))
     return [answer for future in futures for answer in future.result()]

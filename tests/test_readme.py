@@ -1,0 +1,53 @@
+"""The README shows what really happens: its queries are run, and their output compared."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+import world
+from click.testing import CliRunner
+
+from flows.cli import main
+from tasks import calendar
+from tasks.settings import Settings
+from tasks.sources.sample import SampleSource
+from tasks.universe import load_universe
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"^\$ rotation (sql .*)\n((?:(?!\$ |```).*\n)+)", README, re.MULTILINE)
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warehouse of the README's examples."""
+    monkeypatch.setenv("ROTATION_SOURCE", "sample")
+    days = calendar.load(date(2005, 1, 3), date(2026, 1, 16))
+    assert world.run(SampleSource(days, load_universe().instruments), date(2026, 1, 16)).status == "published"
+
+
+def test_queries_give_what_is_shown(simulated: None) -> None:
+    """Each query in the README that is shown with its output gives exactly that."""
+    assert len(SHOWN) == 3
+    for command, output in SHOWN:
+        arguments = re.findall(r'"([^"]*)"|(\S+)', command)
+        result = CliRunner().invoke(main, [quoted or plain for quoted, plain in arguments])
+        assert [line.rstrip() for line in result.stdout.strip().splitlines()] == [
+            line.rstrip() for line in output.strip().splitlines()
+        ]
+
+
+def test_settings_are_all_documented() -> None:
+    """Every setting is in the README's table, except the alert channels, which nothing uses yet."""
+    named = {name for name in Settings.model_fields if f"`ROTATION_{name.upper()}`" in README}
+    fetching = {"fetch_attempts", "fetch_wait_s", "fetch_deadline_s"}
+    assert named == set(Settings.model_fields) - fetching - {"alert_urls"}
+    assert all(f"`_{name.removeprefix('fetch_').upper()}`" in README for name in fetching)
+
+
+def test_test_command_is_the_one_ci_calls() -> None:
+    """CI calls the test command that the README names."""
+    assert "$ make test\n" in README
+    assert "\nmake test\n" in (Path(__file__).parents[1] / ".ci" / "run").read_text()
