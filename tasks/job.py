@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tasks import calendar, ledger, warehouse
+from tasks import calendar, ledger, stage, warehouse
 from tasks.errors import AuditFailed, ConfigError, RotationError
 from tasks.publish import publish
 from tasks.settings import load_settings
@@ -63,9 +63,14 @@ def opened(session: date | None, source: str | None, now: datetime, flow_run_id:
             run.status = "failed"
             run.message = f"{type(error).__name__}: {error}. Nothing was published; run it again."
             ledger.finish(con, run, clock())
-            publish(con, settings.build, settings.published)
+            _publish(con, settings)
             raise
-        publish(con, settings.build, settings.published)
+        _publish(con, settings)
+
+
+def _publish(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    stage.clear(con)
+    publish(con, settings.build, settings.published)
 
 
 def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:

@@ -66,6 +66,15 @@ def test_first_run_publishes_everything_it_was_given() -> None:
     ]
 
 
+def test_nothing_unaudited_reaches_readers() -> None:
+    """The published file holds no staged table, neither after a good run nor after a blocked one."""
+    source = market()
+    for close in (None, 100.0):
+        edit(source, "SPY", 59, close=close)
+        world.run(source, DAYS[59])
+        assert rows("select schema_name, table_name from duckdb_tables() where schema_name = 'stage'") == []
+
+
 def test_second_run_asks_nothing() -> None:
     """A session that is already in is up to date without troubling the source, and all tables stay as they were."""
     world.run(market(), DAYS[59])
