@@ -37,8 +37,54 @@ PRICE_COLUMNS: dict[str, str] = {
 }
 
 
+#: A fund's own record of a session: NAV in USD per share and shares outstanding, both as published, that is on the basis of that day
+#: unless the issuer restates its history at a split; `distribution` in USD per share on the ex-date, NaN = none.
+FUND_NAV_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "session": "datetime64[s]",
+    "nav": "float64",
+    "shares_outstanding": "float64",
+    "total_net_assets_usd": "float64",
+    "distribution": "float64",
+    "source": "object",
+}
+
+#: What is known of a fund on a day. `expense_ratio` is a fraction (0.0003 = 0.03 %); `trailing_pe` price over earnings.
+FUND_FACTS_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "as_of": "datetime64[s]",
+    "expense_ratio": "float64",
+    "total_net_assets_usd": "float64",
+    "nav": "float64",
+    "category": "object",
+    "index_name": "object",
+    "trailing_pe": "float64",
+    "source": "object",
+}
+
+#: What a fund holds, cash and the like included; `symbol` is the constituent's ticker as Yahoo writes it (BRK-B), None where it has
+#: none; `weight` is a fraction of the fund.
+HOLDINGS_COLUMNS: dict[str, str] = {
+    "fund_symbol": "object",
+    "as_of": "datetime64[s]",
+    "symbol": "object",
+    "name": "object",
+    "weight": "float64",
+    "source": "object",
+}
+
+#: Analysts' estimates of a company's earnings growth, fractions, for the fiscal year under way and the next.
+EARNINGS_GROWTH_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "as_of": "datetime64[s]",
+    "growth_current_year": "float64",
+    "growth_next_year": "float64",
+    "source": "object",
+}
+
+
 class Source(Protocol):
-    """A vendor adapter."""
+    """A vendor adapter. One that lacks a dataset lacks the method."""
 
     name: str
 
@@ -52,12 +98,39 @@ class Source(Protocol):
         ...
 
 
-def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:
-    """A frame with exactly `PRICE_COLUMNS` and their dtypes, made from columns named so; a missing one is NaN."""
+class FundSource(Protocol):
+    """An adapter for what is known of funds and companies. Each method raises as `Source.prices` does."""
+
+    name: str
+
+    def fund_nav(self, symbol: str, start: date, end: date) -> pd.DataFrame:
+        """NAV and shares outstanding of a fund for `start` … `end`: `FUND_NAV_COLUMNS`, oldest first, rows as published."""
+        ...
+
+    def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """One row of `FUND_FACTS_COLUMNS`, dated `as_of`, NaN or None where the vendor does not say."""
+        ...
+
+    def holdings(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """What the fund holds: `HOLDINGS_COLUMNS`, dated as the vendor dates its file, else `as_of`; heaviest first."""
+        ...
+
+    def earnings_growth(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """One row of `EARNINGS_GROWTH_COLUMNS` for a company, dated `as_of`."""
+        ...
+
+
+def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapping[str, str]) -> pd.DataFrame:
+    """A frame with exactly the columns and dtypes of `types`, made from columns named so; a missing one is NaN or None."""
     import pandas as pd
 
     frame = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(dict(columns))
-    return frame.reindex(columns=list(PRICE_COLUMNS)).astype(PRICE_COLUMNS)
+    return frame.reindex(columns=list(types)).astype(dict(types))
+
+
+def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:
+    """A frame with exactly `PRICE_COLUMNS`."""
+    return typed(columns, PRICE_COLUMNS)
 
 
 def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> Source:
