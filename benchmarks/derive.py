@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tasks import audit, calendar, fetch, ingest, job, publish, stage, warehouse
+from tasks import audit, calendar, datasets, fetch, ingest, job, publish, stage, warehouse
 from tasks.ledger import begin
 from tasks.settings import load_settings
 from tasks.sources.sample import SampleSource
@@ -63,14 +63,14 @@ def measure(universe: Universe) -> dict[str, float]:
         with warehouse.writing(settings.build) as con:
             run = begin(con, settings, SESSION, NOW)
             today = job.Job(settings, universe, days, SESSION, lambda: NOW, con, run)
-            requests = ingest.plan(today)
+            requests = ingest.plan(today, datasets.offers(source, universe.instruments))
             with timed("fetch (simulated)"):
                 answers = fetch.fetch_batch(source, requests, fetch.Patience(1, 0, 1e12))
             with timed("stage"):
                 stage.put_answers(con, answers)
             con.begin()
-            with timed("batch and audit"):
-                ingest.audit_batch(today)
+            with timed("batches and audit"):
+                ingest.audit_batches(today)
             with timed("load raw"):
                 warehouse.load(con, "raw")
             with timed("derive core and signals"):

@@ -73,7 +73,7 @@ def show_run(run: Run, published: Path) -> None:
     if run.status == "up_to_date":
         table.add_row("", "Nothing new; all tables stay as they were.")
     else:
-        table.add_row("bars", f"{run.rows_fetched:,} fetched, {run.rows_new:,} new, {run.rows_revised:,} revised")
+        table.add_row("rows", f"{run.rows_fetched:,} fetched, {run.rows_new:,} new, {run.rows_revised:,} revised")
     if run.rows_quarantined:
         table.add_row(
             "set aside",

@@ -13,13 +13,14 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import audit, fetch, ingest, job, warehouse
+from tasks.datasets import offers
 from tasks.sources import Source, open_source
 
 # The steps are plain functions; as tasks they show up in the run, with their own states and times.
 plan = task(name="plan", cache_policy=NO_CACHE)(ingest.plan)
-find_restated = task(name="stage", cache_policy=NO_CACHE)(ingest.restated)
-restage = task(name="stage-histories", cache_policy=NO_CACHE)(ingest.restage)
-audit_batch = task(name="audit", cache_policy=NO_CACHE)(ingest.audit_batch)
+follow_up = task(name="stage", cache_policy=NO_CACHE)(ingest.follow_up)
+restage = task(name="stage-again", cache_policy=NO_CACHE)(ingest.restage)
+audit_batches = task(name="audit", cache_policy=NO_CACHE)(ingest.audit_batches)
 load_and_derive = task(name="load-and-derive", cache_policy=NO_CACHE)(ingest.load_and_derive)
 
 
@@ -32,11 +33,10 @@ def daily(session: date | None = None, source: str | None = None, now: datetime 
     with job.opened(session, source, now or datetime.now(UTC), runtime.flow_run.id) as today:
         vendor = open_source(today.settings, today.calendar, today.universe)
         patience = fetch.Patience.from_settings(today.settings)
-        answers = ask(vendor, plan(today), patience)
-        histories = ask(vendor, find_restated(today, answers), patience)
-        restage(today, answers, histories)
+        answers = ask(vendor, plan(today, offers(vendor, today.universe.instruments)), patience)
+        restage(today, answers, ask(vendor, follow_up(today, answers), patience))
         with warehouse.transaction(today.con):
-            audit_batch(today)
+            audit_batches(today)
             load_and_derive(today)
     make = Failed if today.run.status in ("blocked", "failed") else Completed
     return make(message=today.run.message, data=today.run)
@@ -48,16 +48,18 @@ def ask(vendor: Source, requests: list[fetch.Request], patience: fetch.Patience)
         return []
     # The audit's library takes seconds to import; meanwhile the vendor has the word.
     threading.Thread(target=audit.preload, daemon=True).start()
-    fetch.log.info("Fetching %d symbols", len(requests), extra={"total": len(requests)})
-    futures = fetch_prices.map(fetch.batches(requests), unmapped(vendor), unmapped(patience))
+    datasets = ", ".join(dict.fromkeys(request.dataset.replace("_", " ") for request in requests))
+    fetch.log.info("Fetching %s", datasets, extra={"total": len(requests)})
+    futures = fetch_batch.map(fetch.batches(requests), unmapped(vendor), unmapped(patience))
     return [answer for future in futures for answer in future.result()]
 
 
 def _batch_name() -> str:
-    return "fetch " + " ".join(request.symbol for request in runtime.task_run.parameters["requests"])
+    requests: list[fetch.Request] = runtime.task_run.parameters["requests"]
+    return f"fetch {requests[0].dataset} " + " ".join(request.symbol for request in requests)
 
 
-@task(name="fetch-prices", task_run_name=_batch_name, cache_policy=NO_CACHE)
-def fetch_prices(requests: list[fetch.Request], vendor: Source, patience: fetch.Patience) -> list[fetch.Answer]:
+@task(name="fetch", task_run_name=_batch_name, cache_policy=NO_CACHE)
+def fetch_batch(requests: list[fetch.Request], vendor: Source, patience: fetch.Patience) -> list[fetch.Answer]:
     """One batch of symbols. What can succeed on asking again is asked again inside, symbol by symbol."""
     return fetch.fetch_batch(vendor, requests, patience)

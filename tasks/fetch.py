@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
 
+from tasks.datasets import RANGES
 from tasks.errors import RotationError, SourceUnavailable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tasks.settings import Settings
-    from tasks.sources import Source
 
 log = logging.getLogger("rotation.fetch")
 
@@ -27,8 +28,12 @@ CONCURRENCY = 8
 
 @dataclass(frozen=True)
 class Request:
-    """Sessions to ask of one symbol, both ends included. `is_full_history`: everything, not just what is missing."""
+    """What to ask of one symbol: a dataset, for sessions both ends included; of a snapshot only the end counts.
 
+    `is_full_history`: everything, not just what is missing.
+    """
+
+    dataset: str
     symbol: str
     start_session: date
     end_session: date
@@ -63,17 +68,18 @@ class Patience:
 
 
 def batches(requests: Sequence[Request]) -> list[list[Request]]:
-    """The requests in groups of `BATCH_SIZE`."""
-    return [list(requests[i : i + BATCH_SIZE]) for i in range(0, len(requests), BATCH_SIZE)]
+    """The requests in groups of up to `BATCH_SIZE`, each of one dataset."""
+    groups = [list(group) for _, group in groupby(requests, key=lambda request: request.dataset)]
+    return [group[i : i + BATCH_SIZE] for group in groups for i in range(0, len(group), BATCH_SIZE)]
 
 
-def fetch_batch(source: Source, requests: Sequence[Request], patience: Patience) -> list[Answer]:
+def fetch_batch(source: Any, requests: Sequence[Request], patience: Patience) -> list[Answer]:
     """One answer for each request, in their order. What a vendor does wrong is in the answer; nothing is raised for it."""
     log_retries_quietly()
     return [fetch_symbol(source, request, patience) for request in requests]
 
 
-def fetch_symbol(source: Source, request: Request, patience: Patience) -> Answer:
+def fetch_symbol(source: Any, request: Request, patience: Patience) -> Answer:
     """Asks until there is an answer, the source says that asking again is useless, or patience ends."""
     if patience.remaining_s <= 0:
         return _failed(
@@ -83,11 +89,11 @@ def fetch_symbol(source: Source, request: Request, patience: Patience) -> Answer
         frame = _asking_again(source, request, patience)
     except RotationError as error:
         return _failed(request, str(error))
-    log.info("Fetched %s", request.symbol, extra={"advance": 1})
+    log.info("Fetched %s of %s", request.dataset, request.symbol, extra={"advance": 1})
     return Answer(request, frame, None)
 
 
-def _asking_again(source: Source, request: Request, patience: Patience) -> pd.DataFrame:
+def _asking_again(source: Any, request: Request, patience: Patience) -> pd.DataFrame:
     import stamina
 
     retries = stamina.retry_context(
@@ -100,12 +106,15 @@ def _asking_again(source: Source, request: Request, patience: Patience) -> pd.Da
     )
     for attempt in retries:
         with attempt:
-            return source.prices(request.symbol, request.start_session, request.end_session)
+            ask = getattr(source, request.dataset)
+            if request.dataset in RANGES:
+                return cast("pd.DataFrame", ask(request.symbol, request.start_session, request.end_session))
+            return cast("pd.DataFrame", ask(request.symbol, request.end_session))
     raise AssertionError("stamina ends with a result or an exception")
 
 
 def _failed(request: Request, error: str) -> Answer:
-    log.info("No answer for %s", request.symbol, extra={"advance": 1})
+    log.info("No %s of %s", request.dataset, request.symbol, extra={"advance": 1})
     return Answer(request, None, error)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from tasks import ledger, quarantine, stage, warehouse
+from tasks import alert, ledger, quarantine, stage, warehouse
 from tasks.audit import Result, audit, load_suite, offending
+from tasks.datasets import COLUMNS, Offer
 from tasks.errors import AuditFailed, SourceUnavailable
 from tasks.fetch import Answer, Request
 from tasks.job import Job
@@ -17,56 +18,59 @@ log = logging.getLogger("rotation.ingest")
 DERIVED = ("core", "signals", "ops")
 
 
-def plan(job: Job) -> list[Request]:
-    """What is missing, one request per symbol; empty when nothing is."""
-    stage.put_references(job.con, job.universe, job.calendar, job.settings.history_start, job.session)
+def plan(job: Job, offers: Sequence[Offer] = ()) -> list[Request]:
+    """What is missing of prices and of `offers`, one request per dataset and symbol; empty when nothing is."""
+    stage.put_references(
+        job.con, job.universe, job.calendar, job.universe.first_day(job.settings.history_start), job.session
+    )
+    stage.put_offers(job.con, offers)
     return stage.plan(job.con)
 
 
-def restated(job: Job, answers: Sequence[Answer]) -> list[Request]:
-    """Stages the answers; returns requests for the whole history of symbols whose overlap shows a split or restatement."""
+def follow_up(job: Job, answers: Sequence[Answer]) -> list[Request]:
+    """Stages the answers; returns what they make necessary.
+
+    That is the whole history of symbols whose overlap shows a split or restatement, and the estimates of the largest constituents.
+    """
     _refuse_silence(job, answers)
     stage.put_answers(job.con, answers)
-    return stage.restated(job.con, job.settings.history_start, job.session)
+    return stage.restated(job.con, job.settings.history_start, job.session) + stage.estimates(job.con)
 
 
-def restage(job: Job, answers: Sequence[Answer], histories: Sequence[Answer]) -> None:
-    """Stages the answers again, those in `histories` in place of the first ones for the same symbols."""
-    if histories:
-        whole = {answer.request.symbol: answer for answer in histories}
-        stage.put_answers(job.con, [whole.get(answer.request.symbol, answer) for answer in answers])
+def restage(job: Job, answers: Sequence[Answer], later: Sequence[Answer]) -> None:
+    """Stages the answers again together with the `later` ones, which take the place of those to the same question."""
+    if later:
+        whole = {(a.request.dataset, a.request.symbol): a for a in [*answers, *later]}
+        stage.put_answers(job.con, list(whole.values()))
 
 
-def audit_batch(job: Job) -> list[Result]:
-    """Makes the batch, checks it, and sets aside the rows of failed warnings.
+def audit_batches(job: Job) -> None:
+    """Makes the batch of each dataset, checks it, and sets aside the rows of failed warnings.
 
     Raises `AuditFailed` when a critical expectation failed or any could not be checked.
     """
-    warehouse.build(job.con, "stage.prices")
+    warehouse.build(job.con, *(f"stage.{dataset}" for dataset in COLUMNS))
     ledger.count_staged(job.con, job.run)
-    (asked,) = job.con.execute("select count(*) from stage.answers").fetchone() or (0,)
-    if not asked:
-        # Nothing to check, so Great Expectations, which takes seconds to import, is not troubled.
-        quarantine.collect(job.con, [])
-        return []
-    log.info("Auditing %s new and %s changed bars", f"{job.run.rows_new:,}", f"{job.run.rows_revised:,}")
-    results = audit(job.con, load_suite("prices"))
-    job.run.results += results
-    _stop_if_blocked(job, results)
-    quarantine.collect(job.con, results)
-    quarantine.set_aside(job.con)
-    coverage = audit(job.con, load_suite("prices_coverage"))
-    job.run.results += coverage
-    _stop_if_blocked(job, coverage)
-    return results + coverage
+    quarantine.begin(job.con)
+    asked = {dataset for (dataset,) in job.con.execute("select distinct dataset from stage.answers").fetchall()}
+    if asked:
+        log.info("Auditing %s new and %s changed rows", f"{job.run.rows_new:,}", f"{job.run.rows_revised:,}")
+    # What was not asked has nothing to check, and Great Expectations, which takes seconds to import, is not troubled.
+    for dataset in [d for d in COLUMNS if d in asked]:
+        _audit(job, dataset)
+        quarantine.set_aside(job.con, dataset)
+    if "prices" in asked:
+        _audit(job, "prices_coverage")
 
 
 def load_and_derive(job: Job) -> None:
-    """Adds the batch to `raw` and derives everything else from it, unless there is nothing new; then finishes the run's row."""
+    """Adds the batch to `raw` and derives everything else from it, unless there is nothing new; then finishes the run's row.
+
+    Raises `AuditFailed` as `audit_batches` does, for what is derived.
+    """
     warehouse.load(job.con, "raw")
-    job.run.rows_quarantined = quarantine.record(job.con, job.run.run_id)
-    quarantine.resolve(job.con)
-    if _has_changed(job):
+    changed = _has_changed(job)
+    if changed:
         log.info("Building core and signals")
         warehouse.build(job.con, *DERIVED)
         job.run.status, job.run.published = "published", True
@@ -74,33 +78,45 @@ def load_and_derive(job: Job) -> None:
     else:
         job.run.status = "up_to_date"
         job.run.message = f"Already up to date with {job.session}."
+    if changed or job.con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
+        _audit(job, "fund_flows")
+        alert.dead_sources(job)
+    job.run.rows_quarantined = quarantine.record(job.con, job.run.run_id)
+    quarantine.resolve(job.con)
     if job.run.rows_quarantined:
         job.run.message += f" {job.run.rows_quarantined} rows or symbols are set aside; see ops.quarantine."
     ledger.finish(job.con, job.run, job.clock())
 
 
+def _audit(job: Job, name: str) -> None:
+    results = audit(job.con, load_suite(name))
+    job.run.results += results
+    _stop_if_blocked(job, results)
+    quarantine.collect(job.con, results)
+
+
 def _has_changed(job: Job) -> bool:
-    """Whether this run added anything to `raw`, or the SQL is not that of the last run that derived."""
-    added, same_code = job.con.execute(
-        """
-        select
-            exists (from raw.prices where run_id = $1) or exists (from raw.universe where run_id = $1)
-                or exists (from raw.pairs where run_id = $1) or exists (from raw.sessions where run_id = $1),
-            coalesce((
-                select code_version = $2 from ops.runs
-                where status = 'published' and run_id <> $1 order by run_id desc limit 1
-            ), false)
+    """Whether this run added anything to `raw`, or the code is not that of the last run that derived."""
+    tables = [model.name for model in warehouse.models() if model.name.startswith("raw.") and model.kind == "ledger"]
+    added = " or ".join(f"exists (from {table} where run_id = $1)" for table in tables)
+    new_rows, same_code = job.con.execute(
+        f"""
+        select {added}, coalesce((
+            select code_version = $2 from ops.runs
+            where status = 'published' and run_id <> $1 order by run_id desc limit 1
+        ), false)
         """,
         [job.run.run_id, ledger.code_version()],
     ).fetchone() or (True, False)
-    return bool(added) or not same_code
+    return bool(new_rows) or not same_code
 
 
 def _refuse_silence(job: Job, answers: Sequence[Answer]) -> None:
-    failed = [answer for answer in answers if answer.error]
-    if len(failed) == len(answers) and len(failed) > len(job.universe.instruments) / 5:
+    prices = [answer for answer in answers if answer.request.dataset == "prices"]
+    failed = [answer for answer in prices if answer.error]
+    if len(failed) == len(prices) and len(failed) > len(job.universe.instruments) / 5:
         raise SourceUnavailable(
-            f"The source '{job.run.source}' gave no usable answer for any of {len(answers)} symbols; the first said: {failed[0].error} "
+            f"The source '{job.run.source}' gave no usable answer for any of {len(prices)} symbols; the first said: {failed[0].error} "
             f"Nothing was published; run it again later."
         )
 

@@ -81,7 +81,7 @@ def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Se
     universe = load_universe(settings.universe)
     if settings.history_start >= now.date():
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
-    days = calendar.load(settings.history_start, now.date())
+    days = calendar.load(universe.first_day(settings.history_start), now.date())
     return settings, universe, days, _session(session, days, settings, now)
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from tasks import warehouse
 from tasks.audit import Result
+from tasks.datasets import COLUMNS
 from tasks.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def begin(
         source=settings.source,
         target_session=session,
         history_start=settings.history_start,
+        earnings_constituents=settings.earnings_constituents,
     )
     return run
 
@@ -103,11 +105,18 @@ def finish(con: duckdb.DuckDBPyConnection, run: Run, finished_at: datetime) -> N
 
 
 def count_staged(con: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Counts the bars the source gave, and of those staged the new and the revised ones."""
-    (run.rows_fetched,) = con.execute("select count(*) from stage.fetched_prices").fetchone() or (0,)
-    run.rows_new, run.rows_revised = con.execute(
-        "select count(*) filter (is_new), count(*) filter (is_revised or is_withdrawn) from stage.prices"
-    ).fetchone() or (0, 0)
+    """Counts the rows the sources gave, and of those staged the new and the revised ones."""
+    fetched = " + ".join(f"(select count(*) from stage.fetched_{dataset})" for dataset in COLUMNS)
+    snapshots = " + ".join(f"(select count(*) from stage.{d})" for d in ("fund_facts", "holdings", "earnings_growth"))
+    run.rows_fetched, run.rows_new, run.rows_revised = con.execute(
+        f"""
+        select
+            {fetched},
+            {snapshots} + (select count(*) filter (is_new) from stage.prices) + (select count(*) filter (is_new) from stage.fund_nav),
+            (select count(*) filter (is_revised or is_withdrawn) from stage.prices)
+                + (select count(*) filter (not is_new) from stage.fund_nav)
+        """
+    ).fetchone() or (0, 0, 0)
 
 
 def _record(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]) -> None:

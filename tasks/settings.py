@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     universe: LocalPath | None = None
     alert_urls: SecretStr = SecretStr("")
     history_start: date = date(2005, 1, 3)
+    # Of each of the two funds whose companies' earnings are compared, the largest so many are asked about, once a week.
+    earnings_constituents: int = Field(default=40, ge=0)
     # How patiently a vendor is asked: seconds for one answer, attempts per symbol, first pause between attempts
     # (doubled each time, with jitter), and seconds for the whole fetch.
     fetch_timeout_s: float = Field(default=20.0, gt=0)

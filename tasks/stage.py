@@ -7,14 +7,15 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from tasks import warehouse
+from tasks.datasets import COLUMNS, Offer
 from tasks.fetch import Answer, Request
-from tasks.sources import price_frame
+from tasks.sources import typed
+from tasks.universe import Pair, Universe
 
 if TYPE_CHECKING:
     import duckdb
 
     from tasks.calendar import Calendar
-    from tasks.universe import Universe
 
 
 def put_references(
@@ -26,42 +27,63 @@ def put_references(
     instruments = pd.DataFrame([instrument.model_dump() for instrument in universe.instruments])
     types = {name: "date" if name == "inception" else "varchar" for name in instruments.columns}
     _put_typed(con, "stage.universe", instruments, types)
-    pairs = pd.DataFrame(
-        [pair.model_dump() for pair in universe.pairs], columns=["small_symbol", "large_symbol", "headline"]
+    pairs = pd.DataFrame([pair.model_dump() for pair in universe.pairs], columns=list(Pair.model_fields))
+    _put_typed(
+        con,
+        "stage.pairs",
+        pairs,
+        {name: "varchar" if name.endswith("symbol") else "boolean" for name in Pair.model_fields},
     )
-    _put_typed(con, "stage.pairs", pairs, {"small_symbol": "varchar", "large_symbol": "varchar", "headline": "boolean"})
     hours = calendar.hours(start, session)
     _put_typed(con, "stage.sessions", hours, {"session": "date", "opens_at": "timestamptz", "closes_at": "timestamptz"})
 
 
+def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
+    """Fills `stage.offers`: what can be asked beside prices, and how old it may be."""
+    import pandas as pd
+
+    frame = pd.DataFrame(offers, columns=list(Offer._fields))
+    _put_typed(con, "stage.offers", frame, {"dataset": "varchar", "symbol": "varchar", "max_age_sessions": "bigint"})
+
+
 def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:
-    """What to ask, one request per symbol that lacks something; empty when nothing is missing."""
-    warehouse.build(con, "stage.requests")
-    return [Request(*row) for row in con.execute("from stage.requests").fetchall()]
+    """What to ask, one request per dataset and symbol that lacks something; empty when nothing is missing."""
+    return _requests(con, "stage.requests")
 
 
 def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
-    """Fills `stage.answers` (one row per symbol asked) and `stage.fetched_prices` (the bars, as given)."""
+    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given)."""
     import pandas as pd
 
     outcome = pd.DataFrame(
-        [
-            (a.request.symbol, a.request.start_session, a.request.end_session, a.request.is_full_history, a.error)
-            for a in answers
-        ],
-        columns=["symbol", "start_session", "end_session", "is_full_history", "error"],
+        [{**vars(a.request), "error": a.error} for a in answers], columns=[*Request.__annotations__, "error"]
     )
     types = {"start_session": "date", "end_session": "date", "is_full_history": "boolean"}
     _put_typed(con, "stage.answers", outcome, {name: types.get(name, "varchar") for name in outcome.columns})
-    frames = [a.frame for a in answers if a.frame is not None and len(a.frame)]
-    warehouse.put(con, "stage.fetched_prices", pd.concat(frames) if frames else price_frame({}))
+    for dataset, columns in COLUMNS.items():
+        given = [a.frame for a in answers if a.request.dataset == dataset and a.frame is not None and len(a.frame)]
+        sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
+        _put_typed(con, f"stage.fetched_{dataset}", pd.concat(given) if given else typed({}, columns), sql_types)
+
+
+_SQL_TYPES = {"object": "varchar", "float64": "double", "datetime64[s]": "timestamp"}
+
+
+def estimates(con: duckdb.DuckDBPyConnection) -> list[Request]:
+    """Requests for the earnings estimates of the largest constituents, when they are due."""
+    return _requests(con, "stage.estimate_requests")
+
+
+def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
+    warehouse.build(con, table)
+    return [Request(*row) for row in con.execute(f"from {table}").fetchall()]
 
 
 def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
     """Requests for the whole history of the symbols whose overlap shows that a split or restatement reaches further back."""
     warehouse.build(con, "stage.restated")
     symbols = con.execute("select symbol from stage.restated").fetchall()
-    return [Request(symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
+    return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:

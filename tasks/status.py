@@ -62,8 +62,23 @@ def read(settings: Settings, now: datetime) -> Status:
         )
         (alerts,) = con.execute("select count(*) from ops.alerts where sent_at is null").fetchone() or (0,)
         (quarantined,) = con.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone() or (0,)
-        latest, behind = None, 0
+        latest, behind, dead, fund_records = None, 0, [], (None, 0)
         if published[0]:
+            dead = con.execute(
+                """
+                with last_rows as (
+                    from core.fund_flows qualify row_number() over (partition by symbol order by session desc) = 1
+                )
+                select source, string_agg(symbol, ', ' order by symbol)
+                from last_rows where null_reason = 'dead source' group by source order by source
+                """
+            ).fetchall()
+            fund_records = con.execute(
+                """
+                with last_records as (select symbol, max(session) as session from core.fund_nav group by symbol)
+                select max(session), count(*) filter (session < (select max(session) from last_records)) from last_records
+                """
+            ).fetchone() or (None, 0)
             latest, behind = con.execute(
                 """
                 with newest as (select max(session) as session from core.prices),
@@ -78,23 +93,37 @@ def read(settings: Settings, now: datetime) -> Status:
     expected = days.last_closed(now - GRACE + calendar.SETTLE)
     sessions_behind = len(days.sessions(latest + timedelta(days=1), expected)) if latest else 0
     problems = _problems(last_run, latest, expected, sessions_behind)
+    problems += [
+        f"Dead source: the share counts of {source} stand still ({symbols}); see ops.alerts."
+        for source, symbols in dead
+    ]
+    freshness = [_freshness(days, "prices", latest, expected, behind)]
+    if fund_records[0]:
+        # Issuers publish a session on the day after it.
+        due = days.latest_on_or_before(expected - timedelta(days=1))
+        freshness.append(_freshness(days, "fund_nav", fund_records[0], due, fund_records[1]))
     return Status(
         healthy=not problems,
         simulated=simulated,
         problems=problems,
         last_run=last_run,
         last_published_run_id=published[0],
-        freshness=[
-            Freshness(
-                dataset="prices",
-                latest_session=latest,
-                expected_session=expected,
-                sessions_behind=sessions_behind,
-                symbols_behind=behind,
-            )
-        ],
+        freshness=freshness,
         open_alerts=alerts,
         quarantined=quarantined,
+    )
+
+
+def _freshness(
+    days: calendar.Calendar, dataset: str, latest: date | None, expected: date, symbols_behind: int
+) -> Freshness:
+    behind = len(days.sessions(latest + timedelta(days=1), expected)) if latest else 0
+    return Freshness(
+        dataset=dataset,
+        latest_session=latest,
+        expected_session=expected,
+        sessions_behind=behind,
+        symbols_behind=symbols_behind,
     )
 
 

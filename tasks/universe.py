@@ -47,11 +47,15 @@ class Instrument(_Row):
 
 
 class Pair(_Row):
-    """A small and a large leg whose ratio is followed. The headline pair is the one the evidence rests on."""
+    """A small and a large leg whose ratio is followed.
+
+    The headline pair is the one the evidence rests on; the earnings pair are the funds whose companies' earnings are compared.
+    """
 
     small_symbol: Symbol
     large_symbol: Symbol
     headline: bool
+    earnings: bool
 
 
 class Universe(BaseModel):
@@ -65,6 +69,10 @@ class Universe(BaseModel):
     @property
     def symbols(self) -> list[str]:
         return [instrument.symbol for instrument in self.instruments]
+
+    def first_day(self, history_start: date) -> date:
+        """The day the calendar must reach back to: `history_start`, or the first fund's inception, as issuers publish all of it."""
+        return min([history_start, *(i.inception for i in self.instruments if i.kind != "stock" and i.inception)])
 
     @property
     def benchmarks(self) -> list[str]:
@@ -112,6 +120,8 @@ def _check_pairs(path: Path, pairs: list[Pair], known: set[str]) -> None:
     headlines = sum(p.headline for p in pairs)
     if headlines != 1:
         raise ConfigError(f"{path}: {headlines} pairs are marked headline; mark exactly one with true.")
+    if sum(p.earnings for p in pairs) > 1:
+        raise ConfigError(f"{path}: more than one pair is marked earnings; mark one at most.")
 
 
 def _unique(path: Path, what: str, values: list[str]) -> None:

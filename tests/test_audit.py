@@ -14,6 +14,7 @@ import world
 
 from tasks import calendar, stage, warehouse
 from tasks.audit import SUITES, Result, audit, load_suite, offending
+from tasks.datasets import COLUMNS
 from tasks.errors import ConfigError
 from tasks.fetch import Answer, Request
 
@@ -48,13 +49,13 @@ def put(con: duckdb.DuckDBPyConnection, frames: dict[str, pd.DataFrame | str], *
     """Stages these frames as the answers for DAYS[0] … SESSION; a text is the error of a symbol that was not answered."""
     answers = [
         Answer(
-            Request(symbol, DAYS[0], SESSION, is_full_history),
+            Request("prices", symbol, DAYS[0], SESSION, is_full_history),
             *((None, held) if isinstance(held, str) else (held, None)),
         )
         for symbol, held in frames.items()
     ]
     stage.put_answers(con, answers)
-    warehouse.build(con, "stage.prices")
+    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
 
 
 def changed(symbol: str, row: int, **values: object) -> dict[str, pd.DataFrame]:

@@ -53,7 +53,7 @@ def patience(attempts: int = 4, deadline: float = 200.0, clock: Callable[[], flo
 
 
 def request(symbol: str = "SPY") -> Request:
-    return Request(symbol, START, END)
+    return Request("prices", symbol, START, END)
 
 
 BARS = world.bars("SPY", [1.0, 2.0])
@@ -126,7 +126,7 @@ def test_one_bad_symbol_does_not_spoil_the_others():
     """Answers come one per request and in their order, good and bad mixed, an empty frame being a good one."""
     empty = world.bars("C", [])
     source = Script(BARS, SymbolNotFound("No B."), empty, SourceUnavailable("Down."), BARS)
-    requests = [Request(symbol, START, END, symbol == "C") for symbol in "ABCD"]
+    requests = [Request("prices", symbol, START, END, symbol == "C") for symbol in "ABCD"]
     answers = fetch_batch(source, requests, patience())
     assert [answer.request for answer in answers] == requests
     assert [answer.error for answer in answers] == [None, "No B.", None, None]

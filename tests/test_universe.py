@@ -20,7 +20,7 @@ SPY = "SPY,S&P 500,fund,large,,,,,,,1993-01-29\n"
 IWM = "IWM,Russell 2000,fund,small,,,,,,SPY,\n"
 IWB = "IWB,Russell 1000,fund,large,,,,,,SPY,\n"
 XLK = "XLK,Technology,sector,large,technology,,,,,SPY,\n"
-PAIR_HEADER = "small_symbol,large_symbol,headline\n"
+PAIR_HEADER = "small_symbol,large_symbol,headline,earnings\n"
 
 
 def write(folder: Path, text: str | bytes, pairs: str | None = None) -> Path:
@@ -157,11 +157,15 @@ def test_columns_may_come_in_any_order(tmp_path):
 @pytest.mark.parametrize(
     ("pairs", "parts"),
     [
-        pytest.param("IWM,IWB,true\nIWC,IWB,false\n", ["IWC", "IWC/IWB", "not in the universe"], id="unknown leg"),
-        pytest.param("IWM,IWB,true\nIWM,IWB,false\n", ["pair IWM/IWB", "more than once"], id="duplicate pair"),
-        pytest.param("IWM,IWB,false\n", ["0 pairs", "exactly one"], id="no headline"),
-        pytest.param("IWM,IWB,true\nIWM,SPY,true\n", ["2 pairs", "exactly one"], id="two headlines"),
-        pytest.param("IWM,IWB,perhaps\n", ["line 2", "headline", "perhaps"], id="headline not a boolean"),
+        pytest.param(
+            "IWM,IWB,true,false\nIWC,IWB,false,false\n", ["IWC", "IWC/IWB", "not in the universe"], id="unknown leg"
+        ),
+        pytest.param(
+            "IWM,IWB,true,false\nIWM,IWB,false,false\n", ["pair IWM/IWB", "more than once"], id="duplicate pair"
+        ),
+        pytest.param("IWM,IWB,false,false\n", ["0 pairs", "exactly one"], id="no headline"),
+        pytest.param("IWM,IWB,true,false\nIWM,SPY,true,false\n", ["2 pairs", "exactly one"], id="two headlines"),
+        pytest.param("IWM,IWB,perhaps,false\n", ["line 2", "headline", "perhaps"], id="headline not a boolean"),
         pytest.param("", ["header but no rows"], id="no pairs"),
     ],
 )
@@ -173,7 +177,7 @@ def test_each_fault_in_own_pairs_is_one_sentence(tmp_path, pairs, parts):
 
 def test_own_pairs_replace_the_shipped_ones(tmp_path):
     """A good pairs.csv beside one's own universe is what is followed."""
-    path = write(tmp_path, HEADER + SPY + IWM + IWB, PAIR_HEADER + "IWM,SPY,true\nIWB,SPY,false\n")
+    path = write(tmp_path, HEADER + SPY + IWM + IWB, PAIR_HEADER + "IWM,SPY,true,false\nIWB,SPY,false,false\n")
     assert pair_names(path) == ["IWM/SPY", "IWB/SPY"]
 
 

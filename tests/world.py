@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 
 from tasks import calendar, fetch, ingest, job, stage, warehouse
+from tasks.datasets import COLUMNS, offers
 from tasks.errors import SymbolNotFound
 from tasks.ledger import Run
 from tasks.sources import Source, price_frame
@@ -39,7 +40,10 @@ def instrument(symbol: str, **values: Any) -> Instrument:
 
 def universe(*instruments: Instrument, pairs: Sequence[tuple[str, str]] = ()) -> Universe:
     """A universe of these instruments; the first pair is the headline."""
-    legs = [Pair(small_symbol=small, large_symbol=large, headline=i == 0) for i, (small, large) in enumerate(pairs)]
+    legs = [
+        Pair(small_symbol=small, large_symbol=large, headline=i == 0, earnings=False)
+        for i, (small, large) in enumerate(pairs)
+    ]
     return Universe(instruments=instruments, pairs=tuple(legs))
 
 
@@ -64,7 +68,12 @@ def bars(symbol: str, closes: Sequence[float | None], start: date = START, **col
 
 @contextmanager
 def derived(
-    frames: Sequence[pd.DataFrame], members: Universe, session: date, start: date = START, path: str | Path = ":memory:"
+    frames: Sequence[pd.DataFrame],
+    members: Universe,
+    session: date,
+    start: date = START,
+    path: str | Path = ":memory:",
+    fund_nav: pd.DataFrame | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A warehouse whose `raw` holds exactly these bars, with `core` and `signals` derived for `session`, unaudited."""
     with warehouse.writing(Path(path)) as con:
@@ -77,7 +86,9 @@ def derived(
         stage.put_answers(con, [])
         rows = pd.concat(frames)
         warehouse.put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
-        warehouse.build(con, "stage.prices")
+        if fund_nav is not None:
+            warehouse.put(con, "stage.fetched_fund_nav", fund_nav[fund_nav["session"] <= pd.Timestamp(session)])
+        warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
         warehouse.load(con, "raw")
         warehouse.build(con, *ingest.DERIVED)
         yield con
@@ -105,11 +116,11 @@ def run(source: Source, session: date, now: datetime | None = None) -> Run:
     now = now or datetime(session.year, session.month, session.day, 23, 30, tzinfo=UTC)
     with job.opened(session, None, now) as today:
         patience = fetch.Patience(attempts=1, wait_s=0, deadline=1e12)
-        answers = fetch.fetch_batch(source, ingest.plan(today), patience)
-        histories = fetch.fetch_batch(source, ingest.restated(today, answers), patience)
-        ingest.restage(today, answers, histories)
+        requests = ingest.plan(today, offers(source, today.universe.instruments))
+        answers = fetch.fetch_batch(source, requests, patience)
+        ingest.restage(today, answers, fetch.fetch_batch(source, ingest.follow_up(today, answers), patience))
         with warehouse.transaction(today.con):
-            ingest.audit_batch(today)
+            ingest.audit_batches(today)
             ingest.load_and_derive(today)
     return today.run
 
@@ -119,7 +130,8 @@ def write_universe(folder: Path, members: Universe) -> Path:
     rows = pd.DataFrame([i.model_dump() for i in members.instruments])
     rows.to_csv(folder / "universe.csv", index=False)
     pairs = pd.DataFrame([p.model_dump() for p in members.pairs])
-    pairs["headline"] = pairs["headline"].map({True: "true", False: "false"})
+    for flag in ("headline", "earnings"):
+        pairs[flag] = pairs[flag].map({True: "true", False: "false"})
     pairs.to_csv(folder / "pairs.csv", index=False)
     return folder / "universe.csv"
 

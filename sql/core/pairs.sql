@@ -6,6 +6,7 @@
 --   small_symbol: the leg in the numerator
 --   large_symbol: the leg in the denominator
 --   headline: the pair the evidence rests on
+--   earnings: the pair of funds whose companies' earnings are compared
 --   known_at: since when the pairs have been so
 select small_symbol || '/' || large_symbol as pair, * exclude (run_id)
 from raw.pairs

@@ -5,6 +5,7 @@ create table if not exists raw.pairs (
     small_symbol varchar not null,
     large_symbol varchar not null,
     headline boolean not null,
+    earnings boolean not null,
     known_at timestamptz not null,
     run_id varchar not null
 );

@@ -33,7 +33,7 @@ withdrawn as (
     from known as k
     join stage.answers as a on a.symbol = k.symbol and k.session between a.start_session and a.end_session
     anti join fetched as f on f.symbol = k.symbol and f.session = k.session
-    where a.is_full_history and a.error is null
+    where a.dataset = 'prices' and a.is_full_history and a.error is null
 )
 
 select *, false as is_withdrawn

@@ -1,13 +1,14 @@
 -- stage.requests: what this run asks the source for. A symbol that has all it should have is not asked.
--- grain: symbol
--- sources: stage.universe, stage.sessions, raw.prices_known_at, ops.quarantine
--- lookback: 10 sessions of overlap before the last known one, so that a restatement is seen; back to the earliest bar in quarantine,
---   if that is within 63 sessions, so that it can heal
+-- grain: dataset, symbol
+-- sources: stage.universe, stage.sessions, stage.offers, raw.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings, ops.quarantine
+-- lookback: 10 sessions of overlap before the last known price, so that a restatement is seen; back to the earliest bar in quarantine,
+--   if that is within 63 sessions, so that it can heal. Fund records are asked as a whole, since an issuer's file is one
 -- columns:
+--   dataset: what is asked for
 --   symbol: ticker
 --   start_session: first session asked for
 --   end_session: last session asked for, the session of the run
---   is_full_history: nothing is known of the symbol yet
+--   is_full_history: nothing is known of the symbol's prices yet
 with numbered as (
     select session, row_number() over (order by session) as session_number
     from stage.sessions
@@ -39,17 +40,43 @@ quarantined as (
     left join recent as r using (session)
     where q.dataset = 'prices' and q.resolved_at is null and (q.session is null or r.session is not null)
     group by q.symbol
+),
+
+prices as (
+    select
+        'prices' as dataset,
+        u.symbol,
+        coalesce(least(o.start_session, q.earliest), getvariable('history_start')) as start_session,
+        k.symbol is null as is_full_history
+    from stage.universe as u
+    left join known as k using (symbol)
+    left join overlap as o using (symbol)
+    left join quarantined as q using (symbol)
+    where coalesce(u.inception <= getvariable('target_session'), true)
+        and (k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null)
+),
+
+newest as (
+    select 'fund_nav' as dataset, symbol, max(session) as newest from raw.fund_nav group by symbol
+    union all
+    select 'fund_facts' as dataset, symbol, max(as_of) as newest from raw.fund_facts group by symbol
+    union all
+    select 'holdings' as dataset, fund_symbol as symbol, max(as_of) as newest from raw.holdings group by fund_symbol
+),
+
+funds as (
+    select
+        o.dataset,
+        o.symbol,
+        (select min(session) from numbered) as start_session,
+        false as is_full_history
+    from stage.offers as o
+    join stage.universe as u on u.symbol = o.symbol
+    left join newest as n on n.dataset = o.dataset and n.symbol = o.symbol
+    join numbered as due on due.session_number = (select max(session_number) from numbered) - o.max_age_sessions
+    where coalesce(u.inception <= getvariable('target_session'), true) and coalesce(n.newest < due.session, true)
 )
 
-select
-    u.symbol,
-    coalesce(least(o.start_session, q.earliest), getvariable('history_start')) as start_session,
-    getvariable('target_session') as end_session,
-    k.symbol is null as is_full_history
-from stage.universe as u
-left join known as k using (symbol)
-left join overlap as o using (symbol)
-left join quarantined as q using (symbol)
-where coalesce(u.inception <= getvariable('target_session'), true)
-    and (k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null)
-order by u.symbol
+select dataset, symbol, start_session, getvariable('target_session') as end_session, is_full_history
+from (from prices union all by name from funds)
+order by dataset = 'prices' desc, dataset, symbol

@@ -25,6 +25,6 @@ oldest as (
 
 select symbol, ratio, is_constant
 from oldest
-semi join (from stage.answers where not is_full_history) using (symbol)
+semi join (from stage.answers where dataset = 'prices' and not is_full_history) using (symbol)
 where is_restated
 order by symbol

@@ -125,7 +125,10 @@ def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapp
     import pandas as pd
 
     frame = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(dict(columns))
-    return frame.reindex(columns=list(types)).astype(dict(types))
+    frame = frame.reindex(columns=list(types)).astype(dict(types))
+    # pandas takes a missing text for NaN, which is a number.
+    texts = [name for name, kind in types.items() if kind == "object" and frame[name].isna().any()]
+    return frame.assign(**{name: frame[name].where(frame[name].notna(), None) for name in texts})
 
 
 def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:
@@ -143,6 +146,6 @@ def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> S
         from tasks.sources.files import FilesSource
 
         return FilesSource(settings.files_folder())
-    from tasks.sources.yahoo import YahooSource
+    from tasks.sources.market import MarketSource
 
-    return YahooSource(settings.fetch_timeout_s)
+    return MarketSource(universe.instruments, settings.fetch_timeout_s)

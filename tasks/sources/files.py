@@ -1,43 +1,86 @@
-"""Prices from a folder of the user's own files: how another vendor is brought in."""
+"""Data from a folder of the user's own files: how another vendor is brought in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.datasets import Offer
 from tasks.errors import SourceUnavailable, SymbolNotFound
-from tasks.sources import PRICE_COLUMNS, price_frame
+from tasks.sources import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, PRICE_COLUMNS, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REQUIRED = ("symbol", "session", "open", "high", "low", "close", "volume", "dividend", "split_ratio")
-OPTIONAL = ("capital_gain", "vendor_adj_close")
+    from tasks.universe import Instrument
+
+#: Columns each file must have; the others of the dataset's frame may be there.
+REQUIRED = {
+    "prices": ("symbol", "session", "open", "high", "low", "close", "volume", "dividend", "split_ratio"),
+    "fund_nav": ("symbol", "session", "nav", "shares_outstanding", "distribution"),
+    "fund_facts": ("symbol", "as_of", "expense_ratio"),
+}
+FRAMES = {"prices": PRICE_COLUMNS, "fund_nav": FUND_NAV_COLUMNS, "fund_facts": FUND_FACTS_COLUMNS}
+
+_SQL_TYPES = {"object": "varchar", "datetime64[s]": "date", "float64": "double"}
 
 
 class FilesSource:
-    """Reads `prices.parquet` or `prices.csv` in `folder`; the columns are `REQUIRED`, and `OPTIONAL` where present."""
+    """Reads `prices.(parquet|csv)` and, where they are, `fund_nav.(parquet|csv)` and `fund_facts.(parquet|csv)` in `folder`."""
 
     name = "files"
 
     def __init__(self, folder: Path) -> None:
-        self.path = _one_of(folder, "prices")
-        self._by_symbol = _read(self.path)
+        paths = {dataset: _one_of(folder, dataset) for dataset in FRAMES}
+        if paths["prices"] is None:
+            raise SourceUnavailable(
+                f"{folder} holds neither prices.parquet nor prices.csv; put one there, or point ROTATION_FILES elsewhere."
+            )
+        self._paths = {dataset: path for dataset, path in paths.items() if path}
+        self._rows = {dataset: _read(path, dataset) for dataset, path in self._paths.items()}
+
+    def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
+        """The fund datasets that the files hold, symbol by symbol."""
+        return [
+            Offer(dataset, instrument.symbol, 0)
+            for dataset in ("fund_nav", "fund_facts")
+            for instrument in instruments
+            if instrument.symbol in self._rows.get(dataset, {})
+        ]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """See `tasks.sources.Source.prices`."""
-        rows = self._by_symbol.get(symbol)
+        return self._within("prices", symbol, "session", start, end)
+
+    def fund_nav(self, symbol: str, start: date, end: date) -> pd.DataFrame:
+        """See `tasks.sources.FundSource.fund_nav`."""
+        return self._within("fund_nav", symbol, "session", start, end)
+
+    def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """Every snapshot of the fund in the file up to `as_of`: `FUND_FACTS_COLUMNS`."""
+        return self._within("fund_facts", symbol, "as_of", date.min, as_of)
+
+    def _within(self, dataset: str, symbol: str, day: str, start: date, end: date) -> pd.DataFrame:
+        rows = self._rows[dataset].get(symbol)
         if rows is None:
-            raise SymbolNotFound(f"{self.path} has no row of {symbol}; add its prices, or drop it from the universe.")
-        within = (rows["session"] >= str(start)) & (rows["session"] <= str(end))
-        return price_frame(rows[within])
+            path = self._paths[dataset]
+            raise SymbolNotFound(f"{path} has no row of {symbol}; add its {dataset}, or drop it from the universe.")
+        days = rows[day].dt.date
+        return typed(rows[(days >= start) & (days <= end)], FRAMES[dataset])
 
 
-def _read(path: Path) -> dict[str, pd.DataFrame]:
-    """The file's rows by symbol, in the columns and types of a price frame."""
+def _one_of(folder: Path, stem: str) -> Path | None:
+    return next((path for ending in ("parquet", "csv") if (path := folder / f"{stem}.{ending}").is_file()), None)
+
+
+def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
+    """The file's rows by symbol, in the columns and types of the dataset's frame."""
     import duckdb
 
+    columns, required = FRAMES[dataset], REQUIRED[dataset]
+    key, day = list(columns)[:2]
     try:
         with duckdb.connect() as con:
             # CSV as text: what DuckDB would guess of a date such as 02/01/2024 is better refused.
@@ -45,42 +88,33 @@ def _read(path: Path) -> dict[str, pd.DataFrame]:
                 relation = con.read_csv(str(path), header=True, sep=",", all_varchar=True)
             else:
                 relation = con.read_parquet(str(path))
-            _check_columns(path, relation.columns)
+            _check_columns(path, relation.columns, required, tuple(columns))
             wanted = ", ".join(
-                f"cast({name} as {_SQL_TYPES.get(name, 'double')}) as {name}"
-                if name in relation.columns
-                else f"null::double as {name}"
-                for name in PRICE_COLUMNS
+                f"cast({name if name in relation.columns else 'null'} as {_sql_type(name, kind)}) as {name}"
+                for name, kind in columns.items()
             )
-            frame = relation.project(wanted).order("symbol, session").df()
+            frame = relation.project(wanted).order(f"{key}, {day}").df()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0][:200]
         raise SourceUnavailable(f"{path} cannot be read: {reason}; write it again in the layout documented.") from None
     if frame.empty:
-        raise SourceUnavailable(f"{path} has no rows; put the prices there.")
-    if lacking := int(frame[["symbol", "session"]].isna().any(axis=1).sum()):
-        raise SourceUnavailable(f"{path} has {lacking} rows without symbol or session; fill them in or take them out.")
-    frame = frame.fillna({"capital_gain": 0.0})
-    return {str(symbol): rows for symbol, rows in frame.groupby("symbol", sort=False)}
+        raise SourceUnavailable(f"{path} has no rows; put the {dataset} there.")
+    if lacking := int(frame[[key, day]].isna().any(axis=1).sum()):
+        raise SourceUnavailable(f"{path} has {lacking} rows without {key} or {day}; fill them in or take them out.")
+    frame = frame.fillna({"capital_gain": 0.0, "source": "files"})
+    return {str(symbol): rows for symbol, rows in frame.groupby(key, sort=False)}
 
 
-_SQL_TYPES = {"symbol": "varchar", "session": "date", "volume": "bigint"}
+def _sql_type(name: str, kind: str) -> str:
+    return "bigint" if name == "volume" else _SQL_TYPES[kind]
 
 
-def _one_of(folder: Path, stem: str) -> Path:
-    for path in (folder / f"{stem}.parquet", folder / f"{stem}.csv"):
-        if path.is_file():
-            return path
-    raise SourceUnavailable(
-        f"{folder} holds neither {stem}.parquet nor {stem}.csv; put one there, or point ROTATION_FILES elsewhere."
-    )
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    missing = [name for name in REQUIRED if name not in columns]
-    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
+def _check_columns(path: Path, found: list[str], required: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in found]
+    unknown = [name for name in found if name not in allowed]
     if missing or unknown:
         wrong = f"lacks the column {missing[0]}" if missing else f"has an unknown column {unknown[0]}"
+        optional = [name for name in allowed if name not in required]
         raise SourceUnavailable(
-            f"{path} {wrong}; its columns are {', '.join(REQUIRED)} and, if you have them, {', '.join(OPTIONAL)}."
+            f"{path} {wrong}; its columns are {', '.join(required)} and, if you have them, {', '.join(optional)}."
         )

@@ -93,7 +93,8 @@ class Path:
     """One instrument on every weekday of `days`, as traded then: before any later split.
 
     Prices in USD per share, `volume` in shares. `split_ratio` is 1 where there is none; `later_splits` is the product of
-    the ratios effective after the day. `dividend` and `capital_gain` are USD per share on the ex-date, else 0.
+    the ratios effective after the day. `dividend` and `capital_gain` are USD per share on the ex-date, else 0. `value` is
+    what a share is worth at the close, unrounded: a fund's NAV.
     """
 
     days: Days
@@ -106,6 +107,7 @@ class Path:
     capital_gain: Floats
     split_ratio: Floats
     later_splits: Floats
+    value: Floats
 
 
 def simulate(instrument: Instrument, last_year: int) -> Path:
@@ -141,6 +143,7 @@ def simulate(instrument: Instrument, last_year: int) -> Path:
         capital_gain=np.round(before * gained, 4),
         split_ratio=ratio,
         later_splits=later,
+        value=value * later,
     )
 
 
@@ -184,10 +187,10 @@ def factor(name: str, last_year: int) -> Floats:
     if name == "market":
         regime = np.searchsorted(np.array([r[0] for r in REGIMES], "datetime64[D]"), days, side="right") - 1
         drift = np.array([r[1] for r in REGIMES])[regime] / WEEKDAYS_A_YEAR
-        level = np.cumsum(drift) + _fading(draws * np.array([r[2] for r in REGIMES])[regime], 500)
+        level = np.cumsum(drift) + fading(draws * np.array([r[2] for r in REGIMES])[regime], 500)
     else:
         noise = {"size": 0.004, "tech": 0.004}.get(name, 0.0055)
-        level = _cycles(name, days) + _fading(draws * noise, 180)
+        level = _cycles(name, days) + fading(draws * noise, 180)
     level.setflags(write=False)
     return level
 
@@ -209,12 +212,12 @@ def _cycles(name: str, days: Days) -> Floats:
 def _log_value(instrument: Instrument, exposure: Exposure, last_year: int) -> Floats:
     """Cumulative log total return. Funds on one index share it entirely."""
     days = weekdays(last_year)
-    total = exposure.market * factor("market", last_year) + _own_drift(instrument) * _years_to_reference(days)
+    total = exposure.market * factor("market", last_year) + _own_drift(instrument) * years_to_reference(days)
     total += exposure.size * factor("size", last_year) + exposure.tech * factor("tech", last_year)
     if exposure.sector:
         total += exposure.sector * factor(f"sector:{instrument.sector}", last_year)
     own = stream("own", _index_of(instrument)).standard_t(5, len(days)) * np.sqrt(3 / 5)
-    return total + _fading(own * exposure.own_volatility, 400)
+    return total + fading(own * exposure.own_volatility, 400)
 
 
 def _own_drift(instrument: Instrument) -> float:
@@ -225,13 +228,13 @@ def _own_drift(instrument: Instrument) -> float:
     return float(stream("drift", instrument.symbol).uniform(-0.02, 0.03)) if instrument.kind == "stock" else 0.0
 
 
-def _years_to_reference(days: Days) -> Floats:
+def years_to_reference(days: Days) -> Floats:
     """Years since the reference, and 0 after it: what has beaten the market need not go on doing so."""
     elapsed: Floats = (days - REFERENCE).astype(np.float64) / 365.25
     return np.minimum(elapsed, 0.0)
 
 
-def _fading(noise: Floats, memory: float) -> Floats:
+def fading(noise: Floats, memory: float) -> Floats:
     """The running sum of `noise`, each term forgotten over `memory` days, so that no level strays beyond measure."""
     age = np.arange(len(noise)) / memory
     return np.cumsum(noise * np.exp(age)) * np.exp(-age)

@@ -10,16 +10,16 @@ Adj Close takes it off twice (VWILX 2025-12-17: 7.857 and 6.42 stated, 1.437 and
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from tasks.calendar import NEW_YORK
-from tasks.errors import RateLimited, SourceUnavailable, SymbolNotFound
+from tasks.errors import SourceUnavailable, SymbolNotFound
 from tasks.sources import price_frame
+from tasks.sources.yahoo_funds import SUMMARY, FundMethods
+from tasks.sources.yahoo_session import Client, explanation, unavailable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,32 +29,19 @@ CHART = "https://query2.finance.yahoo.com/v8/finance/chart/"
 log = logging.getLogger("rotation.yahoo")
 
 
-class YahooSource:
+class YahooSource(FundMethods):
     """Yahoo Finance; one instance serves all threads. `timeout_s` bounds each request, in seconds."""
 
     name = "yahoo"
 
     def __init__(self, timeout_s: float = 20.0) -> None:
-        from tasks.sources.yahoo_session import Client
-
-        self._timeout_s = timeout_s
-        self._client = Client(timeout_s, CHART)
+        self._client = Client(timeout_s, CHART, SUMMARY)
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Daily bars of `symbol` for `start` … `end`, both included: see `Source.prices` and `parse_chart`.
 
         Raises `RateLimited`, `SymbolNotFound`, or `SourceUnavailable` for everything else that is not a usable answer.
         """
-        try:
-            return parse_chart(self._ask(symbol, start, end), symbol, start, end)
-        except SourceUnavailable:
-            self._client.try_cookies_again()
-            raise
-
-    def _ask(self, symbol: str, start: date, end: date) -> object:
-        """The JSON of Yahoo's answer, be it a chart or Yahoo's explanation of why there is none."""
-        from yfinance.exceptions import YFRateLimitError
-
         parameters = {
             "period1": _midnight(start),
             "period2": _midnight(end + timedelta(days=1)),
@@ -63,26 +50,10 @@ class YahooSource:
             "events": "div,splits,capitalGains",
         }
         try:
-            answer = self._client.get(CHART + quote(symbol, safe=""), parameters)
-        except YFRateLimitError:
-            raise _rate_limited(symbol) from None
-        except Exception as error:  # curl's, and whatever an unforeseen cookie or consent page makes yfinance raise
-            # Not chained: curl's text can repeat the proxy's address with its password.
-            raise _unavailable(symbol, *_transport_failure(error, self._timeout_s)) from None
-        if answer.status_code == 429:
-            raise _rate_limited(symbol)
-        try:
-            payload = json.loads(answer.content)
-        except (ValueError, RecursionError):
-            payload = None
-        if payload is None or answer.status_code in (401, 403):
-            self._client.forget_cookies()
-        # A 404 without Yahoo's own explanation is a retired address or a proxy's page, and says nothing about the symbol.
-        if answer.status_code >= 400 and not (answer.status_code in (400, 404) and _explanation(payload)):
-            raise _unavailable(symbol, f"it answered HTTP {answer.status_code}", "try again later")
-        if payload is None:
-            raise _unavailable(symbol, "its answer is cut off or a web page", "try again later, and check the proxy")
-        return payload
+            return parse_chart(self._client.ask(CHART, symbol, parameters, "prices"), symbol, start, end)
+        except SourceUnavailable:
+            self._client.try_cookies_again()
+            raise
 
 
 def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFrame:
@@ -92,13 +63,13 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
     two rows. An event on a date without a bar is a row without prices, so that it is seen and not lost. Several payments
     on one date are summed. Raises `SymbolNotFound` where Yahoo says so, else `SourceUnavailable` for what is not a whole answer.
     """
-    explanation = _explanation(payload)
-    if explanation.startswith("Not Found") or "No data found" in explanation:
+    told = explanation(payload, CHART)
+    if told.startswith("Not Found") or "No data found" in told:
         raise SymbolNotFound(f"Yahoo does not know the symbol {symbol}; correct it in the universe or remove it there.")
-    if "Data doesn't exist for startDate" in explanation:  # so says Yahoo of dates before the listing
+    if "Data doesn't exist for startDate" in told:  # so says Yahoo of dates before the listing
         return price_frame({})
-    if explanation:
-        raise _unavailable(symbol, f"it refused ({explanation[:100]})", "try again later")
+    if told:
+        raise _unavailable(symbol, f"it refused ({told[:100]})", "try again later")
     try:
         result = payload["chart"]["result"][0]
         meta, indicators = result["meta"], result["indicators"]
@@ -186,31 +157,5 @@ def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=NEW_YORK).timestamp())
 
 
-def _explanation(payload: object) -> str:
-    """`code: description` of the chart service's own error, empty where there is none."""
-    chart = payload.get("chart") if isinstance(payload, dict) else None
-    error = chart.get("error") if isinstance(chart, dict) else None
-    return f"{error.get('code')}: {error.get('description')}" if isinstance(error, dict) else str(error or "")
-
-
 def _unavailable(symbol: str, what: str, remedy: str) -> SourceUnavailable:
-    return SourceUnavailable(f"Yahoo gave no prices of {symbol}: {what}; {remedy}.")
-
-
-def _rate_limited(symbol: str) -> RateLimited:
-    remedy = "wait some minutes, or fetch fewer symbols at a time"
-    return RateLimited(f"Yahoo gave no prices of {symbol}: it asks for fewer requests (HTTP 429); {remedy}.")
-
-
-def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
-    """What went wrong and what to do, told from the exception's class alone."""
-    network = "check the network and HTTPS_PROXY, or try again later"
-    known = {
-        "Timeout": (f"it did not answer within {timeout_s:g} s", network),
-        "SSLError": ("its TLS certificate was not accepted", "name your network's CA certificates in SSL_CERT_FILE"),
-        "ProxyError": ("the proxy did not let the request through", "check HTTPS_PROXY and NO_PROXY"),
-        "RequestException": (f"it could not be reached ({type(error).__name__})", network),
-    }
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    other = (f"yfinance failed with {type(error).__name__}", "try again later, or update yfinance")
-    return next((told for kind, told in known.items() if kind in kinds), other)
+    return unavailable("prices", symbol, what, remedy)

@@ -88,9 +88,10 @@ class Yahoo:
         self.requests: list[Seen] = []
         self.crumbs: list[str] = []
 
-    def take(self, symbol: str, kinds: frozenset[str]) -> set[str]:
-        """The faults that hit this request, each counted."""
-        hit = {f.kind: f for f in self.faults if f.symbol in ("*", symbol) and f.kind in kinds and f.left != 0}
+    def take(self, symbol: str, kinds: frozenset[str], faults: list[Fault] | None = None) -> set[str]:
+        """The faults that hit this request, each counted. `faults` are an endpoint's own, if it has such."""
+        faults = self.faults if faults is None else faults
+        hit = {f.kind: f for f in faults if f.symbol in ("*", symbol) and f.kind in kinds and f.left != 0}
         for fault in hit.values():
             if fault.left is not None:
                 fault.left -= 1
@@ -100,7 +101,7 @@ class Yahoo:
 
     async def cookie(self, request: Request) -> Response:
         """fc.yahoo.com: an error page whose only use is its cookie."""
-        self._note(request)
+        self.note(request)
         hit = self.take("*", frozenset({"cookie_hang", "cookie_none"}))
         if "cookie_hang" in hit:
             await self.released.wait()
@@ -108,19 +109,19 @@ class Yahoo:
 
     async def consent(self, request: Request) -> Response:
         """guce.yahoo.com outside the EU: a page without a form."""
-        self._note(request)
+        self.note(request)
         return HTMLResponse(PAGE)
 
     async def crumb(self, request: Request) -> Response:
         """A new crumb for who brings the cookie."""
-        self._note(request)
+        self.note(request)
         hit = self.take("*", frozenset({"crumb_429", "crumb_html"}))
         if "crumb_429" in hit:
             return PlainTextResponse("Too Many Requests\r\n", 429)
         if "crumb_html" in hit:
             return HTMLResponse(PAGE)
         if "A3" not in request.cookies:
-            return _unauthorized("Invalid Cookie")
+            return unauthorized("Invalid Cookie")
         self.crumbs.append(f"cRumB.{len(self.crumbs):05d}")
         return PlainTextResponse(self.crumbs[-1])
 
@@ -128,7 +129,7 @@ class Yahoo:
 
     async def chart(self, request: Request) -> Response:
         """/v8/finance/chart/{symbol}."""
-        self._note(request)
+        self.note(request)
         symbol = request.path_params["symbol"].upper()
         hit = self.take(symbol, CHART_FAULTS)
         if "hang" in hit:
@@ -140,7 +141,7 @@ class Yahoo:
         if "html_200" in hit:
             return HTMLResponse(PAGE)
         if self.require_crumb and ("A3" not in request.cookies or request.query_params.get("crumb") not in self.crumbs):
-            return _unauthorized("Invalid Crumb")
+            return unauthorized("Invalid Crumb")
         if "missing_symbol" in hit:
             return _refusal(404, "Not Found", "No data found, symbol may be delisted")
         now = self.now or datetime.now(UTC)
@@ -178,7 +179,7 @@ class Yahoo:
             if ratio != 1:
                 events.setdefault("splits", {})[str(stamp)] = _split(stamp, ratio)
         if days and days[-1] == today:
-            stamps[-1] = _quoted(now)
+            stamps[-1] = quoted(now)
             if now < closes_at:
                 for name, share in (("volume", 0.5), ("close", 0.999), ("adjclose", 0.999)):
                     columns[name][-1] = columns[name][-1] and columns[name][-1] * share
@@ -236,14 +237,16 @@ class Yahoo:
         if "future_row" in hit:
             add(_opening(days[-1] + timedelta(days=3 if days[-1].weekday() == 4 else 1)), len(stamps))
 
-    def _note(self, request: Request) -> None:
+    def note(self, request: Request) -> None:
         with self.arrived:
             self.requests.append(Seen(request.url.hostname or "", request.url.path, dict(request.query_params)))
             self.arrived.notify_all()
 
-    def application(self, more: Sequence[BaseRoute] = ()) -> Starlette:
-        """The server for all of Yahoo's hosts; `more` are routes of other vendors, best as `Host(...)`."""
-        data = Router([Route("/v1/test/getcrumb", self.crumb), Route("/v8/finance/chart/{symbol}", self.chart)])
+    def application(self, more: Sequence[BaseRoute] = (), services: Sequence[BaseRoute] = ()) -> Starlette:
+        """The server for all of Yahoo's hosts; `more` are routes of other vendors, best as `Host(...)`; `services` of Yahoo's."""
+        data = Router(
+            [Route("/v1/test/getcrumb", self.crumb), Route("/v8/finance/chart/{symbol}", self.chart), *services]
+        )
         hosts = {"fc.yahoo.com": self.cookie, "guce.yahoo.com": self.consent}
         routes: list[BaseRoute] = [Host(f"query{n}.finance.yahoo.com", data) for n in (1, 2)]
         routes += [Host(name, Router([Route("/{path:path}", page)])) for name, page in hosts.items()]
@@ -257,7 +260,7 @@ def _refusal(status: int, code: str, description: str) -> Response:
     return JSONResponse({"chart": {"result": None, "error": {"code": code, "description": description}}}, status)
 
 
-def _unauthorized(description: str) -> Response:
+def unauthorized(description: str) -> Response:
     error = {"code": "Unauthorized", "description": description}
     return JSONResponse({"finance": {"result": None, "error": error}}, 401)
 
@@ -291,7 +294,7 @@ def session_hours(now: datetime) -> tuple[datetime, datetime]:
     return max(hours for hours in _hours(now.astimezone(NEW_YORK).date()) if hours[0] <= now)
 
 
-def _quoted(now: datetime) -> int:
+def quoted(now: datetime) -> int:
     """The time of the latest quote: now, or a second after the close, as in recorded answers."""
     return int(min(now, session_hours(now)[1] + timedelta(seconds=1)).timestamp())
 
@@ -313,7 +316,7 @@ def _meta(symbol: str, now: datetime) -> dict[str, Any]:
         "fullExchangeName": "NYSEArca",
         "instrumentType": "ETF",
         "firstTradeDate": 728317800,
-        "regularMarketTime": _quoted(now),
+        "regularMarketTime": quoted(now),
         "hasPrePostMarketData": True,
         "gmtoffset": offset,
         "timezone": today.tzname(),

@@ -17,7 +17,9 @@ from starlette.routing import BaseRoute
 
 from tasks.sources import Source
 from vendor.app import CHART_FAULTS, COOKIE_FAULTS, Fault, Seen, Yahoo
+from vendor.issuers import Issuers
 from vendor.proxy import Proxy
+from vendor.summary import Summary
 
 HOSTS = (
     "fc.yahoo.com",
@@ -36,7 +38,7 @@ PROXY_VARIABLES = ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_prox
 class Vendor:
     """A running vendor. Start with `with Vendor(source) as vendor:`; `source` can be replaced at any time.
 
-    `fault` sets a fault, `now` is the vendor's clock, `requests` what arrived, `environment` what makes a client come here.
+    `fault` sets a fault (of Yahoo's fund data: `summary.fault`; of the issuers' files: `issuers.fault`), `now` is the vendor's clock, `requests` what arrived, `environment` what makes a client come here.
     """
 
     def __init__(self, source: Source, more: Sequence[BaseRoute] = ()) -> None:
@@ -73,12 +75,16 @@ class Vendor:
     def heal(self) -> None:
         """Takes back all faults, and lets go of the answers that are held back."""
         self.yahoo.faults.clear()
+        self.summary.faults.clear()
+        self.issuers.faults.clear()
         self._loop.call_soon_threadsafe(self._release)
 
     def reset(self) -> None:
         """As new: no faults, no requests, the first source, the real clock."""
         self.heal()
         self.yahoo.reset()
+        self.summary.reset()
+        self.issuers.reset()
         self.yahoo.source = self._source
         self.proxy.hosts.clear()
 
@@ -148,12 +154,14 @@ class Vendor:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.yahoo = Yahoo(self._source)
+        self.summary = Summary(self.yahoo)
+        self.issuers = Issuers(self.yahoo)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.ca_file)
         certificate = str(Path(self._folder.name) / "server.pem")
         authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem.write_to_path(certificate)
         config = uvicorn.Config(
-            self.yahoo.application(self._more),
+            self.yahoo.application([*self._more, *self.issuers.routes], self.summary.routes),
             ssl_certfile=certificate,
             log_config=None,
             log_level="critical",

@@ -1,0 +1,87 @@
+-- core.fund_nav: NAV, shares outstanding and assets of funds, session by session.
+-- grain: symbol, session
+-- sources: raw.fund_nav_known_at, core.sessions, core.instruments, core.prices
+-- lookback: 11 records
+-- null: what is not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect) and,
+--   for counts derived from assets, where the assets did not change since the record before, since then nothing was learnt
+-- formula: shares = assets / NAV where a vendor gives no count. A count is suspect that differs by a factor of 1.7 or more from the median
+--   of the 11 records before it, all on one split basis: on IWM 2000-2026 that finds the nine impossible counts of the issuer and nothing
+--   else. Only earlier records are looked at, so a row never changes because of what comes later. A record that is not on a session
+--   is left out
+-- columns:
+--   symbol: ticker
+--   session: XNYS trading date
+--   nav: USD per share, as published
+--   shares_outstanding: shares, as published
+--   total_net_assets_usd: USD, as published, else NAV x shares
+--   distribution: USD per share on the ex-date
+--   split_ratio: new shares per old share against the record before; 1 = none, also where the issuer restated its history
+--   is_suspect: the published share count is not possible
+--   published_shares_outstanding: the count before it was judged
+--   source: who published it
+--   known_at: when this version was fetched
+--   run_id: run that added this version
+with records as (
+    select
+        k.*,
+        coalesce(k.shares_outstanding, k.total_net_assets_usd / nullif(k.nav, 0)) as shares,
+        coalesce(p.split_ratio, 1) as announced_ratio,
+        lag(k.nav) over by_session as previous_nav,
+        k.shares_outstanding is null
+            and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
+    from raw.fund_nav_known_at('infinity'::timestamptz) as k
+    semi join core.sessions as s on s.session = k.session
+    semi join core.instruments as i on i.symbol = k.symbol
+    left join core.prices as p on p.symbol = k.symbol and p.session = k.session
+    window by_session as (partition by k.symbol order by k.session)
+),
+
+-- The ratio counts where NAV fell by it. An issuer that restates its history at a split shows no fall.
+split as (
+    select
+        *,
+        case
+            when abs(ln(nav * announced_ratio / previous_nav)) < abs(ln(nav / previous_nav)) then announced_ratio
+            else 1
+        end as split_ratio
+    from records
+),
+
+on_one_basis as (
+    select
+        *,
+        case when not is_stale then shares end
+            / product(split_ratio) over (partition by symbol order by session rows unbounded preceding) as comparable_shares
+    from split
+),
+
+compared as (
+    select
+        *,
+        case when count(comparable_shares) over before_it = 11 then median(comparable_shares) over before_it end as usual_shares
+    from on_one_basis
+    window before_it as (partition by symbol order by session rows between 11 preceding and 1 preceding)
+),
+
+judged as (
+    select
+        *,
+        coalesce(greatest(comparable_shares / usual_shares, usual_shares / nullif(comparable_shares, 0)) >= 1.7, false) as is_suspect
+    from compared
+)
+
+select
+    symbol,
+    session,
+    nav,
+    case when not is_suspect and not is_stale then shares end as shares_outstanding,
+    case when not is_suspect and not is_stale then coalesce(total_net_assets_usd, nav * shares) end as total_net_assets_usd,
+    distribution,
+    split_ratio,
+    is_suspect,
+    shares as published_shares_outstanding,
+    source,
+    known_at,
+    run_id
+from judged
+order by symbol, session

@@ -1,0 +1,24 @@
+-- core.holdings: what funds held, heaviest first.
+-- grain: fund_symbol, as_of, rank
+-- sources: raw.holdings
+-- null: symbol of what has no ticker, such as cash
+-- columns:
+--   fund_symbol: ticker of the fund
+--   as_of: date of the issuer's file
+--   rank: 1 = heaviest
+--   symbol: ticker of the constituent
+--   name: name of the constituent
+--   weight: fraction of the fund
+--   source: who published it
+--   known_at: when it was fetched
+select
+    fund_symbol,
+    as_of,
+    row_number() over (partition by fund_symbol, as_of order by weight desc, symbol, name) as rank,
+    symbol,
+    name,
+    weight,
+    source,
+    known_at
+from raw.holdings
+order by fund_symbol, as_of, rank

@@ -1,0 +1,30 @@
+-- raw.fund_nav: every version of every fund record, as the issuer or vendor said it. Rows are only ever added.
+-- grain: symbol, session, known_at
+-- sources: stage.fund_nav
+-- null: what is not published; shares_outstanding where a vendor gives only assets
+-- columns:
+--   symbol: ticker
+--   session: date of the record, as published
+--   nav: USD per share, as published
+--   shares_outstanding: shares, as published
+--   total_net_assets_usd: USD, as published
+--   distribution: USD per share on the ex-date
+--   source: who published it
+--   known_at: when it was fetched
+--   run_id: run that added it
+create table if not exists raw.fund_nav (
+    symbol varchar not null,
+    session date not null,
+    nav double,
+    shares_outstanding double,
+    total_net_assets_usd double,
+    distribution double,
+    source varchar not null,
+    known_at timestamptz not null,
+    run_id varchar not null
+);
+
+insert into raw.fund_nav by name
+select * exclude (is_new), getvariable('known_at') as known_at, getvariable('run_id') as run_id
+from stage.fund_nav
+order by symbol, session;

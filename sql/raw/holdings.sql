@@ -1,0 +1,28 @@
+-- raw.holdings: what funds held, from the issuers' holdings files, about once a week.
+-- grain: fund_symbol, as_of, symbol, name
+-- sources: stage.holdings
+-- null: symbol of what has no ticker, such as cash
+-- columns:
+--   fund_symbol: ticker of the fund
+--   as_of: date of the issuer's file
+--   symbol: ticker of the constituent
+--   name: name of the constituent
+--   weight: fraction of the fund
+--   source: who published it
+--   known_at: when it was fetched
+--   run_id: run that added it
+create table if not exists raw.holdings (
+    fund_symbol varchar not null,
+    as_of date not null,
+    symbol varchar,
+    name varchar,
+    weight double,
+    source varchar not null,
+    known_at timestamptz not null,
+    run_id varchar not null
+);
+
+insert into raw.holdings by name
+select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
+from stage.holdings
+order by fund_symbol, as_of, weight desc;

@@ -1,0 +1,155 @@
+-- signals.fund_comparison: the small-cap funds side by side, for who wants the exposure.
+-- grain: symbol, session
+-- sources: core.instruments, core.prices, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, core.fall_joined
+-- lookback: 252 sessions
+-- null: any value whose window is not full; what no snapshot on or before the session says; premium_pct until the session's NAV is
+--   published (the next day); net_flow_12m_usd with under 90 % of its sessions
+-- formula: beta = sample covariance with the benchmark / sample variance of the benchmark, daily total returns; volatility = sample standard
+--   deviation x sqrt(252); drawdown = lowest (index / its running maximum) - 1 inside the window; premium = 100 x (close / NAV - 1)
+-- columns:
+--   symbol: ticker
+--   session: XNYS trading date
+--   expense_ratio: fraction of assets a year
+--   holdings_count: constituents
+--   total_net_assets_usd: USD, the issuer's of the last 5 sessions, else of the last snapshot
+--   return_12m: fraction over 252 sessions
+--   beta_252d: against the benchmark (SPY)
+--   volatility_252d: a year, fraction
+--   max_drawdown_252d: fraction, 0 or less
+--   median_dollar_volume_30d_usd: USD a session, median of close x volume over 30 sessions
+--   premium_pct: percent by which the close is above NAV
+--   net_flow_12m_usd: USD over 252 sessions
+with bars as (
+    select
+        p.symbol, p.session, s.session_number, p.close, p.volume, p.return_1d, p.total_return_index as tri,
+        b.return_1d as benchmark_return_1d
+    from core.prices as p
+    join core.instruments as i on i.symbol = p.symbol and i.peer_group = 'small_cap'
+    join core.sessions as s on s.session = p.session
+    left join core.prices as b on b.symbol = i.benchmark and b.session = p.session
+),
+
+moments as (
+    select
+        symbol,
+        session,
+        count(*) over last_252 = 252 as is_full,
+        case when count(return_1d) over last_252 = 252 then stddev_samp(return_1d) over last_252 * sqrt(252) end as volatility_252d,
+        case when count(return_1d + benchmark_return_1d) over last_252 = 252 then
+            covar_samp(return_1d, benchmark_return_1d) over last_252 / nullif(var_samp(benchmark_return_1d) over last_252, 0)
+        end as beta_252d,
+        case when count(close * volume) over last_30 = 30 then median(close * volume) over last_30 end as median_dollar_volume_30d_usd
+    from bars
+    window
+        last_252 as (partition by symbol order by session rows 251 preceding),
+        last_30 as (partition by symbol order by session rows 29 preceding)
+),
+
+-- The fall within the last 2, 4, 8 … rows, each from two halves: a window of 252 rows is then 128 + 64 + 32 + 16 + 8 + 4, oldest first.
+rows_1 as (
+    select symbol, session, {'high': tri, 'low': tri, 'fall': 0.0::double} as last_1
+    from bars
+),
+
+rows_2 as (
+    select *, core.fall_joined(lag(last_1, 1) over w, last_1) as last_2
+    from rows_1
+    window w as (partition by symbol order by session)
+),
+
+rows_4 as (
+    select *, core.fall_joined(lag(last_2, 2) over w, last_2) as last_4
+    from rows_2
+    window w as (partition by symbol order by session)
+),
+
+rows_8 as (
+    select *, core.fall_joined(lag(last_4, 4) over w, last_4) as last_8
+    from rows_4
+    window w as (partition by symbol order by session)
+),
+
+rows_16 as (
+    select *, core.fall_joined(lag(last_8, 8) over w, last_8) as last_16
+    from rows_8
+    window w as (partition by symbol order by session)
+),
+
+rows_32 as (
+    select *, core.fall_joined(lag(last_16, 16) over w, last_16) as last_32
+    from rows_16
+    window w as (partition by symbol order by session)
+),
+
+rows_64 as (
+    select *, core.fall_joined(lag(last_32, 32) over w, last_32) as last_64
+    from rows_32
+    window w as (partition by symbol order by session)
+),
+
+rows_128 as (
+    select *, core.fall_joined(lag(last_64, 64) over w, last_64) as last_128
+    from rows_64
+    window w as (partition by symbol order by session)
+),
+
+drawdowns as (
+    select
+        symbol,
+        session,
+        core.fall_joined(
+            core.fall_joined(
+                core.fall_joined(lag(last_128, 124) over w, lag(last_64, 60) over w),
+                core.fall_joined(lag(last_32, 28) over w, lag(last_16, 12) over w)
+            ),
+            core.fall_joined(lag(last_8, 4) over w, last_4)
+        ).fall as max_drawdown_252d
+    from rows_128
+    window w as (partition by symbol order by session)
+),
+
+flows as (
+    select f.symbol, s.session_number, f.net_flow_usd
+    from core.fund_flows as f
+    join core.sessions as s using (session)
+),
+
+flows_12m as (
+    select
+        b.symbol,
+        b.session,
+        case when count(f.net_flow_usd) over last_252_sessions >= 0.9 * 252 then sum(f.net_flow_usd) over last_252_sessions end as net_flow_12m_usd
+    from bars as b
+    left join flows as f on f.symbol = b.symbol and f.session_number = b.session_number
+    window last_252_sessions as (partition by b.symbol order by b.session_number range 251 preceding)
+),
+
+assets as (
+    select n.symbol, n.session, s.session_number, n.total_net_assets_usd
+    from core.fund_nav as n
+    join core.sessions as s using (session)
+    where n.total_net_assets_usd is not null
+)
+
+select
+    b.symbol,
+    b.session,
+    f.expense_ratio,
+    f.holdings_count,
+    case when a.session_number > b.session_number - 5 then a.total_net_assets_usd else f.total_net_assets_usd end as total_net_assets_usd,
+    r.return_12m,
+    m.beta_252d,
+    m.volatility_252d,
+    case when m.is_full then d.max_drawdown_252d end as max_drawdown_252d,
+    m.median_dollar_volume_30d_usd,
+    100 * (b.close / n.nav - 1) as premium_pct,
+    x.net_flow_12m_usd
+from bars as b
+join moments as m on m.symbol = b.symbol and m.session = b.session
+join core.returns as r on r.symbol = b.symbol and r.session = b.session
+join flows_12m as x on x.symbol = b.symbol and x.session = b.session
+join drawdowns as d on d.symbol = b.symbol and d.session = b.session
+left join core.fund_nav as n on n.symbol = b.symbol and n.session = b.session
+asof left join core.fund_facts as f on f.symbol = b.symbol and f.as_of <= b.session
+asof left join assets as a on a.symbol = b.symbol and a.session <= b.session
+order by b.symbol, b.session

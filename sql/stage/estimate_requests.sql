@@ -1,0 +1,43 @@
+-- stage.estimate_requests: the companies whose earnings estimates this run asks for: the largest of the small and of the large fund, when their
+--   estimate is older than a week. Known only once the holdings are.
+-- grain: symbol
+-- sources: stage.pairs, stage.sessions, stage.fetched_holdings, raw.holdings, raw.earnings_growth
+-- columns:
+--   dataset: earnings_growth
+--   symbol: ticker of the company
+--   start_session: the session of the run
+--   end_session: the session of the run
+--   is_full_history: false
+with funds as (
+    select unnest([small_symbol, large_symbol]) as fund_symbol from stage.pairs where earnings
+),
+
+files as (
+    select fund_symbol, as_of, symbol, weight from raw.holdings
+    union
+    select fund_symbol, as_of::date as as_of, symbol, weight from stage.fetched_holdings
+),
+
+largest as (
+    select f.symbol
+    from files as f
+    semi join funds using (fund_symbol)
+    where f.symbol is not null and f.as_of <= getvariable('target_session')
+    qualify dense_rank() over (partition by f.fund_symbol order by f.as_of desc) = 1
+        and row_number() over (partition by f.fund_symbol order by f.as_of desc, f.weight desc, f.symbol)
+            <= getvariable('earnings_constituents')
+),
+
+due as (
+    select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 1 offset 5
+)
+
+select distinct
+    'earnings_growth' as dataset,
+    l.symbol,
+    getvariable('target_session') as start_session,
+    getvariable('target_session') as end_session,
+    false as is_full_history
+from largest as l
+anti join raw.earnings_growth as e on e.symbol = l.symbol and e.as_of >= (select session from due)
+order by l.symbol
