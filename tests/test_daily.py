@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import world
@@ -16,6 +17,7 @@ from vendor.server import Vendor
 
 from tasks import calendar, warehouse
 from tasks.ledger import Run
+from tasks.sources.market import MarketSource
 from tasks.sources.sample import SampleSource
 from tasks.sources.yahoo import YahooSource
 from tasks.universe import Universe, load_universe
@@ -49,9 +51,9 @@ def evening(session: date) -> datetime:
 
 
 def run(market: Vendor, session: date) -> Run:
-    """The job on the evening of `session`, through the genuine client."""
+    """The job on the evening of `session`, for prices alone, through the genuine client."""
     market.now = evening(session)
-    return world.run(YahooSource(timeout_s=0.7), session, market.now)
+    return world.run(SimpleNamespace(name="yahoo", prices=YahooSource(timeout_s=0.7).prices), session, market.now)
 
 
 def rows(query: str) -> list[tuple[object, ...]]:
@@ -166,6 +168,33 @@ def test_dividend_is_in_the_return_and_not_in_the_close(market: Vendor) -> None:
         "select p.symbol from core.prices as p join raw.prices as r using (symbol, session) where abs(p.adj_close / r.vendor_adj_close - 1) > 1e-5"
     )
     assert differing == []
+
+
+def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe) -> None:
+    """Every dataset arrives in its vendor's own format; what one issuer withholds is set aside, and the rest is published."""
+    market.now = evening(SPLIT)
+    market.issuers.fault("IWM", "html_200")
+    result = world.run(MarketSource(members.instruments, timeout_s=20), SPLIT, market.now)
+    assert (result.status, result.rows_quarantined) == ("published", 2)
+    assert rows("select dataset, symbol, expectation from ops.quarantine order by dataset") == [
+        ("fund_nav", "IWM", "fetch"),
+        ("holdings", "IWM", "fetch"),
+    ]
+    assert rows("select source, count(distinct symbol) from core.fund_nav group by source order by source") == [
+        ("ishares", 4),
+        ("ssga", 14),
+        ("yahoo: assets / NAV", 14),
+    ]
+    assert rows("select count(*) from core.fund_facts where expense_ratio between 0.0001 and 0.01") == [(33,)]
+    ((gap, coverage),) = rows("select gap, small_coverage_pct from signals.earnings_momentum")
+    assert gap is not None
+    assert 0 < float(str(coverage)) < 100
+
+    market.heal()
+    after = world.run(MarketSource(members.instruments, timeout_s=20), SPLIT, market.now)
+    assert after.status == "published"
+    assert rows("select count(*) from ops.quarantine where resolved_at is null") == [(0,)]
+    assert rows("select count(distinct symbol) from core.fund_nav where source = 'ishares'") == [(5,)]
 
 
 # ---- the whole flow, in processes of their own ----
