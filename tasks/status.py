@@ -62,7 +62,7 @@ def read(settings: Settings, now: datetime) -> Status:
         )
         (alerts,) = con.execute("select count(*) from ops.alerts where sent_at is null").fetchone() or (0,)
         (quarantined,) = con.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone() or (0,)
-        latest, behind, dead, fund_records = None, 0, [], (None, 0)
+        latest, behind, dead, newest = None, 0, [], []
         if published[0]:
             dead = con.execute(
                 """
@@ -73,12 +73,25 @@ def read(settings: Settings, now: datetime) -> Status:
                 from last_rows where null_reason = 'dead source' group by source order by source
                 """
             ).fetchall()
-            fund_records = con.execute(
+            newest = con.execute(
                 """
-                with last_records as (select symbol, max(session) as session from core.fund_nav group by symbol)
-                select max(session), count(*) filter (session < (select max(session) from last_records)) from last_records
+                with newest as (
+                    select 'fund_nav' as dataset, 1 as max_age_sessions, symbol, max(session) as day from core.fund_nav group by symbol
+                    union all
+                    select 'fund_facts', 0, symbol, max(as_of) from core.fund_facts group by symbol
+                    union all
+                    select 'holdings', 5, fund_symbol, max(as_of) from core.holdings group by fund_symbol
+                    union all
+                    select 'earnings_growth', 5, symbol, max(as_of) from core.earnings_growth group by symbol
+                )
+                select n.dataset, max(n.day) as latest, n.max_age_sessions, count(*) filter (n.day < due.session) as behind
+                from newest as n
+                join core.sessions as due
+                    on due.session_number = (select max(session_number) from core.sessions) - n.max_age_sessions
+                group by all
+                order by all
                 """
-            ).fetchone() or (None, 0)
+            ).fetchall()
             latest, behind = con.execute(
                 """
                 with newest as (select max(session) as session from core.prices),
@@ -98,10 +111,10 @@ def read(settings: Settings, now: datetime) -> Status:
         for source, symbols in dead
     ]
     freshness = [_freshness(days, "prices", latest, expected, behind)]
-    if fund_records[0]:
-        # Issuers publish a session on the day after it.
-        due = days.latest_on_or_before(expected - timedelta(days=1))
-        freshness.append(_freshness(days, "fund_nav", fund_records[0], due, fund_records[1]))
+    for dataset, day, max_age_sessions, symbols in newest:
+        # Issuers publish a session on the day after it; holdings and estimates are asked once a week.
+        due = days.sessions(expected - timedelta(days=14), expected)[-1 - max_age_sessions]
+        freshness.append(_freshness(days, dataset, day, due, symbols))
     return Status(
         healthy=not problems,
         simulated=simulated,
