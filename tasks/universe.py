@@ -74,10 +74,6 @@ class Universe(BaseModel):
         """The day the calendar must reach back to: `history_start`, or the first fund's inception, as issuers publish all of it."""
         return min([history_start, *(i.inception for i in self.instruments if i.kind != "stock" and i.inception)])
 
-    @property
-    def benchmarks(self) -> list[str]:
-        return sorted({i.benchmark for i in self.instruments if i.benchmark})
-
 
 def load_universe(path: Path | None = None) -> Universe:
     """The universe in the CSV at `path` (default: the shipped one) with the pairs that go with it.

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 
 class MarketSource:
-    """Each dataset of each symbol from who knows it best; see `tasks.sources.FundSource`. `timeout_s` bounds each request."""
+    """Each dataset of each symbol from who knows it best; see `tasks.sources.FundSource`. `timeout_s` bounds each request, thrice that each file."""
 
     name = "yahoo"
 
     def __init__(self, instruments: Sequence[Instrument], timeout_s: float) -> None:
         self._yahoo = YahooSource(timeout_s)
+        whole_file_s = 3 * timeout_s  # megabytes, not kilobytes
         self._by_issuer = {
-            "ssga": SsgaSource(_ids(instruments, "ssga"), timeout_s),
+            "ssga": SsgaSource(_ids(instruments, "ssga"), whole_file_s),
             # Its files carry the fund's name and no ticker, so the name is what tells that the id is right.
             "ishares": ISharesSource(
-                _ids(instruments, "ishares"), timeout_s, names={i.symbol: i.name for i in instruments}
+                _ids(instruments, "ishares"), whole_file_s, names={i.symbol: i.name for i in instruments}
             ),
         }
         self._issuer = {i.symbol: i.issuer for i in instruments if i.issuer_id}
