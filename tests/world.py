@@ -12,10 +12,10 @@ import duckdb
 import pandas as pd
 
 from tasks import calendar, fetch, ingest, job, stage, warehouse
-from tasks.datasets import COLUMNS, offers
+from tasks.datasets import COLUMNS, KEYS, offers
 from tasks.errors import SymbolNotFound
 from tasks.ledger import Run
-from tasks.sources import Source, price_frame
+from tasks.sources import FUND_NAV_COLUMNS, Source, price_frame, typed
 from tasks.universe import Instrument, Pair, Universe
 
 START = date(2024, 1, 2)
@@ -66,6 +66,19 @@ def bars(symbol: str, closes: Sequence[float | None], start: date = START, **col
     return price_frame({**plain, **columns})
 
 
+def records(
+    symbol: str,
+    navs: Sequence[float | None],
+    shares: Sequence[float | None] | None,
+    start: date = START,
+    **columns: Any,
+) -> pd.DataFrame:
+    """A fund's records with these NAVs and share counts on consecutive sessions from `start`, from the issuer unless said otherwise."""
+    sessions = days(start)[: len(navs)]
+    plain = {"symbol": symbol, "session": sessions, "nav": navs, "shares_outstanding": shares, "source": "issuer"}
+    return typed({**plain, **columns}, FUND_NAV_COLUMNS)
+
+
 @contextmanager
 def derived(
     frames: Sequence[pd.DataFrame],
@@ -73,9 +86,12 @@ def derived(
     session: date,
     start: date = START,
     path: str | Path = ":memory:",
-    fund_nav: pd.DataFrame | None = None,
+    **fetched: pd.DataFrame,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse whose `raw` holds exactly these bars, with `core` and `signals` derived for `session`, unaudited."""
+    """A warehouse whose `raw` holds exactly these bars, with `core` and `signals` derived for `session`, unaudited.
+
+    `fetched` are frames of other datasets by name, such as `fund_nav`.
+    """
     with warehouse.writing(Path(path)) as con:
         everything = calendar.load(date(2005, 1, 3), date(2026, 11, 20))
         stage.put_references(con, members, everything, start, session)
@@ -86,8 +102,9 @@ def derived(
         stage.put_answers(con, [])
         rows = pd.concat(frames)
         warehouse.put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
-        if fund_nav is not None:
-            warehouse.put(con, "stage.fetched_fund_nav", fund_nav[fund_nav["session"] <= pd.Timestamp(session)])
+        for dataset, frame in fetched.items():
+            day = frame[KEYS[dataset][1]]
+            warehouse.put(con, f"stage.fetched_{dataset}", frame[day <= pd.Timestamp(session)])
         warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
         warehouse.load(con, "raw")
         warehouse.build(con, *ingest.DERIVED)

@@ -13,7 +13,7 @@
 --   net_flow_usd: USD, positive = creations
 --   flow_pct_of_assets: percent of the previous session's NAV x shares
 --   is_large: more than 15 % of assets in a day; kept, as such creations happen around the ends of quarters
---   sessions_unchanged: records in a row with the same share count while NAV moved
+--   sessions_unchanged: records with the same share count while NAV moved, since the count last moved
 --   null_reason: no record before, session missing, no share count, share count not possible, or dead source
 --   source: who published the share count
 with counted as (
@@ -26,10 +26,10 @@ with counted as (
         lag(n.is_suspect) over by_session as previous_is_suspect,
         lag(s.session_number) over by_session = s.session_number - 1 as follows_previous_session,
         coalesce(
-            n.published_shares_outstanding = lag(n.published_shares_outstanding) over by_session * n.split_ratio
-            and n.nav <> lag(n.nav) over by_session,
-            false
-        ) as is_unchanged
+            n.published_shares_outstanding = lag(n.published_shares_outstanding) over by_session * n.split_ratio, false
+        ) as is_same_count,
+        -- Where NAV repeats as well, nothing is learnt: that neither lengthens nor ends a stretch.
+        is_same_count and coalesce(n.nav <> lag(n.nav) over by_session, false) as is_unchanged
     from core.fund_nav as n
     join core.sessions as s using (session)
     window by_session as (partition by n.symbol order by n.session)
@@ -47,9 +47,13 @@ usual as (
 stretched as (
     select
         *,
-        record_number - coalesce(max(case when not is_unchanged then record_number end) over so_far, 0) as sessions_unchanged,
-        last(case when not is_unchanged then usually_unchanged end ignore nulls) over so_far as usual_before
-    from usual
+        unchanged_so_far - coalesce(last(case when not is_same_count then unchanged_so_far end ignore nulls) over so_far, 0)
+            as sessions_unchanged,
+        last(case when not is_same_count then usually_unchanged end ignore nulls) over so_far as usual_before
+    from (
+        select *, count(*) filter (is_unchanged) over (partition by symbol order by session rows unbounded preceding) as unchanged_so_far
+        from usual
+    )
     window so_far as (partition by symbol order by session rows unbounded preceding)
 ),
 

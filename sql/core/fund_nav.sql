@@ -21,18 +21,24 @@
 --   source: who published it
 --   known_at: when this version was fetched
 --   run_id: run that added this version
-with records as (
+with splits_so_far as (
+    select symbol, session, product(split_ratio) over (partition by symbol order by session rows unbounded preceding) as split_factor
+    from core.prices
+),
+
+records as (
     select
         k.*,
         coalesce(k.shares_outstanding, k.total_net_assets_usd / nullif(k.nav, 0)) as shares,
-        coalesce(p.split_ratio, 1) as announced_ratio,
+        -- Of all splits since the record before, should sessions be missing in between. Rounded, as a quotient of products.
+        coalesce(round(p.split_factor / lag(p.split_factor) over by_session, 9), 1) as announced_ratio,
         lag(k.nav) over by_session as previous_nav,
         k.shares_outstanding is null
             and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
     from raw.fund_nav_known_at('infinity'::timestamptz) as k
     semi join core.sessions as s on s.session = k.session
     semi join core.instruments as i on i.symbol = k.symbol
-    left join core.prices as p on p.symbol = k.symbol and p.session = k.session
+    asof left join splits_so_far as p on p.symbol = k.symbol and p.session <= k.session
     window by_session as (partition by k.symbol order by k.session)
 ),
 
@@ -66,7 +72,9 @@ compared as (
 judged as (
     select
         *,
-        coalesce(greatest(comparable_shares / usual_shares, usual_shares / nullif(comparable_shares, 0)) >= 1.7, false) as is_suspect
+        coalesce(
+            comparable_shares <= 0 or greatest(comparable_shares / usual_shares, usual_shares / comparable_shares) >= 1.7, false
+        ) as is_suspect
     from compared
 )
 

@@ -116,12 +116,12 @@ flows as (
 
 flows_12m as (
     select
-        b.symbol,
-        b.session,
-        case when count(f.net_flow_usd) over last_252_sessions >= 0.9 * 252 then sum(f.net_flow_usd) over last_252_sessions end as net_flow_12m_usd
-    from bars as b
-    left join flows as f on f.symbol = b.symbol and f.session_number = b.session_number
-    window last_252_sessions as (partition by b.symbol order by b.session_number range 251 preceding)
+        symbol,
+        session_number,
+        case when count(net_flow_usd) over last_252_sessions >= 0.9 * 252 then sum(net_flow_usd) over last_252_sessions end as net_flow_12m_usd
+    from bars
+    full join flows using (symbol, session_number)
+    window last_252_sessions as (partition by symbol order by session_number range 251 preceding)
 ),
 
 assets as (
@@ -147,7 +147,7 @@ select
 from bars as b
 join moments as m on m.symbol = b.symbol and m.session = b.session
 join core.returns as r on r.symbol = b.symbol and r.session = b.session
-join flows_12m as x on x.symbol = b.symbol and x.session = b.session
+join flows_12m as x on x.symbol = b.symbol and x.session_number = b.session_number
 join drawdowns as d on d.symbol = b.symbol and d.session = b.session
 left join core.fund_nav as n on n.symbol = b.symbol and n.session = b.session
 asof left join core.fund_facts as f on f.symbol = b.symbol and f.as_of <= b.session
