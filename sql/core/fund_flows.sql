@@ -25,7 +25,7 @@ with counted as (
         lag(n.shares_outstanding) over by_session as previous_shares,
         lag(n.is_suspect) over by_session as previous_is_suspect,
         lag(s.session_number) over by_session = s.session_number - 1 as follows_previous_session,
-        coalesce(
+        n.is_stale or coalesce(
             n.published_shares_outstanding = lag(n.published_shares_outstanding) over by_session * n.split_ratio, false
         ) as is_same_count,
         -- Where NAV repeats as well, nothing is learnt: that neither lengthens nor ends a stretch.
@@ -64,8 +64,8 @@ explained as (
             when previous_nav is null and record_number = 1 then 'no record before'
             when not follows_previous_session then 'session missing'
             when is_suspect or previous_is_suspect then 'share count not possible'
-            when shares_outstanding is null or previous_shares is null or previous_nav is null then 'no share count'
             when sessions_unchanged * ln(usual_before) < ln(1e-6) then 'dead source'
+            when shares_outstanding is null or previous_shares is null or previous_nav is null then 'no share count'
         end as null_reason
     from stretched
 ),

@@ -17,6 +17,7 @@
 --   distribution: USD per share on the ex-date
 --   split_ratio: new shares per old share against the record before; 1 = none, also where the issuer restated its history
 --   is_suspect: the published share count is not possible
+--   is_stale: the count is derived from assets, and they are those of the record before
 --   published_shares_outstanding: the count before it was judged
 --   source: who published it
 --   known_at: when this version was fetched
@@ -87,6 +88,7 @@ select
     distribution,
     split_ratio,
     is_suspect,
+    is_stale,
     shares as published_shares_outstanding,
     source,
     known_at,

@@ -372,3 +372,14 @@ def test_flow_is_the_change_of_assets_that_the_market_does_not_explain(rows: lis
         assert found["net_flow_usd"][t] * growth == pytest.approx(assets[t] - explained, rel=0, abs=tolerance)
         pct = 100 * found["net_flow_usd"][t] / assets[t - 1]
         assert found["flow_pct_of_assets"][t] == pytest.approx(pct, rel=1e-9, abs=1e-12)
+
+
+def test_assets_that_stand_still_are_a_dead_source():
+    """A vendor that gives only assets, new every day, and then the same for twenty sessions, is found dead and not merely silent."""
+    navs = moving(100)
+    assets = [nav * count for nav, count in zip(navs, growing(100), strict=True)]
+    assets[80:] = [assets[79]] * 20
+    rows = flows(records("AAA", navs, None, total_net_assets_usd=assets))
+    assert rows["net_flow_usd"][80:].isna().all()
+    assert rows["null_reason"].iloc[-1] == "dead source"
+    assert "dead source" not in set(rows["null_reason"][:80])
