@@ -181,7 +181,7 @@ class SampleSource:
                 f"sample: no analyst follows {symbol}, which is not a company of the simulated market; "
                 f"ask for a stock of the universe or a constituent of a fund."
             )
-        small = instrument.size_bucket in ("small", "micro") if instrument else symbol.startswith("SC")
+        small = instrument.size_bucket in ("small", "micro") if instrument else simulated_companies.is_small(symbol)
         current, following = simulated_companies.growth(symbol, small, as_of)
         columns = {
             "symbol": [symbol],

@@ -1,6 +1,6 @@
 """The companies of the simulated market: which of them an index holds, and what analysts expect them to earn.
 
-They are the seven mega caps and simulated ones, heaviest first: LC0001 … (large), MC0001 … (mid) and SC0001 … (small). Indices
+They are the seven mega caps and simulated ones, heaviest first: LAAAB … (large), MAAAB … (mid) and SAAAB … (small), numbers in letters, as tickers have no digits. Indices
 hold overlapping ranges of them. All is drawn from streams named after the company or the index, and depends on nothing else.
 """
 
@@ -100,10 +100,20 @@ def constituents(instrument: Instrument) -> Constituents:
     return _constituents(instrument.index_name if instrument.index_name in INDICES else usual, None)
 
 
+_LETTERS, _DIGITS = str.maketrans("0123456789", "ABCDEFGHIJ"), str.maketrans("ABCDEFGHIJ", "0123456789")
+
+
 def is_company(symbol: str) -> bool:
     """Whether `symbol` is one of the simulated companies or the seven mega caps."""
-    match = re.fullmatch(r"(LC|MC|SC)(\d{4})", symbol, re.ASCII)
-    return (1 <= int(match[2]) <= POOLS[match[1]].companies) if match else symbol in {row[0] for row in MEGA_CAPS}
+    match = re.fullmatch(r"([LMS])([A-J]{4})", symbol)
+    if not match:
+        return symbol in {row[0] for row in MEGA_CAPS}
+    return 1 <= int(match[2].translate(_DIGITS)) <= POOLS[f"{match[1]}C"].companies
+
+
+def is_small(symbol: str) -> bool:
+    """Whether `symbol` is one of the simulated small companies."""
+    return is_company(symbol) and re.fullmatch(r"S[A-J]{4}", symbol) is not None
 
 
 def growth(symbol: str, small: bool, as_of: date) -> tuple[float, float]:
@@ -141,6 +151,6 @@ def _constituents(index_name: str, sector: str | None) -> Constituents:
     sizes = np.concatenate([giants, pool.largest * (1 + numbers / pool.knee) ** -pool.fall])
     weights = sizes / sizes.sum()
     weights.setflags(write=False)
-    symbols = [row[0] for row in leaders] + [f"{prefix}{n:04}" for n in numbers]
+    symbols = [row[0] for row in leaders] + [prefix[0] + f"{n:04}".translate(_LETTERS) for n in numbers]
     names = [row[1] for row in leaders] + [f"{pool.word} Company {n}" for n in numbers]
     return Constituents(tuple(symbols), tuple(names), weights)

@@ -364,9 +364,9 @@ def test_every_stock_has_an_estimate(nyse, source):
         ("holdings", "VB", "issuer of VB publishes no holdings file here"),
         ("holdings", "MAGS", "issuer of MAGS publishes no holdings file here"),
         ("earnings_growth", "SPY", "no analyst follows SPY"),
-        ("earnings_growth", "SC0000", "no analyst follows SC0000"),
-        ("earnings_growth", "MC0402", "no analyst follows MC0402"),
-        ("earnings_growth", "LC00001", "no analyst follows LC00001"),
+        ("earnings_growth", "SAAAA", "no analyst follows SAAAA"),
+        ("earnings_growth", "MAEAC", "no analyst follows MAEAC"),
+        ("earnings_growth", "LAAAAB", "no analyst follows LAAAAB"),
         ("earnings_growth", "ZZZ", "no analyst follows ZZZ"),
     ],
 )
