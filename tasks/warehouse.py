@@ -17,15 +17,12 @@ from datetime import date, datetime
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import duckdb
 
 from tasks.datasets import COLUMNS
 from tasks.errors import RotationError, WarehouseBusy
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SQL = Path(__file__).parents[1] / "sql"
 SCHEMAS = ("stage", "raw", "core", "signals", "ops")
@@ -116,13 +113,6 @@ def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
     """Sets what the SQL files read with `getvariable('name')`."""
     for name, value in values.items():
         con.execute(f"set variable {name} = $1", [value])
-
-
-def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
-    """Replaces `table` by the rows of `frame`."""
-    con.register("incoming", frame)
-    con.execute(f"create or replace table {table} as from incoming")
-    con.unregister("incoming")
 
 
 def build(con: duckdb.DuckDBPyConnection, *wanted: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+import world
 
 from tasks import warehouse
 from tasks.errors import RotationError, WarehouseBusy
@@ -324,7 +325,7 @@ def test_put_replaces(tmp_path):
     """`put` makes a table of exactly the frame's rows, an empty frame included."""
     with warehouse.writing(tmp_path / "a.duckdb") as con:
         for rows in ([1, 2, 3], [4], []):
-            warehouse.put(con, "stage.x", pd.DataFrame({"i": pd.Series(rows, dtype="int64")}))
+            world.put(con, "stage.x", pd.DataFrame({"i": pd.Series(rows, dtype="int64")}))
             assert con.execute("select i from stage.x order by i").fetchall() == [(i,) for i in rows]
 
 

@@ -79,6 +79,13 @@ def records(
     return typed({**plain, **columns}, FUND_NAV_COLUMNS)
 
 
+def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+    """Replaces `table` by the rows of `frame`."""
+    con.register("incoming", frame)
+    con.execute(f"create or replace table {table} as from incoming")
+    con.unregister("incoming")
+
+
 @contextmanager
 def derived(
     frames: Sequence[pd.DataFrame],
@@ -101,10 +108,10 @@ def derived(
         )
         stage.put_answers(con, [])
         rows = pd.concat(frames)
-        warehouse.put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
+        put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
         for dataset, frame in fetched.items():
             day = frame[KEYS[dataset][1]]
-            warehouse.put(con, f"stage.fetched_{dataset}", frame[day <= pd.Timestamp(session)])
+            put(con, f"stage.fetched_{dataset}", frame[day <= pd.Timestamp(session)])
         warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
         warehouse.load(con, "raw")
         warehouse.build(con, *ingest.DERIVED)
