@@ -57,10 +57,10 @@ def opened(session: date | None, source: str | None, now: datetime, flow_run_id:
             yield Job(settings, universe, days, session, clock, con, run)
         except RotationError as error:
             run.status = "blocked" if isinstance(error, AuditFailed) else "failed"
-            run.message = str(error)
+            run.message, run.published = str(error), False
             ledger.finish(con, run, clock())
         except BaseException as error:
-            run.status = "failed"
+            run.status, run.published = "failed", False
             run.message = f"{type(error).__name__}: {error}. Nothing was published; run it again."
             ledger.finish(con, run, clock())
             _publish(con, settings)

@@ -10,6 +10,7 @@ import pytest
 import world
 
 from tasks import job, warehouse
+from tasks.audit import Suite, load_suite
 from tasks.errors import ConfigError, SourceUnavailable
 
 DAYS = world.days(date(2024, 1, 2))
@@ -246,6 +247,23 @@ def test_critical_failure_blocks(broken: object, expectation: str) -> None:
         f"select expectation from ops.validations where run_id = '{run.run_id}' and not success and severity = 'critical'"
     )
     assert world.run(market(), DAYS[60]).status == "published"
+
+
+def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the suite on the derived tables cannot be checked, the run is blocked, nothing changes, and the ledger says so."""
+    world.run(market(), DAYS[59])
+    before = world.content(PUBLISHED, *DATA, "raw.prices")
+
+    def broken(name: str) -> Suite:
+        suite = load_suite(name)
+        first = suite.expectations[0].model_copy(update={"rows": "select no_such_column from {batch}"})
+        return suite.model_copy(update={"expectations": (first,)}) if name == "fund_flows" else suite
+
+    monkeypatch.setattr("tasks.ingest.load_suite", broken)
+    run = world.run(market(), DAYS[60])
+    assert (run.status, run.published) == ("blocked", False)
+    assert world.content(PUBLISHED, *DATA, "raw.prices") == before
+    assert rows("select status, published from ops.runs order by run_id") == [("published", True), ("blocked", False)]
 
 
 def test_silent_source_is_a_failure() -> None:
