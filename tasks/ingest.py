@@ -11,6 +11,7 @@ from tasks.datasets import COLUMNS, Offer
 from tasks.errors import AuditFailed, SourceUnavailable
 from tasks.fetch import Answer, Request
 from tasks.job import Job
+from tasks.models import models
 
 log = logging.getLogger("rotation.ingest")
 
@@ -97,7 +98,7 @@ def _audit(job: Job, name: str) -> None:
 
 def _has_changed(job: Job) -> bool:
     """Whether this run added anything to `raw`, or the code is not that of the last run that derived."""
-    tables = [model.name for model in warehouse.models() if model.name.startswith("raw.") and model.kind == "ledger"]
+    tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
     added = " or ".join(f"exists (from {table} where run_id = $1)" for table in tables)
     new_rows, same_code = job.con.execute(
         f"""

@@ -13,6 +13,7 @@ from tasks import warehouse
 from tasks.audit import Result
 from tasks.datasets import COLUMNS
 from tasks.errors import ConfigError
+from tasks.models import fingerprint
 
 if TYPE_CHECKING:
     import duckdb
@@ -156,8 +157,9 @@ def _refuse_mixture(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def code_version() -> str:
-    """The installed version of market-rotation."""
+    """The installed version of market-rotation, and the fingerprint of its SQL files: either may change what is derived."""
     try:
-        return version("market-rotation")
+        installed = version("market-rotation")
     except PackageNotFoundError:
-        return "unknown"
+        installed = "unknown"
+    return f"{installed}+sql.{fingerprint()}"

@@ -1,47 +1,20 @@
-"""The warehouse: connections, and running the SQL files.
-
-Every table is one file, `sql/<schema>/<table>.sql`, of one of three kinds told apart by its first statement:
-- `select …` or `with …`: a table derived from others, made anew as a whole;
-- `create table if not exists …`: a table that only grows; a second statement, `insert …`, says what a run adds to it;
-- `create or replace macro …`: a table macro.
-The order follows from what each file reads, found by sqlglot. The header comment becomes DuckDB's COMMENT.
-"""
+"""The warehouse: connections, and running the SQL files in the order of what they read. A file's header becomes DuckDB's COMMENT."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 
-from tasks.datasets import COLUMNS
 from tasks.errors import RotationError, WarehouseBusy
-
-SQL = Path(__file__).parents[1] / "sql"
-SCHEMAS = ("stage", "raw", "core", "signals", "ops")
+from tasks.models import SCHEMAS, Model, models
 
 #: What a SQL file may ask of the run through `getvariable(…)`.
 Parameter = str | int | float | date | datetime | None
-
-
-@dataclass(frozen=True)
-class Model:
-    """One SQL file. `reads` are the names (`schema.table`) of the project's tables and macros it selects from."""
-
-    name: str
-    path: Path
-    kind: Literal["derived", "ledger", "macro"]
-    statements: tuple[str, ...]
-    reads: frozenset[str]
-    comment: str
-    column_comments: dict[str, str] = field(hash=False)
 
 
 @contextmanager
@@ -68,7 +41,9 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         # A DATE or TIMESTAMPTZ means the same on every machine, whatever its own time zone.
         con.execute("set timezone = 'UTC'")
-        # Tables made in the same transaction have no statistics yet, and for what looks small DuckDB would loop over an ASOF join: 6 s, not 0.1.
+        # Tables made in the same transaction have no statistics yet, so DuckDB would guess: 6 s, not 2. Joins run as they are written, the larger
+        # side first, and an ASOF join is never a loop.
+        con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
         con.execute("set asof_loop_join_threshold = 0")
         for schema in SCHEMAS:
             con.execute(f"create schema if not exists {schema}")
@@ -131,100 +106,6 @@ def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
         if model.name.startswith(f"{schema}.") and model.kind == "ledger":
             for statement in model.statements[1:]:
                 con.execute(statement)
-
-
-def models(folder: Path = SQL) -> tuple[Model, ...]:
-    """All SQL files, each after those it reads. Raises `RotationError` on a missing file or a cycle."""
-    return _models(folder)
-
-
-@cache
-def _models(folder: Path) -> tuple[Model, ...]:
-    found = {model.name: model for model in map(_parse, sorted(folder.glob("*/*.sql")))}
-    # What the pipeline itself puts there, before any SQL file runs.
-    given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "answers")}
-    given |= {f"stage.fetched_{dataset}" for dataset in COLUMNS}
-    for model in found.values():
-        for name in sorted(model.reads - found.keys() - given):
-            schema, table = name.split(".")
-            raise RotationError(
-                f"Could not find sql/{schema}/{table}.sql, which {model.path} reads; create it with a `select …`."
-            )
-    try:
-        order = TopologicalSorter(
-            {name: sorted(model.reads & found.keys() - {name}) for name, model in found.items()}
-        ).static_order()
-        return tuple(found[name] for name in order)
-    except CycleError as error:
-        raise RotationError(f"The SQL files read each other in a circle: {' -> '.join(error.args[1])}.") from None
-
-
-def _parse(path: Path) -> Model:
-    import sqlglot
-    from sqlglot import exp
-
-    text = path.read_text(encoding="utf-8")
-    name = f"{path.parent.name}.{path.stem}"
-    comment, column_comments = _header(text)
-    try:
-        trees = [tree for tree in sqlglot.parse(text, read="duckdb") if tree is not None]
-    except sqlglot.errors.SqlglotError as error:
-        where = getattr(error, "errors", None) or [{}]
-        raise RotationError(
-            f"{path}, line {where[0].get('line', 1)}: {where[0].get('description', 'not SQL')}; correct it."
-        ) from None
-    if not trees:
-        raise RotationError(f"{path} holds no statement; write a `select …` into it.")
-    statements = tuple(statement.query for statement in duckdb.extract_statements(_without_header(text)))
-    created = trees[0] if isinstance(trees[0], exp.Create) else None
-    kind: Literal["derived", "ledger", "macro"] = (
-        "derived" if created is None else "ledger" if created.kind == "TABLE" else "macro"
-    )
-    # What a growing table takes in comes from the stage of the run, before it: no part of the order.
-    reads = frozenset(_reads(trees[:1])) - {name}
-    return Model(name, path, kind, statements, reads, comment, column_comments)
-
-
-def _reads(trees: Iterable[object]) -> Iterator[str]:
-    from sqlglot import exp
-
-    for tree in trees:
-        assert isinstance(tree, exp.Expression)
-        for table in tree.find_all(exp.Table):
-            if table.db in SCHEMAS:
-                yield f"{table.db}.{table.name or table.this.name}"
-        for dotted in tree.find_all(exp.Dot):
-            if isinstance(dotted.expression, exp.Anonymous) and dotted.this.name in SCHEMAS:
-                yield f"{dotted.this.name}.{dotted.expression.name}"
-
-
-def _without_header(text: str) -> str:
-    lines = text.splitlines()
-    while lines and (not lines[0].strip() or lines[0].startswith("--")):
-        lines.pop(0)
-    return "\n".join(lines)
-
-
-def _header(text: str) -> tuple[str, dict[str, str]]:
-    """The table's description and its columns' from the leading comment: after `-- columns:`, `--   name: words`."""
-    about: list[str] = []
-    columns: dict[str, str] = {}
-    in_columns, last = False, ""
-    for line in text.splitlines():
-        if not line.startswith("--"):
-            break
-        words = line[2:].rstrip()
-        entry = re.match(r"^   ?(\w+): (.*)", words)
-        if words.strip() == "columns:":
-            in_columns = True
-        elif in_columns and entry:
-            last = entry[1]
-            columns[last] = entry[2]
-        elif in_columns and last:
-            columns[last] += " " + words.strip()
-        else:
-            about.append(words.strip())
-    return "\n".join(about).strip(), columns
 
 
 def _comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:

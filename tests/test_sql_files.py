@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 import world
 
-from tasks import calendar, warehouse
+from tasks import calendar, models, warehouse
 from tasks.sources.sample import SampleSource
 from tasks.universe import load_universe
 
-FILES = sorted(warehouse.SQL.glob("*/*.sql"))
-MODELS = {model.name: model for model in warehouse.models()}
+FILES = sorted(models.SQL.glob("*/*.sql"))
+MODELS = {model.name: model for model in models.models()}
 TABLES = [name for name, model in MODELS.items() if model.kind != "macro"]
 PUBLIC = [name for name in TABLES if name.split(".")[0] in ("core", "signals", "ops")]
 HEADER_KEYS = ("grain", "sources", "lookback", "null", "formula", "columns")
 
 RETURNS = "return_1d return_1w return_1m return_3m return_6m return_12m return_ytd"
+SIDES = ("mag7_return", "rest_return", "tech_return", "ex_tech_return", "mag7_minus_rest", "tech_minus_ex_tech")
 CONTRACT = {
     "core.instruments": "symbol name kind size_bucket sector peer_group issuer issuer_id index_name benchmark inception",
     "core.sessions": "session",
@@ -42,6 +43,13 @@ CONTRACT = {
     "volatility_252d max_drawdown_252d median_dollar_volume_30d_usd premium_pct net_flow_12m_usd",
     "signals.earnings_momentum": "session small_growth_next_year large_growth_next_year gap small_coverage_pct "
     "large_coverage_pct",
+    "signals.mega_cap": "session "
+    + " ".join(f"{side}_{h}" for side in SIDES for h in ("1m", "3m", "6m", "12m", "ytd")),
+    "signals.breadth": "session sectors_beating_spy_3m sectors_above_200d equal_minus_cap_3m universe_above_200d_pct counted missing",
+    "signals.relative_rotation": "symbol timeframe session benchmark rs rs_ratio rs_momentum quadrant heading_deg is_provisional",
+    "signals.rotation_evidence": "session evidence value threshold verdict detail",
+    "signals.rotation_regime": "session score votes_for votes_against votes_missing raw_label label days_in_label",
+    "signals.regime_performance": "label horizon observations independent_observations mean_spread median_spread hit_rate_pct t_stat",
     "ops.runs": "run_id flow_run_id started_at finished_at status source session rows_fetched rows_new rows_revised "
     "rows_quarantined published message code_version",
     "ops.validations": "run_id suite dataset expectation column_name severity success raised unexpected_count element_count "

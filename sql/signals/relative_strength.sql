@@ -1,6 +1,6 @@
 -- signals.relative_strength: small against large companies, one row per followed pair and session on which both legs have a price.
 -- grain: pair, session
--- sources: core.pairs, core.prices, core.returns, core.sessions
+-- sources: core.pairs, core.prices, core.returns, core.sessions, core.z_score
 -- lookback: 252 sessions, and back to the last session of the previous year
 -- null: any value whose window is not full; *_since_low also where the small leg had no price on low_session; ratio_z252 in a flat window
 -- formula: ratio = 100 x TRI_small / TRI_large, rebased to 100 on the pair's first common session; spread = small return - large return
@@ -49,8 +49,7 @@ low_days as (
     join core.sessions as s on s.session_number = l.low_number
 ),
 
--- Materialized here and below, lest the optimizer join all symbols of a session with each other before it looks at the pairs.
-small_legs as materialized (
+small_legs as (
     select pairs.pair, pairs.small_symbol, pairs.large_symbol, p.session, p.total_return_index as small_tri
     from core.pairs as pairs
     join core.prices as p on p.symbol = pairs.small_symbol
@@ -92,7 +91,7 @@ since_low as (
     left join core.prices as large_low on large_low.symbol = a.large_symbol and large_low.session = d.low_session
 ),
 
-with_small as materialized (
+with_small as (
     select a.*, r as small
     from averaged as a
     join core.returns as r on r.symbol = a.small_symbol and r.session = a.session
@@ -121,7 +120,7 @@ select
     l.large_return_since_low,
     a.ratio_ma50,
     a.ratio_ma200,
-    (a.ratio - a.ratio_mean252) / nullif(a.ratio_sd252, 0) as ratio_z252
+    core.z_score(a.ratio, a.ratio_mean252, a.ratio_sd252) as ratio_z252
 from with_small as a
 join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
 left join since_low as l on l.pair = a.pair and l.session = a.session

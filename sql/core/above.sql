@@ -1,0 +1,5 @@
+-- core.above: by how much `value` is above `mean`, 0 where the two differ by the rounding of the mean only.
+-- null: where either is
+-- formula: value - mean; a relative difference up to 1e-12 is rounding, so that a flat window is neither above nor below its mean
+create or replace macro core.above(value, mean) as
+    case when abs(value - mean) <= 1e-12 * abs(mean) then 0.0::double else value - mean end
