@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: run test lint format lock bench clean
+.PHONY: run test lint format docs lock bench clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise
@@ -32,6 +32,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev  ## What the performance claims rest on
 	@$(BIN)/python -m benchmarks.derive
+
+docs: $(VENV)/.installed  ## The table reference, from the headers of the SQL files
+	@$(BIN)/python docs/generate.py
 
 lock: $(VENV)/.uv  ## Pin every dependency anew, with hashes and without naming where they came from
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" pyproject.toml -o requirements.lock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,44 @@ def sql(query: str, form: str, output: Path | None) -> None:
     from flows.console import query_warehouse
 
     query_warehouse(query, form, output)
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    if not value:
+        return None
+    try:
+        if len(value) == len("YYYY-MM-DD"):
+            return datetime.combine(date.fromisoformat(value), time.max, UTC)
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no moment; write it as 2026-01-16 (its end, UTC), 2026-01-16T23:30 (UTC) or 2026-01-16T18:30-05:00."
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@main.command()
+@click.option(
+    "--as-of",
+    callback=_moment,
+    metavar="TIMESTAMP",
+    help="What was known then, such as 2026-01-16 or 2026-01-16T23:30 (UTC; default: all that is known).",
+)
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to write (default: rebuilt.duckdb beside the warehouse).",
+)
+def rebuild(as_of: datetime | None, target: Path | None) -> None:
+    """Derive everything again from raw data alone, as it was known at a moment, into a file of its own.
+
+    The warehouse itself is only read. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
+    """
+    from flows.console import run_rebuild
+
+    run_rebuild(as_of, target, datetime.now(UTC))
 
 
 @main.command()

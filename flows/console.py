@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import date, datetime
@@ -90,6 +92,26 @@ def show_run(run: Run, published: Path) -> None:
         err.print(f"{run.status.capitalize()}: {run.message}", style="red", markup=False, highlight=False)
 
 
+def run_rebuild(as_of: datetime | None, target: Path | None, now: datetime) -> None:
+    """Rebuilds with progress, and prints what was made."""
+    from tasks.rebuild import rebuild
+
+    started = time.monotonic()
+    with progress():
+        made = rebuild(load_settings(), as_of, target, now)
+    if made.is_simulated:
+        out.print(f"[bold yellow]{SIMULATED}[/]")
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("as known at", f"{as_of:%Y-%m-%d %H:%M} UTC" if as_of else "now")
+    table.add_row("session", str(made.session))
+    table.add_row("from", f"{made.rows:,} raw prices, the last fetched {made.known_at:%Y-%m-%d %H:%M} UTC")
+    table.add_row("took", f"{time.monotonic() - started:.1f} s")
+    out.print(table)
+    out.print(f"warehouse  {made.path}", soft_wrap=True, markup=False, highlight=False)
+
+
 def query_warehouse(query: str, form: str, output: Path | None) -> None:
     """Prints the result of a read-only query, or writes it to `output`. Raises `RotationError` with DuckDB's own sentence."""
     import duckdb
@@ -98,7 +120,7 @@ def query_warehouse(query: str, form: str, output: Path | None) -> None:
         raise ConfigError("Parquet is not for the screen; say where to write it with -o FILE.")
     with warehouse.reading(load_settings().published) as con:
         try:
-            relation = con.sql(query)
+            relation = con.sql(_with_comments(con, query))
             if relation is None:
                 return
             if form == "table":
@@ -114,6 +136,19 @@ def query_warehouse(query: str, form: str, output: Path | None) -> None:
             raise RotationError(str(error).strip()) from None
         except OSError as error:
             raise RotationError(f"{output} cannot be written ({error.strerror}); choose another file.") from None
+
+
+def _with_comments(con: Any, query: str) -> str:
+    """`query`, or for `describe schema.table` one that also shows what each column means, which DuckDB's own leaves out."""
+    match = re.fullmatch(r"\s*desc(?:ribe)?\s+(?:table\s+)?(\w+)\.(\w+)\s*;?\s*", query, re.IGNORECASE)
+    if not match:
+        return query
+    # DuckDB's own answer says it where there is no such table.
+    con.execute(query)
+    return (
+        "select column_name, data_type as column_type, comment from duckdb_columns() "
+        f"where schema_name || '.' || table_name = lower('{match[1]}.{match[2]}') order by column_index"
+    )
 
 
 def _copy(con: Any, relation: Any, form: str, path: Path) -> None:

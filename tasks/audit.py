@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tasks.errors import ConfigError
+from tasks.errors import AuditFailed, ConfigError
 
 if TYPE_CHECKING:
     import duckdb
@@ -199,3 +199,20 @@ def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) ->
     """Up to `limit` offending rows of a failed expectation, each as a short JSON text for a person."""
     query = f"select to_json(offending) from ({result.suite.rows(result.expectation)}) as offending limit {limit}"
     return [json.dumps(json.loads(row), separators=(", ", ": ")) for (row,) in con.execute(query).fetchall()]
+
+
+def stop_if_blocked(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
+    """Raises `AuditFailed`, with the first reason and examples, when any of `results` blocks."""
+    blocking = [result for result in results if result.blocks]
+    if not blocking:
+        return
+    first = blocking[0]
+    if first.raised:
+        what = f"The expectation {first.expectation.id} could not be checked ({first.details})."
+    else:
+        rows = "; ".join(offending(con, first))
+        what = f"{first.expectation.sentence} ({first.expectation.id}: {first.unexpected_count} rows, such as {rows})"
+    more = f" {len(blocking) - 1} more expectations failed." if len(blocking) > 1 else ""
+    raise AuditFailed(
+        f"{what}{more} Nothing was published; see ops.validations for this run, and run again when the source is right."
+    )

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from tasks import alert, ledger, quarantine, stage, warehouse
-from tasks.audit import Result, audit, load_suite, offending
+from tasks.audit import audit, load_suite, stop_if_blocked
 from tasks.datasets import COLUMNS, Offer
-from tasks.errors import AuditFailed, SourceUnavailable
+from tasks.errors import SourceUnavailable
 from tasks.fetch import Answer, Request
 from tasks.job import Job
 from tasks.models import models
@@ -74,6 +74,7 @@ def load_and_derive(job: Job) -> None:
     if changed:
         log.info("Building core and signals")
         warehouse.build(job.con, *DERIVED)
+        _audit(job, "signals")
         job.run.status, job.run.published = "published", True
         job.run.message = f"Published {job.session}."
     else:
@@ -92,7 +93,7 @@ def load_and_derive(job: Job) -> None:
 def _audit(job: Job, name: str) -> None:
     results = audit(job.con, load_suite(name))
     job.run.results += results
-    _stop_if_blocked(job, results)
+    stop_if_blocked(job.con, results)
     quarantine.collect(job.con, results)
 
 
@@ -120,19 +121,3 @@ def _refuse_silence(job: Job, answers: Sequence[Answer]) -> None:
             f"The source '{job.run.source}' gave no usable answer for any of {len(prices)} symbols; the first said: {failed[0].error} "
             f"Nothing was published; run it again later."
         )
-
-
-def _stop_if_blocked(job: Job, results: Sequence[Result]) -> None:
-    blocking = [result for result in results if result.blocks]
-    if not blocking:
-        return
-    first = blocking[0]
-    if first.raised:
-        what = f"The expectation {first.expectation.id} could not be checked ({first.details})."
-    else:
-        rows = "; ".join(offending(job.con, first))
-        what = f"{first.expectation.sentence} ({first.expectation.id}: {first.unexpected_count} rows, such as {rows})"
-    more = f" {len(blocking) - 1} more expectations failed." if len(blocking) > 1 else ""
-    raise AuditFailed(
-        f"{what}{more} Nothing was published; see ops.validations for this run, and run again when the source is right."
-    )

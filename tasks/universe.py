@@ -91,7 +91,11 @@ def load_universe(path: Path | None = None) -> Universe:
                 f"{path}: the benchmark {instrument.benchmark} of {instrument.symbol} is not in the file; "
                 f"add a row for {instrument.benchmark}, or name another benchmark."
             )
-    _unique(path, "sector fund", [i.sector or i.symbol for i in instruments if i.kind == "sector"])
+        if instrument.kind == "sector" and not instrument.sector:
+            raise ConfigError(
+                f"{path}: the sector fund {instrument.symbol} names no sector; fill in the sector column."
+            )
+    _unique(path, "sector fund", [str(i.sector) for i in instruments if i.kind == "sector"])
     if not any(i.benchmark for i in instruments):
         raise ConfigError(f"{path}: no row names a benchmark; fill in the benchmark column, for example with SPY.")
     own_pairs = path.parent / "pairs.csv"

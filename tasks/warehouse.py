@@ -111,14 +111,15 @@ def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
 def _comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     if model.kind == "macro":
         table = " table" if re.search(r"\)\s+as\s+table\b", model.statements[0]) else ""
-        con.execute(f"comment on macro{table} {model.name} is {_quoted(model.comment)}")
+        con.execute(f"comment on macro{table} {model.name} is {quoted(model.comment)}")
         return
-    con.execute(f"comment on table {model.name} is {_quoted(model.comment)}")
+    con.execute(f"comment on table {model.name} is {quoted(model.comment)}")
     for column, words in model.column_comments.items():
-        con.execute(f"comment on column {model.name}.{column} is {_quoted(words)}")
+        con.execute(f"comment on column {model.name}.{column} is {quoted(words)}")
 
 
-def _quoted(words: str) -> str:
+def quoted(words: str) -> str:
+    """`words` as a literal of SQL, where a statement takes no parameter."""
     return "'" + words.replace("'", "''") + "'"
 
 

@@ -208,12 +208,35 @@ def test_json_types(published, capfd):
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
 @pytest.mark.parametrize(
     "query",
-    ["selct 1", "select * from core.nothing", "select nothing from core.t", "select 'a'::integer", "select error('x')"],
+    [
+        "selct 1",
+        "describe core.nothing",
+        "select * from core.nothing",
+        "select nothing from core.t",
+        "select 'a'::integer",
+        "select error('x')",
+    ],
 )
 def test_a_wrong_query(published, tmp_path, form, query):
     """What DuckDB refuses, before or while running, is one RotationError with DuckDB's sentence."""
     with pytest.raises(RotationError, match=r"Error: "):
         ask(query, form, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "query", ["describe signals.breadth", "DESC Signals.Breadth;", "describe table signals.breadth"]
+)
+def test_describe_says_what_columns_mean(home, capfd, query):
+    """Describing a table shows each column's type and meaning, in the order of the columns."""
+    with warehouse.writing(home / "rotation.duckdb") as con:
+        con.execute("create table signals.breadth (session date, missing bigint)")
+        con.execute("comment on column signals.breadth.missing is 'listed, and without a price'")
+    ask(query, "csv")
+    assert capfd.readouterr().out.splitlines() == [
+        "column_name,column_type,comment",
+        "session,DATE,",
+        'missing,BIGINT,"listed, and without a price"',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +384,7 @@ def test_show_status_of_a_failed_run(home, capsys):
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-@pytest.mark.parametrize("command", [[], ["run"], ["sql"], ["status"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["sql"], ["status"], ["rebuild"]])
 def test_help(command, option):
     """Every command explains itself and exits 0."""
     result = cli(*command, option)
@@ -430,7 +453,7 @@ def test_configuration_errors(monkeypatch, name, value, part):
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"], ["status", "--json"]])
+@pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"], ["status", "--json"], ["rebuild"]])
 def test_without_a_warehouse(arguments):
     """Reading before there is anything to read is exit 1 with one line that says what to do."""
     result = cli(*arguments)

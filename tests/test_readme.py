@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from pathlib import Path
 
 import pytest
 import world
-from click.testing import CliRunner
 
-from flows.cli import main
 from tasks import calendar
 from tasks.settings import Settings
 from tasks.sources.sample import SampleSource
 from tasks.universe import load_universe
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SHOWN = re.findall(r"^\$ rotation (sql .*)\n((?:(?!\$ |```).*\n)+)", README, re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -29,14 +26,12 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_queries_give_what_is_shown(simulated: None) -> None:
-    """Each query in the README that is shown with its output gives exactly that."""
-    assert len(SHOWN) == 4
-    for command, output in SHOWN:
-        arguments = re.findall(r'"([^"]*)"|(\S+)', command)
-        result = CliRunner().invoke(main, [quoted or plain for quoted, plain in arguments])
-        assert [line.rstrip() for line in result.stdout.strip().splitlines()] == [
-            line.rstrip() for line in output.strip().splitlines()
-        ]
+    """Each query in the README that is shown with its output gives exactly that; so does the one of levels in docs/signals.md."""
+    for page, count in ((ROOT / "README.md", 6), (ROOT / "docs" / "signals.md", 1)):
+        shown = world.shown_queries(page)
+        assert len(shown) == count
+        for command, output in shown:
+            assert world.output_of(command) == output.strip().splitlines(), command
 
 
 def test_settings_are_all_documented() -> None:
@@ -50,4 +45,4 @@ def test_settings_are_all_documented() -> None:
 def test_test_command_is_the_one_ci_calls() -> None:
     """CI calls the test command that the README names."""
     assert "$ make test\n" in README
-    assert "\nmake test\n" in (Path(__file__).parents[1] / ".ci" / "run").read_text()
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()

@@ -111,6 +111,7 @@ def test_the_shipped_pairs_are_the_contracts():
         pytest.param(HEADER + SPY.replace("large", "huge"), ["line 2", "size_bucket", "'huge'"], id="bad size"),
         pytest.param(HEADER + SPY + IWM.lower(), ["line 3", "symbol", "'iwm'"], id="lower-case symbol"),
         pytest.param(HEADER + SPY + IWM.replace("IWM", ""), ["line 3", "symbol"], id="blank symbol"),
+        pytest.param(HEADER + SPY + XLK.replace("technology", ""), ["XLK", "names no sector"], id="no sector"),
         pytest.param(HEADER + SPY + XLK + XLK.replace("XLK", "VGT"), ["technology", "once"], id="sector twice"),
         pytest.param((HEADER + SPY + IWM).encode() + b"\xe9\n", ["UTF-8"], id="not UTF-8"),
         pytest.param(HEADER + SPY + 'IWM,"' + "x" * 200_000, [], id="a quote that is never closed"),

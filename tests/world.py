@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,7 +13,10 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pytest
+from click.testing import CliRunner
 
+from flows.cli import main
 from tasks import calendar, fetch, ingest, job, stage, warehouse
 from tasks.datasets import COLUMNS, KEYS, offers
 from tasks.errors import SymbolNotFound
@@ -77,6 +83,20 @@ def records(
     sessions = days(start)[: len(navs)]
     plain = {"symbol": symbol, "session": sessions, "nav": navs, "shares_outstanding": shares, "source": "issuer"}
     return typed({**plain, **columns}, FUND_NAV_COLUMNS)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` filled, once for all the processes that run these tests; nobody may change it."""
+    root = factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        root = root.parent
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / name).exists():
+            (root / f"{name}.making").mkdir()
+            make(root / f"{name}.making")
+            (root / f"{name}.making").rename(root / name)
+    return root / name
 
 
 def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
@@ -172,3 +192,16 @@ def content(path: Path, *names: str) -> dict[str, str]:
             name: str(con.sql(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {name} as t").fetchone())
             for name in names
         }
+
+
+def shown_queries(page: Path) -> list[tuple[str, str]]:
+    """The `rotation sql …` commands of a Markdown page that are shown with their output, and that output."""
+    return re.findall(r"^\$ rotation (sql .*)\n((?:(?!\$ |```).*\n)+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def output_of(command: str) -> list[str]:
+    """The lines that `rotation <command>` prints, in a home given by the environment."""
+    arguments = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|(\S+)', command)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return [line.rstrip() for line in result.stdout.strip().splitlines()]

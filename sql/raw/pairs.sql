@@ -1,6 +1,13 @@
 -- raw.pairs: every version of the pairs file, whole, added when its content changes.
 -- grain: small_symbol, large_symbol, known_at
 -- sources: stage.pairs
+-- columns:
+--   small_symbol: the leg in the numerator
+--   large_symbol: the leg in the denominator
+--   headline: the pair the evidence rests on
+--   earnings: the pair of funds whose companies' earnings are compared
+--   known_at: when this version became known
+--   run_id: run that added it
 create table if not exists raw.pairs (
     small_symbol varchar not null,
     large_symbol varchar not null,

@@ -1,6 +1,13 @@
 -- raw.sessions: the exchange calendar as the runs knew it; a date whose hours change, or that is no session after all, is added again.
 -- grain: session, known_at
 -- sources: stage.sessions
+-- columns:
+--   session: trading date in New York
+--   opens_at: opening bell
+--   closes_at: closing bell
+--   is_session: false where the date, called a session before, is none after all
+--   known_at: when this version became known
+--   run_id: run that added it
 create table if not exists raw.sessions (
     session date not null,
     opens_at timestamptz not null,

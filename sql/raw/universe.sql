@@ -2,6 +2,20 @@
 -- grain: symbol, known_at
 -- sources: stage.universe
 -- null: a field left blank in the file
+-- columns:
+--   symbol: ticker
+--   name: name of the fund or company
+--   kind: fund, sector (a sector fund) or stock
+--   size_bucket: mega, large, mid, small or micro
+--   sector: sector the instrument stands for
+--   peer_group: instruments that are compared or added up with each other
+--   issuer: who publishes the fund's files
+--   issuer_id: the issuer's identifier of the fund
+--   index_name: index the fund follows
+--   benchmark: symbol its excess returns are measured against
+--   inception: first session with a price
+--   known_at: when this version became known
+--   run_id: run that added it
 create table if not exists raw.universe (
     symbol varchar not null,
     name varchar not null,

@@ -46,7 +46,7 @@ constituents as (
 
 estimated as (
     select
-        c.side, c.session, c.weight,
+        c.side, c.session, c.symbol, c.weight,
         case when e.session_number > c.session_number - 20 then e.growth_next_year end as growth
     from constituents as c
     asof left join estimates as e on e.symbol = c.symbol and e.as_of <= c.session
@@ -56,8 +56,8 @@ averaged as (
     select
         session,
         side,
-        sum(weight * growth) / nullif(sum(weight) filter (growth is not null), 0) as growth,
-        100 * coalesce(sum(weight) filter (growth is not null), 0) / sum(weight) as coverage_pct
+        sum(weight * growth order by symbol) / nullif(sum(weight order by symbol) filter (growth is not null), 0) as growth,
+        100 * coalesce(sum(weight order by symbol) filter (growth is not null), 0) / sum(weight order by symbol) as coverage_pct
     from estimated
     group by session, side
 )

@@ -17,7 +17,7 @@
 --   sessions_covered_pct: percent of the month's sessions so far whose flow is known; of a group, the mean of its members
 --   is_partial: the month of the latest session, which may still change
 --   members_known: members whose month is known
---   members: members listed by then
+--   members: members that are listed, or have records, by then
 with months as (
     select date_trunc('month', session)::date as month, count(*) as sessions, max(session) as last_session
     from core.sessions
@@ -45,7 +45,7 @@ summed as (
     select
         symbol,
         date_trunc('month', session)::date as month,
-        sum(net_flow_usd) as net_flow_usd,
+        sum(net_flow_usd order by session) as net_flow_usd,
         count(net_flow_usd) as sessions_known
     from core.fund_flows
     group by all
@@ -74,11 +74,11 @@ by_group as (
     select
         'group:' || i.peer_group as symbol,
         b.month,
-        sum(b.net_flow_usd) as net_flow_usd,
+        sum(b.net_flow_usd order by b.symbol) as net_flow_usd,
         case when count(b.net_flow_usd) = count(b.assets_usd) filter (b.net_flow_usd is not null) then
-            sum(b.assets_usd) filter (b.net_flow_usd is not null)
+            sum(b.assets_usd order by b.symbol) filter (b.net_flow_usd is not null)
         end as assets_usd,
-        avg(b.sessions_covered_pct) as sessions_covered_pct,
+        avg(b.sessions_covered_pct order by b.symbol) as sessions_covered_pct,
         b.is_partial,
         count(b.net_flow_usd) as members_known
     from by_fund as b
@@ -90,7 +90,8 @@ by_group as (
 members as (
     select 'group:' || i.peer_group as symbol, m.month, count(*) as members
     from core.instruments as i
-    join months as m on coalesce(i.inception <= m.last_session, true)
+    left join first_months as f using (symbol)
+    join months as m on coalesce(i.inception <= m.last_session, true) or f.month <= m.month
     where i.peer_group in ('small_cap', 'large_cap')
     group by all
 ),

@@ -75,13 +75,13 @@ complete_sessions as (
 ),
 
 steps as (
-    select m.session_number, m.tri / lag(m.tri) over (partition by m.symbol order by m.session_number) as step
+    select m.symbol, m.session_number, m.tri / lag(m.tri) over (partition by m.symbol order by m.session_number) as step
     from member_prices as m
     semi join complete_sessions as c on c.session_number = m.session_number
 ),
 
 basket as (
-    select session_number, product(coalesce(avg(step), 1)) over (order by session_number rows unbounded preceding) as basket_index
+    select session_number, product(coalesce(avg(step order by symbol), 1)) over (order by session_number rows unbounded preceding) as basket_index
     from steps
     group by session_number
 ),
@@ -128,11 +128,11 @@ tech as (
 ex_tech as (
     select
         r.session,
-        avg(r.return_1m) as return_1m,
-        avg(r.return_3m) as return_3m,
-        avg(r.return_6m) as return_6m,
-        avg(r.return_12m) as return_12m,
-        avg(r.return_ytd) as return_ytd,
+        avg(r.return_1m order by r.symbol) as return_1m,
+        avg(r.return_3m order by r.symbol) as return_3m,
+        avg(r.return_6m order by r.symbol) as return_6m,
+        avg(r.return_12m order by r.symbol) as return_12m,
+        avg(r.return_ytd order by r.symbol) as return_ytd,
         count(r.return_3m) as sectors
     from core.returns as r
     semi join (from core.instruments where kind = 'sector' and sector <> 'technology') as i on i.symbol = r.symbol

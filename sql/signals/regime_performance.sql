@@ -73,7 +73,7 @@ independent as (
 ),
 
 independent_moments as (
-    select label, horizon, count(*) as observations, avg(k.spread) as mean, stddev_samp(k.spread) as sd
+    select label, horizon, count(*) as observations, avg(k.spread order by session_number) as mean, stddev_samp(k.spread order by session_number) as sd
     from known as k
     join independent as i using (label, horizon, session_number)
     group by label, horizon
@@ -84,7 +84,7 @@ moments as (
         label,
         horizon,
         count(*) as observations,
-        avg(spread) as mean_spread,
+        avg(spread order by session_number) as mean_spread,
         median(spread) as median_spread,
         100.0 * count(*) filter (spread > 0) / count(*) as hit_rate_pct
     from known
@@ -92,7 +92,7 @@ moments as (
 ),
 
 any_label as (
-    select horizon, avg(spread) as mean_spread
+    select horizon, avg(spread order by session_number) as mean_spread
     from known
     group by horizon
 )

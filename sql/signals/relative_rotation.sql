@@ -16,7 +16,7 @@
 --   rs_momentum: 100 = the ratio as usual; in standard deviations of 14 rows
 --   quadrant: leading, weakening, lagging or improving
 --   heading_deg: direction of the last step, degrees from 0 to under 360, 0 = to the right, counter-clockwise
---   is_provisional: a week still running: that of the latest session, unless it is a Friday
+--   is_provisional: a week still running: that of the latest session, unless the row is of its Friday
 with daily as (
     select
         p.symbol, p.session, i.benchmark,
