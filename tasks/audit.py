@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tasks.errors import AuditFailed, ConfigError
+from tasks.errors import AuditFailed, ConfigError, Failure
 
 if TYPE_CHECKING:
     import duckdb
-    from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationValidationResult
-    from great_expectations.data_context import EphemeralDataContext
 
 SUITES = Path(__file__).parents[1] / "expectations"
 
@@ -95,7 +90,11 @@ def audit(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[Result]:
     """
     (element_count,) = con.execute(f"select count(*) from {suite.batch}").fetchone() or (0,)
     try:
-        answers = _validate(con, suite)
+        # Great Expectations takes seconds to import.
+        from tasks import gx_duckdb
+
+        report = gx_duckdb.validate(con, suite)
+        answers = {str(r.expectation_config.meta["id"]): r for r in report.results if r.expectation_config}
     except Exception as error:
         logging.getLogger("rotation.audit").debug("The suite %s could not be run.", suite.name, exc_info=True)
         answers = {}
@@ -129,70 +128,11 @@ def _exception(info: dict[str, Any]) -> str | None:
     return None
 
 
-def _validate(con: duckdb.DuckDBPyConnection, suite: Suite) -> dict[str, ExpectationValidationResult]:
-    context = _context()
-    with _datasource(context, con, suite.name) as datasource:
-        schema, table = suite.batch.split(".")
-        asset = datasource.add_table_asset(table, table_name=table, schema_name=schema)
-        batch = asset.add_batch_definition_whole_table("whole").get_batch()
-        report = batch.validate(_gx_suite(suite), result_format="BASIC")
-    return {str(result.expectation_config.meta["id"]): result for result in report.results}
-
-
-def _gx_suite(suite: Suite) -> ExpectationSuite:
-    import great_expectations as gx
-    from great_expectations.expectations.metadata_types import FailureSeverity
-
-    return gx.ExpectationSuite(
-        name=suite.name,
-        expectations=[
-            gx.expectations.UnexpectedRowsExpectation(
-                # GX prints a warning about a query that does not name the batch, as those about what is not there do not.
-                unexpected_rows_query=f"{expectation.rows} /* {{batch}} */",
-                severity=FailureSeverity(expectation.severity),
-                description=expectation.sentence,
-                meta={"id": expectation.id},
-            )
-            for expectation in suite.expectations
-        ],
-    )
-
-
-@cache
-def _context() -> EphemeralDataContext:
-    # No usage events: the first thing an operator behind a firewall would notice.
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
-
-
-@contextmanager
-def _datasource(context: EphemeralDataContext, con: duckdb.DuckDBPyConnection, name: str) -> Iterator[Any]:
-    from sqlalchemy.pool import StaticPool
-
-    # Importing the module is also what registers `add_duckdb`.
-    from tasks.gx_duckdb import BorrowedConnection
-
-    datasource = context.data_sources.add_duckdb(
-        name,
-        connection_string="duckdb:///:memory:",
-        create_temp_table=False,
-        kwargs={"creator": lambda: BorrowedConnection(con), "poolclass": StaticPool, "pool_reset_on_return": None},
-    )
-    try:
-        yield datasource
-    finally:
-        context.data_sources.delete(name)
-
-
 def preload() -> None:
     """Imports Great Expectations, which takes seconds; called in a thread while something else waits."""
-    _context()
-    import tasks.gx_duckdb  # noqa: F401
+    from tasks import gx_duckdb
+
+    gx_duckdb.context()
 
 
 def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) -> list[str]:
@@ -202,17 +142,18 @@ def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) ->
 
 
 def stop_if_blocked(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
-    """Raises `AuditFailed`, with the first reason and examples, when any of `results` blocks."""
+    """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks."""
     blocking = [result for result in results if result.blocks]
     if not blocking:
         return
-    first = blocking[0]
-    if first.raised:
-        what = f"The expectation {first.expectation.id} could not be checked ({first.details})."
-    else:
-        rows = "; ".join(offending(con, first))
-        what = f"{first.expectation.sentence} ({first.expectation.id}: {first.unexpected_count} rows, such as {rows})"
-    more = f" {len(blocking) - 1} more expectations failed." if len(blocking) > 1 else ""
+    failures = [
+        Failure(r.suite.dataset, r.expectation.id, r.expectation.sentence, r.unexpected_count, offending(con, r))
+        if not r.raised
+        else Failure(r.suite.dataset, r.expectation.id, f"It could not be checked ({r.details}).", None, [])
+        for r in blocking
+    ]
+    more = f" {len(failures) - 1} more expectations failed." if len(failures) > 1 else ""
     raise AuditFailed(
-        f"{what}{more} Nothing was published; see ops.validations for this run, and run again when the source is right."
+        f"{failures[0].told()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
+        failures,
     )

@@ -1,5 +1,27 @@
 """The errors a person or an orchestrator tells apart. Each message says what, where, and what to do next."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something was blocked: an expectation of a dataset, how many rows are not as it says, and a few of them as JSON text."""
+
+    dataset: str
+    expectation: str
+    sentence: str
+    rows: int | None
+    examples: Sequence[str]
+
+    def told(self) -> str:
+        """In a sentence."""
+        if self.rows is None:
+            return f"{self.expectation}: {self.sentence}"
+        return f"{self.sentence} ({self.expectation}: {self.rows} rows, such as {'; '.join(self.examples)})"
+
 
 class RotationError(Exception):
     """Base of all expected failures: shown as one sentence, never as a traceback."""
@@ -23,6 +45,10 @@ class SymbolNotFound(RotationError):
 
 class AuditFailed(RotationError):
     """A critical expectation failed, or could not be checked. Trying again with the same data does not help."""
+
+    def __init__(self, message: str, failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 class WarehouseBusy(RotationError):

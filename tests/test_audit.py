@@ -213,7 +213,7 @@ def test_suite_that_cannot_be_run_blocks(con: duckdb.DuckDBPyConnection, monkeyp
     def fall(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr("tasks.audit._gx_suite", fall)
+    monkeypatch.setattr("tasks.gx_duckdb.gx_suite", fall)
     results = audit(con, load_suite("prices"))
     assert all(r.raised and r.blocks for r in results)
     assert results[0].details == "RuntimeError: out of order"
