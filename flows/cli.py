@@ -135,5 +135,35 @@ def status(as_json: bool) -> None:
     sys.exit(show_status(datetime.now(UTC), as_json))
 
 
+@main.group()
+def alerts() -> None:
+    """The outbox of alerts: what was written, and whether it was sent."""
+
+
+@alerts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_alerts(as_json: bool) -> None:
+    """List the newest alerts, and whether they were sent."""
+    from flows.alerts import show_alerts
+
+    show_alerts(as_json)
+
+
+@alerts.command("test")
+def test_alerts() -> None:
+    """Send a test message to every channel of ROTATION_ALERT_URLS. Exit 1 when one does not take it."""
+    from flows.alerts import try_channels
+
+    sys.exit(try_channels())
+
+
+@alerts.command("resend")
+def resend_alerts() -> None:
+    """Try again to send what no channel has taken yet. Exit 1 when something is left."""
+    from flows.alerts import resend
+
+    sys.exit(resend(datetime.now(UTC)))
+
+
 if __name__ == "__main__":
     main()

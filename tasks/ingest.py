@@ -88,6 +88,7 @@ def load_and_derive(job: Job) -> None:
     if job.run.rows_quarantined:
         job.run.message += f" {job.run.rows_quarantined} rows or symbols are set aside; see ops.quarantine."
     ledger.finish(job.con, job.run, job.clock())
+    alert.run_succeeded(job)
 
 
 def _audit(job: Job, name: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tasks import calendar, ledger, stage, warehouse
+from tasks import alert, calendar, deliver, ledger, stage, warehouse
 from tasks.errors import AuditFailed, ConfigError, RotationError
 from tasks.publish import publish
 from tasks.settings import load_settings
@@ -53,24 +53,35 @@ def opened(session: date | None, source: str | None, now: datetime, flow_run_id:
         def clock() -> datetime:
             return run.known_at + timedelta(seconds=time.monotonic() - started)
 
+        job = Job(settings, universe, days, session, clock, con, run)
         try:
-            yield Job(settings, universe, days, session, clock, con, run)
+            yield job
         except RotationError as error:
             run.status = "blocked" if isinstance(error, AuditFailed) else "failed"
-            run.message, run.published = str(error), False
-            ledger.finish(con, run, clock())
+            run.message = str(error)
+            _close(job, error)
         except BaseException as error:
-            run.status, run.published = "failed", False
+            run.status = "failed"
             run.message = f"{type(error).__name__}: {error}. Nothing was published; run it again."
-            ledger.finish(con, run, clock())
-            _publish(con, settings)
+            _close(job, error)
             raise
-        _publish(con, settings)
+        else:
+            _close(job)
 
 
-def _publish(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    stage.clear(con)
-    publish(con, settings.build, settings.published)
+def _close(job: Job, error: BaseException | None = None) -> None:
+    """Records how the run ended, unless it committed that itself; publishes, and sends what is in the outbox."""
+    if error:
+        job.run.published = False
+        ledger.finish(job.con, job.run, job.clock())
+        # Who interrupts a run knows it.
+        if isinstance(error, Exception):
+            alert.run_ended_badly(job, error)
+    stage.clear(job.con)
+    publish(job.con, job.settings.build, job.settings.published)
+    if deliver.send(job.con, job.settings, job.clock()):
+        # Readers see what was sent, too.
+        publish(job.con, job.settings.build, job.settings.published)
 
 
 def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:

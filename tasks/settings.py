@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +31,10 @@ class Settings(BaseSettings):
     source: Literal["yahoo", "files", "sample"] = "yahoo"
     files: LocalPath | None = None
     universe: LocalPath | None = None
+    # Apprise addresses, separated by blanks; they hold secrets.
     alert_urls: SecretStr = SecretStr("")
+    # While an incident lasts, it is said again no more often than after so many hours.
+    alert_repeat_h: float = Field(default=24.0, gt=0)
     history_start: date = date(2005, 1, 3)
     # Of each of the two funds whose companies' earnings are compared, the largest so many are asked about, once a week.
     earnings_constituents: int = Field(default=40, ge=0)
@@ -58,6 +61,11 @@ class Settings(BaseSettings):
     def build(self) -> Path:
         """The pipeline's private database, beside the published file so that replacing it is one atomic rename."""
         return self.published.with_suffix(".build.duckdb") if self.warehouse else self.home / "build.duckdb"
+
+    @property
+    def alert_repeat(self) -> timedelta:
+        """How long an incident that lasts is not said again."""
+        return timedelta(hours=self.alert_repeat_h)
 
     def files_folder(self) -> Path:
         """The folder of the `files` source. Raises `ConfigError` when it is not set or not there."""

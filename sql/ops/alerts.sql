@@ -1,17 +1,20 @@
--- ops.alerts: the outbox of alerts.
+-- ops.alerts: the outbox of alerts. What is written here is sent afterwards, and tried again until it is.
 -- grain: alert_id
--- null: sent_at while not delivered; last_error where no delivery failed
+-- null: run_id of an alert of the watchdog; sent_at while not delivered; taken_by until a channel took it; last_error where no delivery failed
 -- columns:
 --   alert_id: identifier
 --   fingerprint: alerts of one incident share it
---   kind: failure or recovery
---   severity: critical or warning
+--   kind: failure when an incident begins, reminder and escalation while it lasts, recovery when it is over
+--   severity: critical (nothing was published) or warning (published without some rows)
 --   title: one line
 --   body: the message
 --   run_id: run it is about
+--   session: session of that run
+--   since: when the incident began
 --   created_at: when it was written
---   sent_at: when it was delivered
+--   sent_at: when every channel had taken it
 --   attempts: deliveries tried
+--   taken_by: channels that took it, by place and kind, never their address
 --   last_error: why the last one failed
 create table if not exists ops.alerts (
     alert_id varchar not null,
@@ -21,8 +24,11 @@ create table if not exists ops.alerts (
     title varchar not null,
     body varchar not null,
     run_id varchar,
+    session date,
+    since timestamptz,
     created_at timestamptz not null,
     sent_at timestamptz,
     attempts integer not null,
+    taken_by varchar[],
     last_error varchar
 );

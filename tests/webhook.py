@@ -1,0 +1,51 @@
+"""A webhook that alerts are sent to: a real HTTP server on loopback, which can be told to refuse."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Webhook:
+    """`messages` are the JSON bodies taken, `asked` counts the requests; it answers with `status`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.status = 200
+        self.asked = 0
+        self.messages: list[dict[str, str]] = []
+
+    def url(self, secret: str = "s3cr3t-t0k3n") -> str:  # noqa: S107
+        """The Apprise address: its user, password and path are the secrets."""
+        return f"json://user-{secret}:pass-{secret}@127.0.0.1:{self.port}/hook-{secret}"
+
+
+@contextmanager
+def serving() -> Iterator[Webhook]:
+    """A webhook that is up while the context lasts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.asked += 1
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if hook.status == 200:
+                hook.messages.append(json.loads(body))
+            self.send_response(hook.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        hook = Webhook(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield hook
+        finally:
+            server.shutdown()
+            thread.join()
