@@ -31,6 +31,7 @@ class Model:
     """One SQL file. `reads` are the names (`schema.table`) of the project's tables and macros it selects from.
 
     `header` has the entries of the leading comment by key: `about` (the first), `grain`, `sources`, `lookback`, `null`, `formula`.
+    `columns` are those that a growing table is created with, and their types.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Model:
     reads: frozenset[str]
     header: dict[str, str] = field(hash=False)
     column_comments: dict[str, str] = field(hash=False)
+    columns: dict[str, str] = field(hash=False)
 
     @property
     def comment(self) -> str:
@@ -102,7 +104,9 @@ def _parse(path: Path) -> Model:
     )
     # What a growing table takes in comes from the stage of the run, before it: no part of the order.
     reads = frozenset(_reads(trees[:1])) - {name}
-    return Model(name, path, kind, statements, reads, header, column_comments)
+    declared = created.this.expressions if created and kind == "ledger" else []
+    columns = {column.name: column.kind.sql("duckdb") for column in declared}
+    return Model(name, path, kind, statements, reads, header, column_comments, columns)
 
 
 def _reads(trees: Iterable[object]) -> Iterator[str]:

@@ -50,10 +50,21 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         for model in models():
             if model.kind == "ledger" or model.name.startswith("raw."):
                 con.execute(model.statements[0])
+                _add_columns(con, model)
                 _comment(con, model)
         yield con
     finally:
         con.close()
+
+
+def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Adds what a newer version gave a growing table to one that an older version made; its old rows have NULL there."""
+    schema, table = model.name.split(".")
+    found = con.execute(
+        "select column_name from duckdb_columns() where schema_name = $1 and table_name = $2", [schema, table]
+    ).fetchall()
+    for column in model.columns.keys() - {name for (name,) in found}:
+        con.execute(f"alter table {model.name} add column {column} {model.columns[column]}")
 
 
 @contextmanager

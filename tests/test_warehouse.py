@@ -287,3 +287,18 @@ def test_a_stale_temporary_file_is_overwritten(build):
     publish(con, source, published)
     assert not stale.exists()
     assert seen(published) == "[([1],)]"
+
+
+def test_a_table_of_an_older_version_gets_its_new_columns(tmp_path):
+    """A growing table made before a column was thought of gets it when it is next opened; its rows stay, with NULL there."""
+    path = tmp_path / "build.duckdb"
+    row = "insert into ops.alerts (alert_id, fingerprint, kind, severity, title, body, created_at, attempts) values "
+    with warehouse.writing(path) as con:
+        wanted = con.execute("describe ops.alerts").fetchall()
+        con.execute(f"{row} ('a', 'f', 'failure', 'critical', 't', 'b', now(), 0)")
+        con.execute("alter table ops.alerts drop column taken_by")
+        con.execute("alter table ops.alerts drop column since")
+    for _ in range(2):
+        with warehouse.writing(path) as con:
+            assert sorted(con.execute("describe ops.alerts").fetchall()) == sorted(wanted)
+            assert con.execute("select alert_id, taken_by, since from ops.alerts").fetchall() == [("a", None, None)]
