@@ -14,8 +14,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 .PHONY: run test lint format docs lock bench clean
 .DEFAULT_GOAL := run
 
-run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise
-	@ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION))
+run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise; with FAULT, what happens when a vendor goes wrong
+	@$(if $(FAULT),$(BIN)/python -m flows.demo "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
 test: $(VENV)/.installed-dev  ## All tests
 	@$(BIN)/python -m pytest $(ARGS)

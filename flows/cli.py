@@ -136,6 +136,34 @@ def status(as_json: bool) -> None:
 
 
 @main.group()
+def quarantine() -> None:
+    """Show what was set aside instead of published, and let in a row that is right all the same."""
+
+
+@quarantine.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what is resolved, and who accepted what.")
+@click.option("--json", "as_json", is_flag=True, help="For programs, with the rows themselves.")
+def list_quarantine(everything: bool, as_json: bool) -> None:
+    """List what is set aside, newest first."""
+    from flows.quarantine import show_list
+
+    show_list(everything, as_json)
+
+
+@quarantine.command("accept")
+@click.argument("entry", metavar="ID")
+@click.option("--because", required=True, metavar="TEXT", help="Why the row is right; stays on record.")
+def accept_quarantined(entry: str, because: str) -> None:
+    """Take in a row as it is, although it failed a check.
+
+    ID: as `rotation quarantine list` shows it, or its first four digits or more. The next run takes the row in.
+    """
+    from flows.quarantine import accept_row
+
+    accept_row(entry, because, datetime.now(UTC))
+
+
+@main.group()
 def alerts() -> None:
     """The outbox of alerts: what was written, and whether it was sent."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,8 +13,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import audit, fetch, ingest, job, warehouse
+from flows.announce import announce
+from tasks import audit, data_docs, fetch, ingest, job, warehouse
 from tasks.datasets import offers
+from tasks.errors import RotationError
 from tasks.sources import Source, open_source
 
 # The steps are plain functions; as tasks they show up in the run, with their own states and times.
@@ -30,7 +33,9 @@ def daily(session: date | None = None, source: str | None = None, now: datetime 
 
     Completed when published or already up to date, Failed when blocked or failed; the data of the state is the `Run`.
     """
-    with job.opened(session, source, now or datetime.now(UTC), runtime.flow_run.id) as today:
+    with ExitStack() as after, job.opened(session, source, now or datetime.now(UTC), runtime.flow_run.id) as today:
+        # However the run ends, once readers see it.
+        after.callback(tell, today)
         vendor = open_source(today.settings, today.calendar, today.universe)
         patience = fetch.Patience.from_settings(today.settings)
         answers = ask(vendor, plan(today, offers(vendor, today.universe.instruments)), patience)
@@ -40,6 +45,23 @@ def daily(session: date | None = None, source: str | None = None, now: datetime 
             load_and_derive(today)
     make = Failed if today.run.status in ("blocked", "failed") else Completed
     return make(message=today.run.message, data=today.run)
+
+
+def tell(today: job.Job) -> None:
+    """Shows how the run ended: in Great Expectations' Data Docs, and in Prefect."""
+    run = today.run
+    data_docs.update(today.settings.home / "data_docs", run.results, run.failures, run.run_id, run.known_at)
+    try:
+        with warehouse.reading(today.settings.published) as con:
+            alerts = con.execute(
+                "select {fingerprint: fingerprint, kind: kind, severity: severity, title: title, attempts: attempts, sent_at: sent_at} "
+                "from ops.alerts where run_id = $1 order by created_at",
+                [run.run_id],
+            ).fetchall()
+    except RotationError:
+        # It ended before anything was ever published.
+        alerts = []
+    announce(run, run.failures, [alert for (alert,) in alerts])
 
 
 def ask(vendor: Source, requests: list[fetch.Request], patience: fetch.Patience) -> list[fetch.Answer]:

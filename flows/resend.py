@@ -7,9 +7,11 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from flows.alerts import deliver_outbox
+from flows.announce import RESOURCE
 
 
 @flow(name="resend-alerts")
@@ -18,5 +20,7 @@ def resend_alerts(now: datetime | None = None) -> State[Any]:
     outcomes = deliver_outbox(now or datetime.now(UTC))
     failed = [f"{label} ({error})" for label, error in outcomes.items() if error]
     if failed:
+        # Starts this flow again after half an hour, as it does after a run; see prefect.yaml.
+        emit_event("market-rotation.alert.undelivered", resource=RESOURCE)
         return Failed(message=f"Not taken by {', '.join(failed)}; it stays in the outbox.")
     return Completed(message="Sent." if outcomes else "Nothing waits to be sent.")

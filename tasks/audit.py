@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from tasks.datasets import COLUMNS, KEYS
 from tasks.errors import AuditFailed, ConfigError, Failure
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def audit(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[Result]:
     """One result for each expectation of `suite`, checked on its batch as `con` sees it, uncommitted rows included.
 
     Never raises for the data's sake: an expectation that cannot be checked, for whatever reason, is a result that blocks.
+    What a person accepted does not offend; see `ops.accepted`.
     """
+    suite = _without_accepted(con, suite)
     (element_count,) = con.execute(f"select count(*) from {suite.batch}").fetchone() or (0,)
     try:
         # Great Expectations takes seconds to import.
@@ -102,6 +105,49 @@ def audit(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[Result]:
     else:
         missing = "Great Expectations gave no result."
     return [_result(suite, e, answers.get(e.id), int(element_count), missing) for e in suite.expectations]
+
+
+def differ(dataset: str, one: str, other: str) -> str:
+    """SQL that tells whether two rows of `dataset`, given as JSON, have different values by the measure of `raw.differs`."""
+    # A vendor rescales its adjusted close at every dividend to come: no part of what the bar says.
+    names = [name for name in COLUMNS[dataset] if name not in (*KEYS[dataset], "vendor_adj_close")]
+    pairs = {name: (f"{one} ->> '$.{name}'", f"{other} ->> '$.{name}'") for name in names}
+    return " or ".join(
+        f"raw.differs(({a})::double, ({b})::double)"
+        if COLUMNS[dataset][name] == "float64"
+        else f"({a}) is distinct from ({b})"
+        for name, (a, b) in pairs.items()
+    )
+
+
+def _without_accepted(con: duckdb.DuckDBPyConnection, suite: Suite) -> Suite:
+    """`suite` with warnings that pass over the rows a person accepted, as long as these say what they said then."""
+    if suite.batch != f"stage.{suite.dataset}":
+        return suite
+    found = con.execute("select distinct expectation from ops.accepted where dataset = $1", [suite.dataset]).fetchall()
+    accepted = {expectation for (expectation,) in found}
+    if not accepted:
+        return suite
+    symbol, day = KEYS[suite.dataset]
+
+    def passing_over(expectation: Expectation) -> str:
+        return f"""
+            select offending.*
+            from ({expectation.rows}) as offending
+            anti join (
+                select a.symbol, a.session
+                from {{batch}} as b
+                join ops.accepted as a on a.symbol = b.{symbol} and a.session = b.{day}
+                where a.dataset = '{suite.dataset}' and a.expectation = '{expectation.id}'
+                    and not ({differ(suite.dataset, "to_json(b)", "a.row_json")})
+            ) as accepted on accepted.symbol = offending.symbol and accepted.session = offending.session
+            """
+
+    expectations = tuple(
+        e.model_copy(update={"rows": passing_over(e)}) if e.severity == "warning" and e.id in accepted else e
+        for e in suite.expectations
+    )
+    return suite.model_copy(update={"expectations": expectations})
 
 
 def _result(
@@ -141,17 +187,25 @@ def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) ->
     return [json.dumps(json.loads(row), separators=(", ", ": ")) for (row,) in con.execute(query).fetchall()]
 
 
+def failing(con: duckdb.DuckDBPyConnection, results: Sequence[Result], limit: int = 200) -> list[Failure]:
+    """One for each failed result, whatever its severity, with up to `limit` offending rows."""
+    return [_failure(con, result, limit) for result in results if not result.success]
+
+
+def _failure(con: duckdb.DuckDBPyConnection, result: Result, limit: int) -> Failure:
+    dataset, expectation = result.suite.dataset, result.expectation
+    if result.raised:
+        return Failure(dataset, expectation.id, f"It could not be checked ({result.details}).", None, [])
+    rows = offending(con, result, limit)
+    return Failure(dataset, expectation.id, expectation.sentence, result.unexpected_count, rows)
+
+
 def stop_if_blocked(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
     """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks."""
     blocking = [result for result in results if result.blocks]
     if not blocking:
         return
-    failures = [
-        Failure(r.suite.dataset, r.expectation.id, r.expectation.sentence, r.unexpected_count, offending(con, r))
-        if not r.raised
-        else Failure(r.suite.dataset, r.expectation.id, f"It could not be checked ({r.details}).", None, [])
-        for r in blocking
-    ]
+    failures = [_failure(con, result, limit=3) for result in blocking]
     more = f" {len(failures) - 1} more expectations failed." if len(failures) > 1 else ""
     raise AuditFailed(
         f"{failures[0].told()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from tasks import alert, ledger, quarantine, stage, warehouse
-from tasks.audit import audit, load_suite, stop_if_blocked
+from tasks.audit import audit, failing, load_suite, stop_if_blocked
 from tasks.datasets import COLUMNS, Offer
 from tasks.errors import SourceUnavailable
 from tasks.fetch import Answer, Request
@@ -51,8 +51,8 @@ def audit_batches(job: Job) -> None:
     Raises `AuditFailed` when a critical expectation failed or any could not be checked.
     """
     warehouse.build(job.con, *(f"stage.{dataset}" for dataset in COLUMNS))
-    ledger.count_staged(job.con, job.run)
     quarantine.begin(job.con)
+    ledger.count_staged(job.con, job.run)
     asked = {dataset for (dataset,) in job.con.execute("select distinct dataset from stage.answers").fetchall()}
     if asked:
         log.info("Auditing %s new and %s changed rows", f"{job.run.rows_new:,}", f"{job.run.rows_revised:,}")
@@ -74,6 +74,7 @@ def load_and_derive(job: Job) -> None:
     if changed:
         log.info("Building core and signals")
         warehouse.build(job.con, *DERIVED)
+        _audit(job, "market")
         _audit(job, "signals")
         job.run.status, job.run.published = "published", True
         job.run.message = f"Published {job.session}."
@@ -94,6 +95,7 @@ def load_and_derive(job: Job) -> None:
 def _audit(job: Job, name: str) -> None:
     results = audit(job.con, load_suite(name))
     job.run.results += results
+    job.run.failures += failing(job.con, results)
     stop_if_blocked(job.con, results)
     quarantine.collect(job.con, results)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from tasks import warehouse
 from tasks.audit import Result
 from tasks.datasets import COLUMNS
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, Failure
 from tasks.models import fingerprint
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Run:
     rows_quarantined: int = 0
     published: bool = False
     results: list[Result] = field(default_factory=list, repr=False)
+    failures: list[Failure] = field(default_factory=list, repr=False)
 
 
 def begin(

@@ -1,23 +1,36 @@
-"""Setting rows aside: a failed warning takes its rows out of the batch and keeps them, with the reason, until they heal."""
+"""Setting rows aside: a failed warning takes its rows out of the batch and keeps them, with the reason, until they heal.
+
+What a person accepted (`tasks.accept`) comes in with the next run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.audit import Result
+from tasks import warehouse
+from tasks.audit import Result, differ
 from tasks.datasets import COLUMNS, KEYS
 
 if TYPE_CHECKING:
     import duckdb
 
+#: Whose rows stand for themselves. Of holdings, the file is set aside as a whole.
+ROW_BY_ROW = tuple(dataset for dataset in COLUMNS if dataset != "holdings")
+
+#: Whose accepted rows come from the record where the source says nothing of that day any more, as with snapshots. Bars are asked
+#: again instead, since a split may have put them on another basis.
+_FROM_RECORD = tuple(dataset for dataset in ROW_BY_ROW if dataset != "prices")
+
 
 def begin(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes `stage.rejected` anew, with the symbols that got no answer."""
+    """Makes `stage.rejected` anew, with the symbols that got no answer; adds accepted rows to the batch that can't be asked again."""
+    _bring_back(con)
     con.execute(
         """
         create or replace table stage.rejected as
-        select dataset, symbol, null::date as session, 'fetch' as expectation, error as reason, null::json as row_json
+        select dataset, symbol, null::date as session, 'fetch' as expectation, error as reason, null::json as row_json,
+            false as is_derived
         from stage.answers
         where error is not null
         """
@@ -36,11 +49,17 @@ def collect(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
         con.execute(
             f"""
             insert into stage.rejected
-            select distinct on (o.symbol, o.session) $1, o.symbol, o.session, $2, $3, coalesce(to_json(b), to_json(o))
+            select distinct on (o.symbol, o.session)
+                $1, o.symbol, o.session, $2, $3, case when b.{symbol} is null then to_json(o) else to_json(b) end, $4
             from ({result.suite.rows(result.expectation)}) as o
             left join {result.suite.batch} as b on b.{symbol} = o.symbol and b.{day} = o.session
             """,
-            [result.suite.dataset, result.expectation.id, result.expectation.sentence],
+            [
+                result.suite.dataset,
+                result.expectation.id,
+                result.expectation.sentence,
+                not result.suite.batch.startswith("stage."),
+            ],
         )
 
 
@@ -60,11 +79,25 @@ def set_aside(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
-    """Opens an entry of `ops.quarantine` for each rejection that has none yet; returns how many rejections this run has."""
+    """Opens an entry of `ops.quarantine` for each rejection that has none yet; returns how many rejections this run has.
+
+    An entry is about one row as it was: where the source now gives another bad one, it is closed and that one gets its own.
+    """
+    for dataset in ROW_BY_ROW:
+        con.execute(
+            f"""
+            update ops.quarantine as q
+            set resolved_at = getvariable('known_at')
+            from stage.rejected as r
+            where q.resolved_at is null and q.dataset = $1 and r.dataset = $1 and q.symbol = r.symbol and q.session = r.session
+                and q.expectation = r.expectation and ({differ(dataset, "r.row_json", "q.row_json")})
+            """,
+            [dataset],
+        )
     con.execute(
         """
         insert into ops.quarantine by name
-        select $1 as run_id, r.*, null::timestamptz as resolved_at
+        select $1 as run_id, r.* exclude (is_derived), null::timestamptz as resolved_at
         from stage.rejected as r
         anti join (from ops.quarantine where resolved_at is null) as q
             on q.dataset = r.dataset and q.symbol = r.symbol and q.session is not distinct from r.session
@@ -77,7 +110,10 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
 
 
 def resolve(con: duckdb.DuckDBPyConnection) -> None:
-    """Closes the open entries that this run fetched again and found good: the row, or the symbol as a whole."""
+    """Closes the open entries that this run fetched again and found good: the row, or the symbol as a whole.
+
+    What is then found of derived tables is about a row that came in.
+    """
     fetched = " union all ".join(
         f"select '{dataset}' as dataset, {KEYS[dataset][0]} as symbol, {KEYS[dataset][1]}::date as session from stage.fetched_{dataset}"
         for dataset in COLUMNS
@@ -91,6 +127,7 @@ def resolve(con: duckdb.DuckDBPyConnection) -> None:
                 from stage.rejected as r
                 where r.dataset = q.dataset and r.symbol = q.symbol
                     and (r.session is null or r.session is not distinct from q.session)
+                    and (not r.is_derived or r.expectation = q.expectation)
             )
             and (
                 exists (from ({fetched}) as f where f.dataset = q.dataset and f.symbol = q.symbol and f.session = q.session)
@@ -104,3 +141,40 @@ def resolve(con: duckdb.DuckDBPyConnection) -> None:
             )
         """
     )
+
+
+def _bring_back(con: duckdb.DuckDBPyConnection) -> None:
+    """Counts accepted rows as fetched that are still set aside and of which the source says nothing now, and stages them."""
+    for dataset in _FROM_RECORD:
+        symbol, day = KEYS[dataset]
+        values = ", ".join(f"row_json ->> '$.{name}' as {name}" for name in COLUMNS[dataset])
+        names = ", ".join(f"'{name}'" for name in COLUMNS[dataset])
+        (count,) = con.execute(
+            f"""
+            insert into stage.fetched_{dataset} by name
+            with entries as (
+                select q.symbol, q.session, a.row_json, q.run_id
+                from (from ops.quarantine where dataset = $1 and resolved_at is null) as q
+                left join ops.accepted as a
+                    on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
+                    and a.expectation = q.expectation
+                -- Not what a check of derived tables found of a row that is in.
+                where list_has_all(json_keys(q.row_json), [{names}])
+            ),
+
+            -- Whatever else it failed must be accepted as well.
+            accepted as (
+                select symbol, session, arg_max(row_json, run_id) as row_json
+                from entries
+                group by symbol, session
+                having count(*) = count(row_json)
+            )
+
+            select {values}
+            from accepted as a
+            anti join stage.fetched_{dataset} as f on f.{symbol} = a.symbol and f.{day}::date = a.session
+            """,
+            [dataset],
+        ).fetchone() or (0,)
+        if count:
+            warehouse.build(con, f"stage.{dataset}")

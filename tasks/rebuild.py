@@ -106,6 +106,7 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
         "from published.ops.quarantine semi join ops.runs using (run_id)",
         [moment],
     )
+    con.execute("insert into ops.accepted by name from published.ops.accepted where accepted_at <= $1", [moment])
     con.execute("detach published")
 
 

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     source: Literal["yahoo", "files", "sample"] = "yahoo"
     files: LocalPath | None = None
     universe: LocalPath | None = None
+    # What is wrong with the simulated vendor, for a demonstration: a name of `tasks.sources.faults`, or name:SYMBOL.
+    fault: str | None = None
     # Apprise addresses, separated by blanks; they hold secrets.
     alert_urls: SecretStr = SecretStr("")
     # While an incident lasts, it is said again no more often than after so many hours.

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+import test_price_suite
 import world
 
 from tasks import calendar, stage, warehouse
@@ -39,7 +40,12 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def good_frames() -> dict[str, pd.DataFrame]:
     closes = [100.0 + i % 5 for i in range(20)]
-    quotes = {"open": closes, "high": [c + 1 for c in closes], "low": [c - 1 for c in closes], "volume": [1000] * 20}
+    quotes = {
+        "open": closes,
+        "high": [c + 1 for c in closes],
+        "low": [c - 1 for c in closes],
+        "volume": range(1000, 1020),
+    }
     frames = {symbol: world.bars(symbol, closes, **quotes) for symbol in ("SPY", "IWM", "IJR", "MDY", "VB")}
     frames["VB"] = frames["VB"].iloc[2:]
     return frames
@@ -103,7 +109,7 @@ TOO = {"not_after_session": {"on_a_session"}}
 
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to the suite without a batch that it must fail is noticed here."""
-    covered = {*BAD, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
+    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
     assert covered == {e.id for name in ("prices", "prices_coverage") for e in load_suite(name).expectations}
 
 

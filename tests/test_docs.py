@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import world
 
+from tasks.audit import SUITES
 from tasks.models import models
 from tasks.sources.files import FilesSource
 
@@ -18,9 +19,17 @@ GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
-def test_the_table_reference_is_up_to_date() -> None:
-    """docs/tables.md is what `make docs` makes of the SQL files now."""
-    assert GENERATOR["PAGE"].read_text(encoding="utf-8") == GENERATOR["page"](), "out of date: run `make docs`"
+@pytest.mark.parametrize("name", ["tables", "expectations"])
+def test_the_references_are_up_to_date(name: str) -> None:
+    """docs/tables.md and docs/expectations.md are what `make docs` makes of the SQL files and suites now."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert text == GENERATOR[name](), "out of date: run `make docs`"
+
+
+def test_the_reference_of_expectations_has_every_suite() -> None:
+    """Each file of expectations/ has a section."""
+    text = (ROOT / "docs" / "expectations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## (\S+)$", text, re.MULTILINE)) == {path.stem for path in SUITES.glob("*.json")}
 
 
 def test_the_table_reference_has_every_table_people_read() -> None:

@@ -13,7 +13,7 @@ import world
 
 from tasks import calendar, stage, warehouse
 from tasks.audit import Result, audit, load_suite
-from tasks.datasets import COLUMNS
+from tasks.datasets import COLUMNS, Offer
 from tasks.fetch import Answer, Request
 from tasks.sources import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, HOLDINGS_COLUMNS, typed
 
@@ -35,6 +35,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         warehouse.parameters(
             con, run_id="r1", known_at=now, source="files", target_session=SESSION, history_start=DAYS[0]
         )
+        stage.put_offers(con, [Offer("fund_nav", "IWM", 1), Offer("fund_nav", "IJR", 0)])
         yield con
 
 
@@ -59,6 +60,7 @@ def good_frames() -> Frames:
         "name": ["A", "B", "C", "Cash"],
         "weight": [0.4, 0.35, 0.249, 0.001],
     }
+    closes = [1.002 * nav for nav in navs]
     growth = {"as_of": pd.Timestamp(SESSION), "growth_current_year": 0.1, "growth_next_year": -0.2, "source": "vendor"}
     return {
         "fund_nav": pd.concat(
@@ -71,7 +73,34 @@ def good_frames() -> Frames:
         "earnings_growth": pd.concat(
             typed({"symbol": [name], **growth}, EARNINGS_GROWTH_COLUMNS) for name in ("AAA", "BBB")
         ),
+        "prices": pd.concat(world.bars(fund, closes) for fund in funds),
     }
+
+
+def cut(dataset: str, symbol: str, last: int) -> Callable[[], Frames]:
+    """The good frames without the rows of a symbol after session number `last`."""
+
+    def make() -> Frames:
+        frames = good_frames()
+        frame = frames[dataset]
+        return {**frames, dataset: frame[(frame["symbol"] != symbol) | (frame["session"] <= pd.Timestamp(DAYS[last]))]}
+
+    return make
+
+
+def stepped(factor: float, *rows: int, close_factor: float = 1.0, **columns: object) -> Callable[[], Frames]:
+    """The good frames with IWM's NAV multiplied on some sessions, and the closes likewise; `columns` go into the first of these bars."""
+
+    def make() -> Frames:
+        frames = good_frames()
+        navs, bars = frames["fund_nav"].reset_index(drop=True), frames["prices"].reset_index(drop=True)
+        navs.loc[list(rows), ["nav", "total_net_assets_usd"]] *= factor
+        bars.loc[list(rows), "close"] *= close_factor
+        for column, value in columns.items():
+            bars.loc[rows[0], column] = value
+        return {**frames, "fund_nav": navs, "prices": bars}
+
+    return make
 
 
 def put(con: duckdb.DuckDBPyConnection, frames: Frames) -> None:
@@ -124,6 +153,9 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
     ),
     ("fund_nav", "assets_match"): (changed("fund_nav", 7, nav=60.0), [("IWM", DAYS[7])]),
     ("fund_nav", "distribution_plausible"): (changed("fund_nav", 7, distribution=51.9), [("IWM", DAYS[7])]),
+    ("fund_nav", "nav_near_close"): (stepped(1.03, 60), [("IWM", DAYS[60])]),
+    ("fund_nav", "nav_step_plausible"): (stepped(1.3, 10), [("IWM", DAYS[10])]),
+    ("fund_nav", "fresh"): (cut("fund_nav", "IWM", 86), [("IWM", DAYS[86])]),
     ("fund_facts", "one_row_per_snapshot"): (repeated("fund_facts"), [("IWM", SESSION)]),
     ("fund_facts", "expense_ratio_is_a_fraction"): (changed("fund_facts", 0, expense_ratio=0.19), [("IWM", SESSION)]),
     ("fund_facts", "assets_positive"): (changed("fund_facts", 0, nav=0.0), [("IWM", SESSION)]),
@@ -167,7 +199,8 @@ def derive(con: duckdb.DuckDBPyConnection, frames: Frames) -> list[Result]:
 
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to a suite without a batch that it must fail is noticed here."""
-    assert set(BAD) == {(name, e.id) for name in FETCHED for e in load_suite(name).expectations}
+    covered = {*BAD, ("fund_nav", "types_as_declared")}
+    assert covered == {(name, e.id) for name in FETCHED for e in load_suite(name).expectations}
     assert set(BAD_FLOWS) == {e.id for e in load_suite("fund_flows").expectations}
 
 
@@ -276,6 +309,159 @@ def test_what_is_not_published_is_no_fault(con: duckdb.DuckDBPyConnection) -> No
     frames["earnings_growth"] = frames["earnings_growth"].assign(**nothing)
     put(con, frames)
     assert {name: failed(audit(con, load_suite(name))) for name in FETCHED} == {name: {} for name in FETCHED}
+
+
+def asked(con: duckdb.DuckDBPyConnection, frames: Frames) -> dict[str, list[int]]:
+    """Expectation on fund records → the numbers of IWM's sessions it names, without Great Expectations, which takes a second."""
+    put(con, frames)
+    suite = load_suite("fund_nav")
+    rows = {
+        e.id: con.execute(f"select session from ({suite.rows(e)}) where symbol = 'IWM' order by all").fetchall()
+        for e in suite.expectations
+    }
+    return {name: [DAYS.index(day) for (day,) in given] for name, given in rows.items() if given}
+
+
+@pytest.mark.parametrize(
+    ("make", "sessions"),
+    [
+        # Usually the close is 0.2 % above the NAV.
+        (stepped(1 / 1.0199, 60), []),
+        (stepped(1 / 1.0201, 60), [60]),
+        (stepped(1 / 0.9801, 60), []),
+        (stepped(1 / 0.9799, 60), [60]),
+        # Known for 21 records before.
+        (stepped(1.03, 20), []),
+        (stepped(1.03, 21), [21]),
+        # With another level to stay, most of the 21 records are as usual again after half of them.
+        (stepped(1.03, *range(60, 90)), list(range(60, 71))),
+        # The close did the same.
+        (stepped(1.03, 60, close_factor=1.03), []),
+        # A split of 2 for 1: closes are restated, the NAVs before it are not; or the issuer restates them, too.
+        (stepped(2.0, *range(60), split_ratio=1.0), list(range(60, 71))),
+    ],
+)
+def test_nav_against_close(con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], sessions: list[int]) -> None:
+    """The close may move 2 % against the NAV from where it usually is."""
+    assert asked(con, make()).get("nav_near_close", []) == sessions
+
+
+@pytest.mark.parametrize("restated", [False, True])
+def test_nav_against_close_across_a_split(con: duckdb.DuckDBPyConnection, restated: bool) -> None:
+    """NAVs before a split on the basis of their day are compared with closes on that basis; those an issuer restated with the closes as they are."""
+    frames = stepped(1.0 if restated else 2.0, *range(60))()
+    bars = frames["prices"].reset_index(drop=True)
+    bars.loc[60, "split_ratio"] = 2.0
+    assert asked(con, {**frames, "prices": bars}) == {}
+    if not restated:
+        navs = frames["fund_nav"].copy()
+        navs.loc[40, ["nav", "total_net_assets_usd"]] *= 1.03
+        assert asked(con, {**frames, "fund_nav": navs, "prices": bars}) == {"nav_near_close": [40]}
+
+
+def test_close_that_is_not_good_says_nothing_of_the_nav(con: duckdb.DuckDBPyConnection) -> None:
+    """Without a close, or with one that was set aside, the NAV is not judged by it."""
+    frames = stepped(1.03, 60)()
+    put(con, frames)
+    con.execute("delete from stage.prices where symbol = 'IWM' and session = $1", [DAYS[60]])
+    assert failed(audit(con, load_suite("fund_nav"))) == {}
+
+
+#: What IWM's NAV changes by itself on session 10, and back on session 11.
+UP, BACK = (50 + 0.25 * 3 + 0.10) / (50 + 0.25 * 2 + 0.09), (50 + 0.25 * 4 + 0.11) / (50 + 0.25 * 3 + 0.10)
+ALL = tuple(range(10, 90))
+
+
+@pytest.mark.parametrize(
+    ("make", "sessions"),
+    [
+        (stepped(1.249 / UP, 10), []),
+        (stepped(1.251 / UP, 10), [10]),
+        (stepped(0.801 / UP, *ALL), []),
+        (stepped(0.799 / UP, *ALL), [10]),
+        # The next record stays; the close did the same, a bit more than half of it, a bit less.
+        (stepped(1.4 / UP, *ALL, close_factor=1.4 / UP), []),
+        (stepped(1.4 / UP, *ALL, close_factor=1.4**0.51 / UP), []),
+        (stepped(1.4 / UP, *ALL, close_factor=1.4**0.49 / UP), [10]),
+        (stepped(0.7 / UP, *ALL, close_factor=0.7 / UP), []),
+        (stepped(0.7 / UP, *ALL), [10]),
+        # The last record has no next one yet.
+        (stepped(1.4, 89, close_factor=1.4), [89]),
+        # The close did the same, and both come back: neither is believed, and the way back is no step.
+        (stepped(1.4 / UP, 10, close_factor=1.4 / UP), [10]),
+        # A split, announced with the bar.
+        (stepped(0.5, *ALL, split_ratio=2.0), []),
+        (stepped(0.5, *ALL, split_ratio=3.0), [10]),
+    ],
+)
+def test_steps_of_nav(con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], sessions: list[int]) -> None:
+    """A step of more than 25 % of the lower NAV is believed when the next record stays and the close did the same, or for a split."""
+    assert asked(con, make()).get("nav_step_plausible", []) == sessions
+
+
+def test_distribution_is_no_step_of_nav(con: duckdb.DuckDBPyConnection) -> None:
+    """A NAV that falls by what was paid out did not step; and with no close known, the next record alone decides."""
+    frames = stepped(0.7, *ALL)()
+    paid = frames["fund_nav"].copy()
+    paid.loc[10, "distribution"] = 15.0
+    assert "nav_step_plausible" not in asked(con, {**frames, "fund_nav": paid})
+    assert asked(con, {**frames, "prices": frames["prices"].iloc[:0]}) == {}
+
+
+def test_step_of_nav_against_a_known_record(con: duckdb.DuckDBPyConnection) -> None:
+    """The record before may be known already, and so may the bars; known records are not named."""
+    frames = stepped(1.4, 89)()
+    put(
+        con,
+        {name: frame[frame["session"] < pd.Timestamp(SESSION)] for name, frame in frames.items() if "session" in frame},
+    )
+    warehouse.load(con, "raw")
+    assert asked(con, frames) == {"nav_near_close": [89], "nav_step_plausible": [89]}
+    warehouse.parameters(con, known_at=datetime(2024, 6, 2, tzinfo=UTC))
+    warehouse.load(con, "raw")
+    assert asked(con, frames) == {}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "last", "rows"),
+    [
+        ("IWM", 87, []),
+        ("IWM", 86, [("IWM", DAYS[86])]),
+        ("IJR", 88, []),
+        ("IJR", 87, [("IJR", DAYS[87])]),
+        ("IJR", -1, []),
+    ],
+)
+def test_publisher_that_is_late(
+    con: duckdb.DuckDBPyConnection, symbol: str, last: int, rows: list[tuple[str, date]]
+) -> None:
+    """One session of grace beyond the usual delay, which is a session for an issuer and none for a vendor; who is not asked is not late."""
+    frames = cut("fund_nav", symbol, last)()
+    answers = [] if last < 0 else [Answer(Request("fund_nav", symbol, DAYS[0], SESSION), frames["fund_nav"], None)]
+    stage.put_answers(con, answers)
+    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    suite = load_suite("fund_nav")
+    (fresh,) = [e for e in suite.expectations if e.id == "fresh"]
+    assert con.execute(f"select symbol, session from ({suite.rows(fresh)})").fetchall() == rows
+
+
+def test_publisher_that_never_answered_is_late(con: duckdb.DuckDBPyConnection) -> None:
+    """A fund that was asked and of which nothing is known is named without a session."""
+    stage.put_answers(con, [Answer(Request("fund_nav", "IWM", DAYS[0], SESSION), None, "Gone.")])
+    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    results = [r for r in audit(con, load_suite("fund_nav")) if not r.success]
+    assert [r.expectation.id for r in results] == ["fresh"]
+    assert named(con, results[0]) == [("IWM", None)]
+
+
+@pytest.mark.parametrize("change", ["alter nav type varchar", "drop column source", "add column bid double"])
+def test_types(con: duckdb.DuckDBPyConnection, change: str) -> None:
+    """A column with another type, one too few and one too many are all found."""
+    put(con, good_frames())
+    con.execute(f"alter table stage.fund_nav {change}")
+    suite = load_suite("fund_nav")
+    (declared,) = [e for e in suite.expectations if e.id == "types_as_declared"]
+    assert con.execute(f"select symbol, session from ({suite.rows(declared)})").fetchall() == [(None, None)]
 
 
 def test_known_records_are_not_checked_again(con: duckdb.DuckDBPyConnection) -> None:

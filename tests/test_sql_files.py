@@ -56,6 +56,7 @@ CONTRACT = {
     "ops.validations": "run_id suite dataset expectation column_name severity success raised unexpected_count element_count "
     "observed details",
     "ops.quarantine": "run_id dataset symbol session expectation reason row_json resolved_at",
+    "ops.accepted": "run_id dataset symbol session expectation row_json because accepted_by accepted_at",
     "ops.revisions": "dataset symbol session column_name old_value new_value known_at run_id",
     "ops.alerts": "alert_id fingerprint kind severity title body run_id created_at sent_at attempts last_error",
 }

@@ -1,4 +1,5 @@
--- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
+-- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at. `rotation quarantine`
+--   lists them by identifiers made of the grain; what a person let in all the same is in ops.accepted.
 -- grain: dataset, symbol, session, expectation, run_id
 -- null: session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
 -- columns:
@@ -9,7 +10,7 @@
 --   expectation: what it failed; `fetch` when the source gave no usable answer
 --   reason: a sentence for the reader
 --   row_json: the row itself
---   resolved_at: when a later fetch was good
+--   resolved_at: when a later fetch was good, the row was taken in as accepted, or another bad row took its place
 create table if not exists ops.quarantine (
     run_id varchar not null,
     dataset varchar not null,

@@ -141,7 +141,12 @@ def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> S
     if settings.source == "sample":
         from tasks.sources.sample import SampleSource
 
-        return SampleSource(calendar, universe.instruments)
+        vendor = SampleSource(calendar, universe.instruments)
+        if settings.fault:
+            from tasks.sources.faults import spoiled
+
+            return spoiled(vendor, settings.fault, universe)
+        return vendor
     if settings.source == "files":
         from tasks.sources.files import FilesSource
 

@@ -1,0 +1,24 @@
+-- ops.accepted: rows that a person let in although they failed an expectation, with the reason. Rows are only ever added.
+-- grain: dataset, symbol, session, expectation, run_id
+-- null: none
+-- columns:
+--   run_id: run that set the row aside, as in ops.quarantine
+--   dataset: prices, fund_nav, fund_facts or earnings_growth
+--   symbol: ticker
+--   session: XNYS trading date of the row, or day of the snapshot
+--   expectation: what it failed, and no longer fails while its values are these
+--   row_json: the row that was accepted
+--   because: the reason given
+--   accepted_by: who accepted it, a user of the operating system
+--   accepted_at: when
+create table if not exists ops.accepted (
+    run_id varchar not null,
+    dataset varchar not null,
+    symbol varchar not null,
+    session date not null,
+    expectation varchar not null,
+    row_json json not null,
+    because varchar not null,
+    accepted_by varchar not null,
+    accepted_at timestamptz not null
+);
