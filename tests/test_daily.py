@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def run(market: Vendor, session: date) -> Run:
     return world.run(SimpleNamespace(name="yahoo", prices=YahooSource(timeout_s=3).prices), session, market.now)
 
 
+@pytest.fixture
+def begun(market: Vendor, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """After a run for `BEFORE`, which is made once and copied."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert run(market, BEFORE).status == "published"
+
+    shutil.copytree(world.made_once(tmp_path_factory, "daily-begun", make) / "warehouse", "warehouse")
+
+
 def rows(query: str) -> list[tuple[object, ...]]:
     with warehouse.reading(PUBLISHED) as con:
         return con.execute(query).fetchall()
@@ -75,9 +88,8 @@ def test_forty_symbols_come_in(market: Vendor, members: Universe) -> None:
 @pytest.mark.parametrize(
     "kind", ["http_429", "http_500", "hang", "truncated_json", "html_200", "missing_symbol", "wrong_currency"]
 )
-def test_one_symbol_fails(market: Vendor, kind: str) -> None:
+def test_one_symbol_fails(market: Vendor, kind: str, begun: None) -> None:
     """Whatever goes wrong for one symbol, it is set aside with a sentence, the rest is published, and the next run heals it."""
-    run(market, BEFORE)
     market.fault("VB", kind)
     hit = run(market, SPLIT)
     assert (hit.status, hit.rows_quarantined) == ("published", 1)
@@ -94,9 +106,8 @@ def test_one_symbol_fails(market: Vendor, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["http_429", "http_500", "truncated_json", "html_200", "missing_symbol"])
-def test_all_symbols_fail(market: Vendor, kind: str) -> None:
+def test_all_symbols_fail(market: Vendor, kind: str, begun: None) -> None:
     """An outage is a failed run: nothing changes for readers, it is on record, and the next run catches up."""
-    run(market, BEFORE)
     before = world.content(PUBLISHED, *DATA)
     market.fault("*", kind)
     hit = run(market, SPLIT)
@@ -108,9 +119,8 @@ def test_all_symbols_fail(market: Vendor, kind: str) -> None:
     assert run(market, SPLIT).status == "published"
 
 
-def test_null_last_close_is_set_aside_and_heals(market: Vendor) -> None:
+def test_null_last_close_is_set_aside_and_heals(market: Vendor, begun: None) -> None:
     """A bar whose close Yahoo does not have yet is not published, and comes in as soon as it has."""
-    run(market, BEFORE)
     market.fault("IWM", "null_last_close")
     assert run(market, SPLIT).status == "published"
     assert rows("select symbol, session, expectation from ops.quarantine") == [("IWM", SPLIT, "close_present")]
@@ -127,9 +137,8 @@ def test_null_last_close_is_set_aside_and_heals(market: Vendor) -> None:
 @pytest.mark.parametrize(
     ("symbol", "kind"), [("IWM", "duplicate_timestamp"), ("SPY", "null_last_close"), ("SPY", "stale")]
 )
-def test_batch_that_cannot_be_trusted_blocks(market: Vendor, symbol: str, kind: str) -> None:
+def test_batch_that_cannot_be_trusted_blocks(market: Vendor, symbol: str, kind: str, begun: None) -> None:
     """A bar given twice, or a benchmark without one, publishes nothing; a good batch afterwards does."""
-    run(market, BEFORE)
     before = world.content(PUBLISHED, *DATA)
     market.fault(symbol, kind)
     hit = run(market, SPLIT)
@@ -140,9 +149,8 @@ def test_batch_that_cannot_be_trusted_blocks(market: Vendor, symbol: str, kind: 
     assert run(market, SPLIT).status == "published"
 
 
-def test_split_restates_the_history_and_no_return(market: Vendor) -> None:
+def test_split_restates_the_history_and_no_return(market: Vendor, begun: None) -> None:
     """On the day of a 2:1 split the vendor halves the past: all of it is fetched, listed as revised, and no return jumps."""
-    run(market, BEFORE)
     returns = dict(rows("select session, return_1d from core.prices where symbol = 'XLK' and return_1d is not null"))
     hit = run(market, SPLIT)
     assert hit.status == "published"
@@ -324,9 +332,8 @@ for row in sorted(seen):
 """
 
 
-def test_reader_that_polls_sees_before_or_after(market: Vendor) -> None:
+def test_reader_that_polls_sees_before_or_after(market: Vendor, begun: None) -> None:
     """A reader that keeps the file open, and one that opens it again and again, see a whole state each time and no error."""
-    run(market, BEFORE)
     command = [sys.executable, "-c", READER, str(PUBLISHED)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
