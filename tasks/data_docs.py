@@ -45,7 +45,7 @@ class _Page(TypedDict):
     run_time: str
     suite: str
     file: str
-    failed: int
+    failed: str
     checked: int
 
 
@@ -127,7 +127,8 @@ def _write(
         # The depth is that of GX, whose pages refer to each other.
         file = f"validations/{name}/{run_id}/{run_time:%Y%m%dT%H%M%S}/{mine[0].suite.batch}.html"
         _put(made / file, ValidationResultsPageRenderer().render(_gx_result(mine, rows, run_id, run_time)))
-        failed = sum(not result.success for result in mine)
+        found = [r.expectation.severity for r in mine if not r.success]
+        failed = ", ".join(f"{found.count(severity)} {severity}" for severity in _SEVERITIES if severity in found)
         pages.append(
             _Page(run_id=run_id, run_time=run_time.isoformat(), suite=name, file=file, failed=failed, checked=len(mine))
         )
@@ -222,7 +223,7 @@ def _index(pages: Sequence[_Page], suites: Sequence[str]) -> Any:
 
     results = [
         [
-            _link(page["file"], "passed" if not page["failed"] else f"{page['failed']} failed"),
+            _link(page["file"], str(page["failed"] or "passed")),
             f"{datetime.fromisoformat(page['run_time']).astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             html.escape(page["run_id"]),
             _link(f"expectations/{page['suite']}.html", page["suite"]),
@@ -287,6 +288,7 @@ a { color: #0b5cad; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
 td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 .fa-check-circle::before { content: "passed"; color: #186a2d; }
+.fa-check-circle, .fa-times { white-space: nowrap; }
 .fa-times::before { content: "failed"; color: #a31515; font-weight: bold; }
 .fa-exclamation-triangle::before { content: "not checked"; color: #a31515; font-weight: bold; }
 .text-danger { color: #a31515; }

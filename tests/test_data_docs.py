@@ -81,7 +81,7 @@ def test_pages_tell_what_was_expected_and_found(con: duckdb.DuckDBPyConnection, 
     results, failures = audited(con)
     assert {f.expectation for f in failures} == {"in_universe", "close_present"}
     index = data_docs.build(tmp_path / "data_docs", results, failures, "r1", STARTED)
-    assert "2 failed 2024-02-01 23:30 UTC r1 prices 4" in text(index)
+    assert "1 critical, 1 warning 2024-02-01 23:30 UTC r1 prices 4" in text(index)
     (page,) = results_pages(index.parent)
     told = text(index.parent / page)
     for result in results:
@@ -127,7 +127,7 @@ def test_check_that_raised_is_no_pass(tmp_path: Path) -> None:
     assert (
         told.index(f": {broken.id})") < told.index("Binder Error: <b>no such column") < told.index(": one_row_per_bar)")
     )
-    assert "1 failed" in text(index)
+    assert f"1 {broken.severity} 2024-02-01" in text(index)
 
 
 def test_last_runs_are_kept(tmp_path: Path) -> None:
