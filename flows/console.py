@@ -79,7 +79,7 @@ def show_run(run: Run, published: Path) -> None:
     if run.rows_quarantined:
         table.add_row(
             "set aside",
-            f'{run.rows_quarantined:,} bars or symbols: rotation sql "from ops.quarantine where resolved_at is null"',
+            f"{run.rows_quarantined:,} rows or symbols; see `rotation quarantine list`",
         )
     if run.finished_at:
         table.add_row("took", f"{(run.finished_at - run.known_at).total_seconds():.1f} s")

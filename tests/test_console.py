@@ -324,9 +324,9 @@ def test_show_run(capsys, tmp_path, status, word, on_stderr):
 
 
 def test_show_run_says_what_was_set_aside(capsys):
-    """Rows in quarantine are counted, with the query that shows them."""
+    """Rows in quarantine are counted, with the command that shows them."""
     console.show_run(run_of("published", rows_quarantined=3), Path("r.duckdb"))
-    assert "3 bars or symbols" in capsys.readouterr().out
+    assert "3 rows or symbols; see `rotation quarantine list`" in capsys.readouterr().out
 
 
 def test_show_run_marks_simulated_prices(capsys):
