@@ -84,7 +84,7 @@ def run_ended_badly(job: Job, error: BaseException) -> None:
             "critical",
             f"Failed: {job.session} is not published",
             job.run.message,
-            "`rotation run` tries again; `rotation doctor` and `rotation run --debug` show more.",
+            "`rotation run` tries again; `rotation run --debug` shows more.",
         )
     write(job.con, [incident], [], job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
 

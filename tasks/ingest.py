@@ -85,7 +85,8 @@ def load_and_derive(job: Job) -> None:
         _audit(job, "fund_flows")
         alert.dead_sources(job)
     job.run.rows_quarantined = quarantine.record(job.con, job.run.run_id)
-    quarantine.resolve(job.con)
+    derived = [r.expectation.id for r in job.run.results if not r.suite.batch.startswith("stage.")]
+    quarantine.resolve(job.con, derived)
     if job.run.rows_quarantined:
         job.run.message += f" {job.run.rows_quarantined} rows or symbols are set aside; see ops.quarantine."
     ledger.finish(job.con, job.run, job.clock())

@@ -109,10 +109,11 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
     return int(count)
 
 
-def resolve(con: duckdb.DuckDBPyConnection) -> None:
+def resolve(con: duckdb.DuckDBPyConnection, judged: Sequence[str] = ()) -> None:
     """Closes the open entries that this run fetched again and found good: the row, or the symbol as a whole.
 
-    What is then found of derived tables is about a row that came in.
+    What is then found of derived tables is about a row that came in. `judged` are the expectations on derived tables that this run
+    checked: what they no longer find is over, whether or not anything was fetched again.
     """
     fetched = " union all ".join(
         f"select '{dataset}' as dataset, {KEYS[dataset][0]} as symbol, {KEYS[dataset][1]}::date as session from stage.fetched_{dataset}"
@@ -130,7 +131,8 @@ def resolve(con: duckdb.DuckDBPyConnection) -> None:
                     and (not r.is_derived or r.expectation = q.expectation)
             )
             and (
-                exists (from ({fetched}) as f where f.dataset = q.dataset and f.symbol = q.symbol and f.session = q.session)
+                list_contains($1, q.expectation)
+                or exists (from ({fetched}) as f where f.dataset = q.dataset and f.symbol = q.symbol and f.session = q.session)
                 or exists (
                     from stage.answers as a
                     where a.dataset = q.dataset and a.symbol = q.symbol and a.error is null and (
@@ -139,7 +141,8 @@ def resolve(con: duckdb.DuckDBPyConnection) -> None:
                     )
                 )
             )
-        """
+        """,
+        [list(judged)],
     )
 
 
