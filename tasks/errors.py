@@ -20,7 +20,8 @@ class Failure:
         """In a sentence."""
         if self.rows is None:
             return f"{self.expectation}: {self.sentence}"
-        return f"{self.sentence} ({self.expectation}: {self.rows} rows, such as {'; '.join(self.examples)})"
+        count = "1 row" if self.rows == 1 else f"{self.rows} rows, such as"
+        return f"{self.sentence} ({self.expectation}: {count} {'; '.join(self.examples)})"
 
 
 class RotationError(Exception):
