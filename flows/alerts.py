@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.console import out
 from tasks import deliver, stage, warehouse
 from tasks.errors import ConfigError
 from tasks.publish import publish
 from tasks.settings import load_settings
-
-out = Console()
 
 NO_CHANNEL = (
     "No alert channel is set; set ROTATION_ALERT_URLS to Apprise addresses, separated by blanks, such as "

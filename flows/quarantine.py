@@ -11,15 +11,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.console import out
 from tasks import accept, warehouse
 from tasks.accept import Entry
 from tasks.settings import load_settings
-
-out = Console()
 
 HINT = (
     "What the source corrects comes in by itself. `rotation quarantine list --json` shows the rows; "

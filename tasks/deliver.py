@@ -87,10 +87,11 @@ def send(
     ).fetchall()
     outcomes: dict[str, str | None] = {}
     targets = channels(settings) if waiting else []
+    sender = "market-rotation (SIMULATED MARKET)" if _is_simulated(con) else "market-rotation"
     for channel in targets:
         due = [alert for alert in waiting if channel.label not in alert[4]]
         for ids, kind, title, body in _messages(due):
-            outcomes[channel.label] = error = channel.notify(title, body, kind)
+            outcomes[channel.label] = error = channel.notify(f"{sender}: {title}", body, kind)
             _record(con, ids, channel.label, error, now, len(targets))
             if error:
                 log.warning(
@@ -103,12 +104,17 @@ def send(
 def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:
     """The alerts as messages: one each, or all in one when there are many."""
     if len(due) <= GROUP_ABOVE:
-        yield from (([alert_id], kind, f"market-rotation: {title}", body) for alert_id, kind, title, body, _ in due)
+        yield from (([alert_id], kind, title, body) for alert_id, kind, title, body, _ in due)
         return
     kinds = {kind for _, kind, *_ in due}
     body = "\n\n".join(f"{number}. {title}\n{body}" for number, (_, _, title, body, _) in enumerate(due, start=1))
-    title = f"market-rotation: {len(due)} alerts"
-    yield [alert_id for alert_id, *_ in due], "recovery" if kinds == {"recovery"} else "failure", title, body
+    all_over = kinds == {"recovery"}
+    yield [alert_id for alert_id, *_ in due], "recovery" if all_over else "failure", f"{len(due)} alerts", body
+
+
+def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
+    row = con.execute("select source = 'sample' from ops.runs order by run_id desc limit 1").fetchone()
+    return bool(row and row[0])
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tasks import alert, calendar, deliver, ledger, stage, warehouse
 from tasks.errors import AuditFailed, ConfigError, RotationError
 from tasks.publish import publish
 from tasks.settings import load_settings
+from tasks.sources.faults import check
 from tasks.universe import load_universe
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from tasks.ledger import Run
     from tasks.settings import Settings
     from tasks.universe import Universe
+
+log = logging.getLogger("rotation.job")
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,13 @@ def _close(job: Job, error: BaseException | None = None) -> None:
             alert.run_ended_badly(job, error)
     stage.clear(job.con)
     publish(job.con, job.settings.build, job.settings.published)
-    if deliver.send(job.con, job.settings, job.clock()):
+    try:
+        tried = deliver.send(job.con, job.settings, job.clock())
+    except Exception as fault:
+        # The run is what it is, whatever becomes of the message; what the error says may hold an address.
+        log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
+        return
+    if tried:
         # Readers see what was sent, too.
         publish(job.con, job.settings.build, job.settings.published)
 
@@ -90,6 +100,8 @@ def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Se
     if settings.source == "files":
         settings.files_folder()
     universe = load_universe(settings.universe)
+    if settings.fault:
+        check(settings.fault, universe)
     if settings.history_start >= now.date():
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
     days = calendar.load(universe.first_day(settings.history_start), now.date())

@@ -319,3 +319,30 @@ def test_trying_needs_a_channel(command: str) -> None:
     result = cli("alerts", command)
     assert result.exit_code == 2
     assert "set ROTATION_ALERT_URLS" in result.stderr
+
+
+def test_a_fault_of_the_delivery_itself_changes_no_run(
+    hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Should sending fail in a way nobody thought of, the run ends as it would have, and the alert stays in the outbox."""
+    world.run(market(), DAYS[30])
+
+    def broken(settings: object) -> None:
+        raise RuntimeError(f"no way to {hook.url(SECRET)}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliver, "channels", broken)
+        assert world.run(holed(), DAYS[31]).status == "published"
+    assert "The alerts could not be sent (RuntimeError)" in caplog.text
+    assert SECRET not in caplog.text
+    assert outbox("kind, sent_at") == [("failure", None)]
+    world.run(holed(), DAYS[31], evening(DAYS[31], 1))
+    assert len(hook.messages) == 1
+
+
+def test_a_simulated_market_is_said_to_be_one(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is alarmed by a demonstration: the message names the simulated market."""
+    monkeypatch.setenv("ROTATION_SOURCE", "sample")
+    world.run(market(), DAYS[30])
+    world.run(duplicated(), DAYS[31])
+    assert hook.messages[0]["title"].startswith("market-rotation (SIMULATED MARKET): Blocked:")

@@ -220,11 +220,18 @@ class Faulty:
 
 def spoiled(source: Source, fault: str, universe: Universe) -> Faulty:
     """`source` with the fault that ROTATION_FAULT names: `name`, of the small leg of the headline pair, or `name:SYMBOL`."""
+    return Faulty(source, *check(fault, universe))
+
+
+def check(fault: str, universe: Universe) -> tuple[str, str]:
+    """The name of the fault and its symbol, as `spoiled` takes them. Raises `ConfigError` where there is no such thing."""
     name, _, symbol = fault.partition(":")
-    headline = next((pair.small_symbol for pair in universe.pairs if pair.headline), universe.symbols[-1])
+    if name not in FAULTS:
+        raise ConfigError(f"ROTATION_FAULT={fault}: there is no such fault; choose one of {', '.join(FAULTS)}.")
     if symbol and symbol not in universe.symbols:
         raise ConfigError(f"ROTATION_FAULT={fault}: the universe has no symbol {symbol}; name one of it.")
-    return Faulty(source, name, symbol or headline)
+    headline = next((pair.small_symbol for pair in universe.pairs if pair.headline), universe.symbols[-1])
+    return name, symbol or headline
 
 
 def _on(frame: pd.DataFrame, session: date) -> pd.Series[bool]:
