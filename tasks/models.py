@@ -56,13 +56,18 @@ def models(folder: Path = SQL) -> tuple[Model, ...]:
 
 def fingerprint(folder: Path = SQL) -> str:
     """Eight hexadecimal digits that change when any SQL file does."""
-    texts = [f"{path.parent.name}/{path.name}\n{path.read_text('utf-8')}" for path in sorted(folder.glob("*/*.sql"))]
+    texts = [f"{path.parent.name}/{path.name}\n{path.read_text('utf-8')}" for path in _files(folder)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+
+
+def _files(folder: Path) -> list[Path]:
+    # The queries of the report, in sql/report, make no table.
+    return [path for path in sorted(folder.glob("*/*.sql")) if path.parent.name in SCHEMAS]
 
 
 @cache
 def _models(folder: Path) -> tuple[Model, ...]:
-    found = {model.name: model for model in map(_parse, sorted(folder.glob("*/*.sql")))}
+    found = {model.name: model for model in map(_parse, _files(folder))}
     # What the pipeline itself puts there, before any SQL file runs.
     given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "answers")}
     given |= {f"stage.fetched_{dataset}" for dataset in COLUMNS}
