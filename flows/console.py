@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
 import sys
@@ -22,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from flows.local_prefect import local_prefect
 from tasks import job, status, warehouse
 from tasks.errors import ConfigError, RotationError
 from tasks.settings import load_settings
@@ -42,15 +42,13 @@ def run_daily(session: date | None, source: str | None, now: datetime, debug: bo
     """Runs the daily flow in this process, showing progress and a closing table; returns the exit code."""
     # Whatever a person must correct is said before Prefect takes seconds to start.
     settings, _, _, session = job.resolve(session, source, now)
-    _quiet_prefect(debug)
     with progress(debug):
-        log = logging.getLogger("rotation")
-        log.info("Starting Prefect")
-        from flows.daily import daily
+        logging.getLogger("rotation").info("Starting Prefect")
+        with local_prefect(debug, meanwhile=_preload):
+            from flows.daily import daily
 
-        state = daily(session=session, source=settings.source, now=now, return_state=True)
-        result: Any = state.result(raise_on_failure=False)
-        _send_events()
+            state = daily(session=session, source=settings.source, now=now, return_state=True)
+            result: Any = state.result(raise_on_failure=False)
     if isinstance(result, RotationError):
         raise result
     if isinstance(result, BaseException):
@@ -61,6 +59,16 @@ def run_daily(session: date | None, source: str | None, now: datetime, debug: bo
         )
     show_run(result, settings.published)
     return 0 if result.status in ("published", "up_to_date") else 1
+
+
+def _preload() -> None:
+    """Imports what the run will need and takes seconds: Prefect's server takes as long to start."""
+    from tasks import audit, models
+
+    models.models()
+    import flows.daily  # noqa: F401
+
+    audit.preload()
 
 
 def show_run(run: Run, published: Path) -> None:
@@ -266,32 +274,3 @@ class _ProgressHandler(logging.Handler):
         self.step = self.bar.add_task(escape(message), total=getattr(record, "total", None))
         if self.bar.disable:
             err.print(message, markup=False, highlight=False)
-
-
-def _quiet_prefect(debug: bool) -> None:
-    """Settings of Prefect for a run by hand, to be made before it is imported; what the person has set stays."""
-    quiet = {
-        # A cold database needs more than the default 20 s to come up.
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        # Otherwise it prints a notice about the usage data it would send.
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    }
-    if not debug:
-        quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    # Prefect's own server is on this machine; behind a proxy it would be looked for outside.
-    direct = ",".join(
-        filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"])
-    )
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = direct
-
-
-def _send_events() -> None:
-    """Sends what Prefect has queued while its server is still there; at exit it would complain that the server is gone."""
-    from prefect.events.worker import EventsWorker
-
-    EventsWorker.drain_all(timeout=10, at_exit=False)

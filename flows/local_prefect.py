@@ -1,0 +1,119 @@
+"""Prefect for a run by hand: quiet, and with a server of its own for as long as the run lasts, where no other is configured."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.request import ProxyHandler, build_opener
+
+from tasks.errors import RotationError
+
+log = logging.getLogger("rotation.prefect")
+
+#: On a machine where Prefect never ran, its server first makes a database.
+STARTUP_S = 120.0
+
+
+@contextmanager
+def local_prefect(debug: bool = False, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Prefect, imported, with the API that is configured, else with one that ends with the block.
+
+    Prefect would start such a server by itself, but only when the flow begins: here it starts while `meanwhile` does the imports that take
+    seconds too. Raises `RotationError` when the server does not come up.
+    """
+    _quiet(debug)
+    # Whoever started this waits for a clean end: the run goes on record, and the server is not left behind.
+    signal.signal(signal.SIGTERM, _end)
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        _send_events()
+        return
+    with _server(debug) as (process, url):
+        meanwhile()
+        _wait(process, url)
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+            # While the server is there to take them.
+            _send_events()
+
+
+@contextmanager
+def _server(debug: bool) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--no-services", "--no-ui"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "INFO" if debug else "CRITICAL"]
+    shown = None if debug else subprocess.DEVNULL
+    # A key press that ends the run is for the run; the server ends after it.
+    process = subprocess.Popen(command, stdout=shown, stderr=shown, preexec_fn=_end_with_parent, process_group=0)
+    try:
+        yield process, f"http://127.0.0.1:{port}/api"
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    direct = build_opener(ProxyHandler({}))
+    deadline = time.monotonic() + STARTUP_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            direct.open(f"{url}/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RotationError(
+        "Prefect's own server did not come up, so nothing was fetched; `rotation run --debug` shows why. "
+        "A server that runs already can be named with PREFECT_API_URL."
+    )
+
+
+def _end_with_parent() -> None:
+    """Also when this process is killed, its server is not left behind. Only Linux knows that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _end(*_: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _quiet(debug: bool) -> None:
+    """Settings of Prefect for a run by hand, to be made before it is imported; what the person has set stays."""
+    quiet = {
+        # Otherwise it prints a notice about the usage data it would send.
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+    if not debug:
+        quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    # Prefect's own server is on this machine; behind a proxy it would be looked for outside.
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
+
+
+def _send_events() -> None:
+    """Sends what Prefect has queued; at exit it would complain that the server is gone."""
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=10, at_exit=False)
