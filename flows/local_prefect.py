@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -32,14 +33,18 @@ def local_prefect(debug: bool = False, meanwhile: Callable[[], object] = lambda:
     _quiet(debug)
     # Whoever started this waits for a clean end: the run goes on record, and the server is not left behind.
     signal.signal(signal.SIGTERM, _end)
+    # What imports make stays to the end; looking through it for garbage, at each import and at exit, takes more than a second.
+    gc.disable()
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
+        _keep_imports()
         yield
         _send_events()
         return
     with _server(debug) as (process, url):
         meanwhile()
+        _keep_imports()
         _wait(process, url)
         with temporary_settings({PREFECT_API_URL: url}):
             yield
@@ -82,6 +87,11 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
         "Prefect's own server did not come up, so nothing was fetched; `rotation run --debug` shows why. "
         "A server that runs already can be named with PREFECT_API_URL."
     )
+
+
+def _keep_imports() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _end_with_parent() -> None:

@@ -51,7 +51,7 @@ stretched as (
             as sessions_unchanged,
         last(case when not is_same_count then usually_unchanged end ignore nulls) over so_far as usual_before
     from (
-        select *, count(*) filter (is_unchanged) over (partition by symbol order by session rows unbounded preceding) as unchanged_so_far
+        select *, sum(is_unchanged::int) over (partition by symbol order by session rows unbounded preceding)::bigint as unchanged_so_far
         from usual
     )
     window so_far as (partition by symbol order by session rows unbounded preceding)

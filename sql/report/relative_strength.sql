@@ -1,0 +1,28 @@
+-- report.relative_strength: the headline pair's ratio with its averages, and the label in force.
+-- grain: session; every session of the last 756, before that the last of each week
+-- sources: core.sessions, core.pairs, signals.relative_strength, signals.rotation_regime
+-- null: an average whose window is not full; the label while none is in force
+-- columns: those of signals.relative_strength and label; ratio_to_ma200 is ratio / ratio_ma200 - 1, a fraction
+with shown as (
+    select session
+    from core.sessions
+    where session <= getvariable('session')
+    qualify session_number > max(session_number) over () - 756
+        or row_number() over (partition by date_trunc('week', session) order by session desc) = 1
+)
+
+select
+    r.session,
+    r.pair,
+    r.ratio,
+    r.ratio_ma50,
+    r.ratio_ma200,
+    r.ratio / r.ratio_ma200 - 1 as ratio_to_ma200,
+    r.ratio_z252,
+    r.spread_3m,
+    g.label
+from signals.relative_strength as r
+join core.pairs as p on p.pair = r.pair and p.headline
+semi join shown as s on s.session = r.session
+left join signals.rotation_regime as g on g.session = r.session
+order by r.session

@@ -1,0 +1,39 @@
+-- report.sector_rotation: the sectors on the relative rotation graph against the market, week by week.
+-- grain: symbol, session; the last 9 weeks of each, so that the tail has 8 steps
+-- sources: core.instruments, signals.relative_rotation
+-- null: coordinates and quadrant before 27 weeks of history, heading before 28
+-- columns: those of signals.relative_rotation; name; weeks_back from the last week, 0; quadrant_now of the last week; is_first and
+--   is_last of the tail
+with followed as (
+    select symbol, replace(sector, '_', ' ') as name
+    from core.instruments
+    where kind = 'sector'
+),
+
+tails as (
+    select
+        r.*,
+        row_number() over (partition by r.symbol order by r.session desc) - 1 as weeks_back,
+        first(r.quadrant) over (partition by r.symbol order by r.session desc) as quadrant_now
+    from signals.relative_rotation as r
+    semi join followed as f on f.symbol = r.symbol
+    where r.timeframe = 'weekly'
+        and r.session <= getvariable('session')
+        and r.session > getvariable('session') - interval 70 days
+    qualify weeks_back <= 8
+)
+
+select
+    t.symbol,
+    f.name,
+    t.session,
+    t.rs_ratio,
+    t.rs_momentum,
+    t.quadrant,
+    t.heading_deg,
+    t.is_provisional,
+    t.weeks_back,
+    t.quadrant_now
+from tails as t
+join followed as f using (symbol)
+order by t.symbol, t.session
