@@ -24,7 +24,9 @@ class Group(click.Group):
             click.secho(f"Error: {error}", fg="red", err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
         except KeyboardInterrupt:
-            click.secho("Interrupted. Nothing was published; run it again.", fg="red", err=True)
+            click.secho(
+                "Interrupted. Nothing was published; run it again, it goes on where it was.", fg="red", err=True
+            )
             ctx.exit(130)
 
 
@@ -44,6 +46,16 @@ def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date 
         raise click.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD.") from None
 
 
+_debug = click.option("--debug", is_flag=True, help="Show what Prefect and the sources log, and tracebacks.")
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How progress is told on stderr: json is one object a line, for a log collector.",
+)
+
+
 @main.command()
 @click.option(
     "--session",
@@ -54,15 +66,37 @@ def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date 
 @click.option(
     "--source", type=click.Choice(SOURCES), help="Where prices come from (default: ROTATION_SOURCE, else yahoo)."
 )
-@click.option("--debug", is_flag=True, help="Show what Prefect and the sources log, and tracebacks.")
-def run(session: date | None, source: str | None, debug: bool) -> None:
+@_log_format
+@_debug
+def run(session: date | None, source: str | None, log_format: str, debug: bool) -> None:
     """Run the daily job once: fetch, audit, publish.
 
     Catches up whatever is missing. Exit 0 when published or already up to date, 1 when blocked or failed.
     """
     from flows.console import run_daily
 
-    sys.exit(run_daily(session, source, datetime.now(UTC), debug))
+    sys.exit(run_daily(session, source, datetime.now(UTC), debug, log_format))
+
+
+def _symbols(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+    return [symbol.strip() for symbol in (value or "").split(",") if symbol.strip()]
+
+
+@main.command()
+@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First session to ask for.")
+@click.option("--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last one (default: last closed).")
+@click.option("--symbols", callback=_symbols, metavar="A,B", help="Of these symbols (default: the universe).")
+@_log_format
+@_debug
+def backfill(start: date, end: date | None, symbols: list[str], log_format: str, debug: bool) -> None:
+    """Ask for a range of the past again, whatever is known.
+
+    What is missing or was restated is audited and published as in a daily run. When interrupted, run it again: what was
+    fetched is kept for six hours. Exit 0 when published or already up to date, 1 when blocked or failed.
+    """
+    from flows.console import run_backfill
+
+    sys.exit(run_backfill(start, end, symbols, datetime.now(UTC), debug, log_format))
 
 
 @main.command()

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import date, datetime
 from pathlib import Path
@@ -17,12 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from flows.local_prefect import local_prefect
-from tasks import job, status, warehouse
+from tasks import job, json_log, status, warehouse
 from tasks.errors import ConfigError, RotationError
 from tasks.settings import load_settings
 
@@ -38,17 +47,40 @@ out = Console()
 err = Console(stderr=True)
 
 
-def run_daily(session: date | None, source: str | None, now: datetime, debug: bool = False) -> int:
+def run_daily(
+    session: date | None, source: str | None, now: datetime, debug: bool = False, log_format: str = "text"
+) -> int:
     """Runs the daily flow in this process, showing progress and a closing table; returns the exit code."""
     # Whatever a person must correct is said before Prefect takes seconds to start.
     settings, _, _, session = job.resolve(session, source, now)
-    with progress(debug):
+
+    def flow() -> Any:
+        from flows.daily import daily
+
+        return daily(session=session, source=settings.source, now=now, return_state=True)
+
+    return _run(flow, settings.published, debug, log_format)
+
+
+def run_backfill(
+    start: date, end: date | None, symbols: list[str], now: datetime, debug: bool = False, log_format: str = "text"
+) -> int:
+    """Runs the backfill flow in this process, as `run_daily` does the daily one; returns the exit code."""
+    wanted = job.resolve_backfill(start, end, symbols, None, now)
+
+    def flow() -> Any:
+        from flows.backfill import backfill
+
+        return backfill(start=wanted.start, end=wanted.end, symbols=symbols or None, now=now, return_state=True)
+
+    return _run(flow, load_settings().published, debug, log_format)
+
+
+def _run(flow: Callable[[], Any], published: Path, debug: bool, log_format: str) -> int:
+    with progress(debug) if log_format == "text" else json_log.use(sys.stderr):
         logging.getLogger("rotation").info("Starting Prefect")
         with local_prefect(debug, meanwhile=_preload):
-            from flows.daily import daily
-
-            state = daily(session=session, source=settings.source, now=now, return_state=True)
-            result: Any = state.result(raise_on_failure=False)
+            result: Any = flow().result(raise_on_failure=False)
     if isinstance(result, RotationError):
         raise result
     if isinstance(result, BaseException):
@@ -57,7 +89,7 @@ def run_daily(session: date | None, source: str | None, now: datetime, debug: bo
         raise RotationError(
             f"{type(result).__name__}: {result}. Nothing was published; `rotation run --debug` shows where."
         )
-    show_run(result, settings.published)
+    show_run(result, published)
     return 0 if result.status in ("published", "up_to_date") else 1
 
 
@@ -81,7 +113,7 @@ def show_run(run: Run, published: Path) -> None:
     table.add_row("session", str(run.session))
     table.add_row("source", run.source)
     if run.status == "up_to_date":
-        table.add_row("", "Nothing new; all tables stay as they were.")
+        table.add_row("", run.message)
     else:
         table.add_row("rows", f"{run.rows_fetched:,} fetched, {run.rows_new:,} new, {run.rows_revised:,} revised")
     if run.rows_quarantined:
@@ -235,6 +267,7 @@ def progress(debug: bool = False) -> Iterator[None]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         _Count(),
+        _Rate(),
         TimeElapsedColumn(),
     )
     logger = logging.getLogger("rotation")
@@ -255,6 +288,15 @@ class _Count(MofNCompleteColumn):
 
     def render(self, task: Task) -> Text:
         return Text("") if task.total is None else super().render(task)
+
+
+class _Rate(TimeRemainingColumn):
+    """How many a second, and how long it will take, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None or not task.speed:
+            return Text("")
+        return Text.assemble(f"{task.speed:,.1f}/s, ", super().render(task), " left")
 
 
 class _ProgressHandler(logging.Handler):

@@ -14,7 +14,7 @@ from flows.alerts import deliver_outbox
 from flows.announce import RESOURCE
 
 
-@flow(name="resend-alerts")
+@flow(name="resend-alerts", timeout_seconds=600)
 def resend_alerts(now: datetime | None = None) -> State[Any]:
     """Failed when a channel still does not take what waits for it; else Completed."""
     outcomes = deliver_outbox(now or datetime.now(UTC))

@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 from tasks import watchdog as dog
 
 
-@flow(name="watchdog")
+@flow(name="watchdog", timeout_seconds=600)
 def watchdog(now: datetime | None = None) -> State[Any]:
     """Failed, and alerted, when the last session that had to be published by `now` is not; else Completed."""
     now = now or datetime.now(UTC)

@@ -61,3 +61,8 @@ def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:
         if daily:
             offers.append(Offer("holdings", fund.symbol, WEEK))
     return offers
+
+
+def as_fresh_as_possible(offers: Sequence[Offer]) -> list[Offer]:
+    """`offers`, of which fund records are due as soon as they lack a session: issuers publish it on the day after."""
+    return [offer._replace(max_age_sessions=0) if offer.dataset == "fund_nav" else offer for offer in offers]

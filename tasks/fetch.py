@@ -42,11 +42,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request: a price frame, or the sentence that says why there is none."""
+    """What came of a request: a price frame, or the sentence that says why there is none, and whether asking later may help."""
 
     request: Request
     frame: pd.DataFrame | None
     error: str | None
+    is_unavailable: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def fetch_symbol(source: Any, request: Request, patience: Patience) -> Answer:
     try:
         frame = _asking_again(source, request, patience)
     except RotationError as error:
-        return _failed(request, str(error))
+        return _failed(request, str(error), isinstance(error, SourceUnavailable))
     log.info("Fetched %s of %s", request.dataset, request.symbol, extra={"advance": 1})
     return Answer(request, frame, None)
 
@@ -113,9 +114,9 @@ def _asking_again(source: Any, request: Request, patience: Patience) -> pd.DataF
     raise AssertionError("stamina ends with a result or an exception")
 
 
-def _failed(request: Request, error: str) -> Answer:
+def _failed(request: Request, error: str, is_unavailable: bool = False) -> Answer:
     log.info("No %s of %s", request.dataset, request.symbol, extra={"advance": 1})
-    return Answer(request, None, error)
+    return Answer(request, None, error, is_unavailable)
 
 
 def log_retries_quietly() -> None:

@@ -21,7 +21,11 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
 import sqlalchemy
 from duckdb_sqlalchemy import ConnectionWrapper
-from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.metadata_types import FailureSeverity
@@ -76,7 +80,9 @@ class DuckDBDatasource(SQLDatasource):
 @cache
 def context() -> EphemeralDataContext:
     """GX's context of this process: nothing on disk, no progress bars."""
-    made = gx.get_context(mode="ephemeral")
+    # Its default would leave a folder in the machine's temporary one for a site nobody opens, at each run.
+    config = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
+    made = gx.get_context(mode="ephemeral", project_config=config)
     made.variables.progress_bars = ProgressBarsConfig(globally=False)
     return made
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tasks import alert, ledger, quarantine, stage, warehouse
 from tasks.audit import audit, failing, load_suite, stop_if_blocked
+from tasks.calendar import NEW_YORK
 from tasks.datasets import COLUMNS, Offer
 from tasks.errors import SourceUnavailable
 from tasks.fetch import Answer, Request
@@ -25,6 +26,8 @@ def plan(job: Job, offers: Sequence[Offer] = ()) -> list[Request]:
         job.con, job.universe, job.calendar, job.universe.first_day(job.settings.history_start), job.session
     )
     stage.put_offers(job.con, offers)
+    if job.backfill:
+        stage.put_backfill(job.con, job.backfill.symbols, job.backfill.start, job.backfill.end)
     return stage.plan(job.con)
 
 
@@ -80,7 +83,7 @@ def load_and_derive(job: Job) -> None:
         job.run.message = f"Published {job.session}."
     else:
         job.run.status = "up_to_date"
-        job.run.message = f"Already up to date with {job.session}."
+        job.run.message = _nothing_to_do(job)
     if changed or job.con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
         _audit(job, "fund_flows")
         alert.dead_sources(job)
@@ -115,6 +118,12 @@ def _has_changed(job: Job) -> bool:
         [job.run.run_id, ledger.code_version()],
     ).fetchone() or (True, False)
     return bool(new_rows) or not same_code
+
+
+def _nothing_to_do(job: Job) -> str:
+    today = job.run.known_at.astimezone(NEW_YORK).date()
+    done = f"Nothing to do: already up to date with {job.session}."
+    return done if job.calendar.is_session(today) else f"{done} {today} is no session of the exchange."
 
 
 def _refuse_silence(job: Job, answers: Sequence[Answer]) -> None:

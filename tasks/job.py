@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +15,7 @@ from tasks.errors import AuditFailed, ConfigError, RotationError
 from tasks.publish import publish
 from tasks.settings import load_settings
 from tasks.sources.faults import check
+from tasks.sources.kept import forget
 from tasks.universe import load_universe
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ log = logging.getLogger("rotation.job")
 
 
 @dataclass(frozen=True)
+class Backfill:
+    """What is asked again, whatever is known: all bars of `symbols` from `start` to `end`, both included."""
+
+    start: date
+    end: date
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Job:
     """What every step of a run needs. `clock` tells the time, UTC; no step reads another."""
 
@@ -39,25 +49,34 @@ class Job:
     clock: Callable[[], datetime]
     con: duckdb.DuckDBPyConnection
     run: Run
+    backfill: Backfill | None = None
 
 
 @contextmanager
-def opened(session: date | None, source: str | None, now: datetime, flow_run_id: str | None = None) -> Iterator[Job]:
-    """A job for `session` (default: the last closed one at `now`), on record from here on.
+def opened(
+    session: date | None,
+    source: str | None,
+    now: datetime,
+    flow_run_id: str | None = None,
+    backfill: Backfill | None = None,
+) -> Iterator[Job]:
+    """A job for `session` (default: the last closed one at `now`), on record from here on. A `backfill` takes no session away.
 
     An expected failure inside ends here: the run is blocked or failed, with its sentence as message. Anything else is recorded and
     raised. In every case the published file then says so, with the data unchanged unless the job committed.
-    Raises `ConfigError` on what a person must correct first, and `WarehouseBusy` while another run is writing.
+    Raises `ConfigError` on what a person must correct first, and `WarehouseBusy` when another run goes on writing.
     """
     settings, universe, days, session = resolve(session, source, now)
-    with warehouse.writing(settings.build) as con:
+    with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+        if backfill:
+            session = max(session, ledger.newest_session(con) or session)
         run = ledger.begin(con, settings, session, now, flow_run_id)
         started = time.monotonic()
 
         def clock() -> datetime:
             return run.known_at + timedelta(seconds=time.monotonic() - started)
 
-        job = Job(settings, universe, days, session, clock, con, run)
+        job = Job(settings, universe, days, session, clock, con, run, backfill)
         try:
             yield job
         except RotationError as error:
@@ -81,6 +100,9 @@ def _close(job: Job, error: BaseException | None = None) -> None:
         # Who interrupts a run knows it.
         if isinstance(error, Exception):
             alert.run_ended_badly(job, error)
+    if job.run.status != "failed":
+        # What was fetched is published, or was found wanting and is to be asked again.
+        forget(job.settings.kept)
     stage.clear(job.con)
     publish(job.con, job.settings.build, job.settings.published)
     try:
@@ -106,6 +128,28 @@ def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Se
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
     days = calendar.load(universe.first_day(settings.history_start), now.date())
     return settings, universe, days, _session(session, days, settings, now)
+
+
+def resolve_backfill(
+    start: date, end: date | None, symbols: Sequence[str], source: str | None, now: datetime
+) -> Backfill:
+    """The backfill from `start` to `end` (default: the last closed session) of `symbols` (default: the universe).
+
+    Raises `ConfigError` on what a person must correct first.
+    """
+    settings, universe, _, session = resolve(end, source, now)
+    if start < settings.history_start:
+        raise ConfigError(
+            f"{start} is before ROTATION_HISTORY_START={settings.history_start}, where every index starts at 100; "
+            "for a longer history set it earlier and fill a new ROTATION_HOME."
+        )
+    if start > session:
+        raise ConfigError(f"A backfill from {start} to {session} has no session; choose an earlier start.")
+    if unknown := [symbol for symbol in symbols if symbol not in universe.symbols]:
+        raise ConfigError(
+            f"The universe has no symbol {unknown[0]}; add it to {settings.universe or 'sql/universe.csv'}."
+        )
+    return Backfill(start, session, tuple(symbols or universe.symbols))
 
 
 def _session(session: date | None, days: Calendar, settings: Settings, now: datetime) -> date:

@@ -91,6 +91,14 @@ def begin(
     return run
 
 
+def newest_session(con: duckdb.DuckDBPyConnection) -> date | None:
+    """The newest session that a run brought in; None before the first."""
+    newest: tuple[date | None] | None = con.execute(
+        "select max(session) from ops.runs where status in ('published', 'up_to_date')"
+    ).fetchone()
+    return newest[0] if newest else None
+
+
 def finish(con: duckdb.DuckDBPyConnection, run: Run, finished_at: datetime) -> None:
     """Writes what came of `run`: its row, and every result of its audits."""
     run.finished_at = finished_at

@@ -69,7 +69,7 @@ def _files(folder: Path) -> list[Path]:
 def _models(folder: Path) -> tuple[Model, ...]:
     found = {model.name: model for model in map(_parse, _files(folder))}
     # What the pipeline itself puts there, before any SQL file runs.
-    given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "answers")}
+    given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "backfill", "answers")}
     given |= {f"stage.fetched_{dataset}" for dataset in COLUMNS}
     for model in found.values():
         for name in sorted(model.reads - found.keys() - given):

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     fetch_attempts: int = Field(default=4, ge=1)
     fetch_wait_s: float = Field(default=1.0, ge=0)
     fetch_deadline_s: float = Field(default=600.0, gt=0)
+    # How often a batch of which nothing came is fetched again, after minutes; by hand it is not.
+    fetch_retries: int = Field(default=0, ge=0)
+    # How many seconds a run waits for another that is writing the warehouse: longer than one takes.
+    wait_s: float = Field(default=900.0, ge=0)
 
     @classmethod
     def settings_customise_sources(
@@ -63,6 +67,11 @@ class Settings(BaseSettings):
     def build(self) -> Path:
         """The pipeline's private database, beside the published file so that replacing it is one atomic rename."""
         return self.published.with_suffix(".build.duckdb") if self.warehouse else self.home / "build.duckdb"
+
+    @property
+    def kept(self) -> Path:
+        """The folder of answers kept until a run ends; see `tasks.sources.kept`."""
+        return self.home / "fetched"
 
     @property
     def alert_repeat(self) -> timedelta:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def put_references(
     con: duckdb.DuckDBPyConnection, universe: Universe, calendar: Calendar, start: date, session: date
 ) -> None:
-    """Fills `stage.universe`, `stage.pairs` and `stage.sessions` (those from `start` to `session`)."""
+    """Fills `stage.universe`, `stage.pairs` and `stage.sessions` (those from `start` to `session`), and leaves `stage.backfill` empty."""
     import pandas as pd
 
     instruments = pd.DataFrame([instrument.model_dump() for instrument in universe.instruments])
@@ -36,6 +36,7 @@ def put_references(
     )
     hours = calendar.hours(start, session)
     _put_typed(con, "stage.sessions", hours, {"session": "date", "opens_at": "timestamptz", "closes_at": "timestamptz"})
+    put_backfill(con, (), None, None)
 
 
 def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
@@ -44,6 +45,14 @@ def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
 
     frame = pd.DataFrame(offers, columns=list(Offer._fields))
     _put_typed(con, "stage.offers", frame, {"dataset": "varchar", "symbol": "varchar", "max_age_sessions": "bigint"})
+
+
+def put_backfill(con: duckdb.DuckDBPyConnection, symbols: Sequence[str], start: date | None, end: date | None) -> None:
+    """Fills `stage.backfill`: the symbols to ask for all of `start` to `end`, whatever is known of them."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"symbol": list(symbols), "start_session": start, "end_session": end})
+    _put_typed(con, "stage.backfill", frame, {"symbol": "varchar", "start_session": "date", "end_session": "date"})
 
 
 def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:

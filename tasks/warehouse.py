@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, datetime
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 
 from tasks.errors import RotationError, WarehouseBusy
 from tasks.models import SCHEMAS, Model, models
+
+log = logging.getLogger("rotation.warehouse")
 
 #: What a SQL file may ask of the run through `getvariable(…)`.
 Parameter = str | int | float | date | datetime | None
@@ -21,7 +24,7 @@ Parameter = str | int | float | date | datetime | None
 def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build database at `path`, opened by this process alone, with its schemas and growing tables in place.
 
-    Raises `WarehouseBusy` naming the process that holds it.
+    Raises `WarehouseBusy` naming the process that holds it, and since when.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +39,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 f"{path} cannot be opened: {_first_line(error)}; check the file and its permissions."
             ) from None
         holder = re.search(r"\(PID (\d+)\)", str(error))
-        who = f"process {holder[1]}" if holder else "another process"
+        who = _who(int(holder[1])) if holder else "another process"
         raise WarehouseBusy(f"{path} is being written by {who}; wait until that run ends, then start again.") from None
     try:
         # A DATE or TIMESTAMPTZ means the same on every machine, whatever its own time zone.
@@ -55,6 +58,38 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`writing`, after whoever writes now; raises `WarehouseBusy` when that takes longer than `wait_s` seconds."""
+    import stamina
+
+    from tasks.fetch import log_retries_quietly
+
+    log_retries_quietly()
+    attempts, timeout = (None, wait_s) if wait_s else (1, None)
+    with ExitStack() as stack:
+        for attempt in stamina.retry_context(
+            on=WarehouseBusy, attempts=attempts, timeout=timeout, wait_initial=0.5, wait_max=5
+        ):
+            with attempt:
+                try:
+                    con = stack.enter_context(writing(path))
+                except WarehouseBusy as busy:
+                    log.info("Waiting: %s", str(busy).partition(";")[0])
+                    raise
+        yield con
+
+
+def _who(pid: int) -> str:
+    import psutil
+
+    try:
+        since = datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
+    except psutil.Error:
+        return f"process {pid}"
+    return f"process {pid}, which began at {since:%Y-%m-%d %H:%M} UTC"
 
 
 def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:

@@ -582,7 +582,9 @@ def test_while_a_run_is_going_on(blemished):
     ) as process:
         try:
             assert process.stdout.readline() == "open\n"
-            with pytest.raises(WarehouseBusy, match=rf"is being written by process {process.pid}; wait"):
+            with pytest.raises(
+                WarehouseBusy, match=rf"is being written by process {process.pid}, which began at [0-9: -]+ UTC; wait"
+            ):
                 accept(entry.id)
             assert only_entry().accepted_at is None
             command.show_list(False, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
@@ -84,10 +85,34 @@ def test_a_second_writer_is_told_who_writes(tmp_path):
     """While another process writes, `writing` raises WarehouseBusy with its PID, and works again once it has ended."""
     path = tmp_path / "build.duckdb"
     with other_process(path, "write") as other:
-        sentence = rf"build\.duckdb is being written by process {other.pid}; wait[^\n]*\.$"
+        sentence = (
+            rf"build\.duckdb is being written by process {other.pid}, which began at [0-9: -]+ UTC; wait[^\n]*\.$"
+        )
         with pytest.raises(WarehouseBusy, match=sentence):
             open_for_writing(path)
     open_for_writing(path)
+
+
+def test_a_run_waits_for_its_turn(tmp_path, caplog):
+    """A run says for whom it waits, and goes on as soon as that one has ended; when its time is over it says who writes."""
+    path = tmp_path / "build.duckdb"
+    with other_process(path, "write") as other:
+        with pytest.raises(WarehouseBusy, match=f"process {other.pid}"), warehouse.writing_in_turn(path, 0):
+            pass
+
+        class Ends(logging.Handler):
+            def emit(self, record):
+                other.process.stdin.close()
+                other.process.wait(10)
+
+        warehouse.log.addHandler(ends := Ends())
+        try:
+            with caplog.at_level("INFO", "rotation"), warehouse.writing_in_turn(path, 60) as con:
+                assert con.execute("select count(*) from ops.runs").fetchone() == (0,)
+        finally:
+            warehouse.log.removeHandler(ends)
+    (said,) = caplog.messages
+    assert said.startswith(f"Waiting: {path} is being written by process {other.pid}, which began at ")
 
 
 @pytest.mark.parametrize("folder", ["plain", "block", "clock's"])

@@ -1,14 +1,15 @@
 -- stage.requests: what this run asks the source for. A symbol that has all it should have is not asked.
 -- grain: dataset, symbol
--- sources: stage.universe, stage.sessions, stage.offers, raw.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings, ops.quarantine,
---   ops.accepted
+-- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, raw.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
+--   ops.quarantine, ops.accepted
 -- lookback: 10 sessions of overlap before the last known price, so that a restatement is seen; back to the earliest bar in quarantine,
---   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are asked as a whole, since an issuer's file is one
+--   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are asked as a whole, since an issuer's file is one.
+--   A backfill asks besides for all of its range, whatever is known
 -- columns:
 --   dataset: what is asked for
 --   symbol: ticker
 --   start_session: first session asked for
---   end_session: last session asked for, the session of the run
+--   end_session: last session asked for: the session of the run, or the end of the backfill where nothing else is missing
 --   is_full_history: nothing is known of the symbol's prices yet
 with numbered as (
     select session, row_number() over (order by session) as session_number
@@ -50,14 +51,20 @@ prices as (
     select
         'prices' as dataset,
         u.symbol,
-        coalesce(least(o.start_session, q.earliest), getvariable('history_start')) as start_session,
-        k.symbol is null as is_full_history
+        k.symbol is null as is_full_history,
+        k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null as is_due,
+        case
+            when k.symbol is null then getvariable('history_start')
+            when is_due then least(o.start_session, q.earliest, b.start_session)
+            else b.start_session
+        end as start_session,
+        case when is_due then getvariable('target_session') else b.end_session end as end_session
     from stage.universe as u
     left join known as k using (symbol)
     left join overlap as o using (symbol)
     left join quarantined as q using (symbol)
-    where coalesce(u.inception <= getvariable('target_session'), true)
-        and (k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null)
+    left join stage.backfill as b using (symbol)
+    where coalesce(u.inception <= getvariable('target_session'), true) and (is_due or b.symbol is not null)
 ),
 
 newest as (
@@ -73,14 +80,17 @@ funds as (
         o.dataset,
         o.symbol,
         (select min(session) from numbered) as start_session,
+        getvariable('target_session') as end_session,
         false as is_full_history
     from stage.offers as o
     join stage.universe as u on u.symbol = o.symbol
+    left join stage.backfill as b on b.symbol = o.symbol and o.dataset = 'fund_nav'
     left join newest as n on n.dataset = o.dataset and n.symbol = o.symbol
     join numbered as due on due.session_number = (select max(session_number) from numbered) - o.max_age_sessions
-    where coalesce(u.inception <= getvariable('target_session'), true) and coalesce(n.newest < due.session, true)
+    where coalesce(u.inception <= getvariable('target_session'), true)
+        and (coalesce(n.newest < due.session, true) or b.symbol is not null)
 )
 
-select dataset, symbol, start_session, getvariable('target_session') as end_session, is_full_history
+select dataset, symbol, start_session, end_session, is_full_history
 from (from prices union all by name from funds)
 order by dataset = 'prices' desc, dataset, symbol

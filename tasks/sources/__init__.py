@@ -7,7 +7,7 @@ frame or raises one of `tasks.errors`, and never an empty frame for a failure. I
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd
     return typed(columns, PRICE_COLUMNS)
 
 
-def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> Source:
+def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
     """The adapter that `ROTATION_SOURCE` names. Imports only that one, since yfinance alone costs most of a second."""
     if settings.source == "sample":
         from tasks.sources.sample import SampleSource
@@ -151,6 +151,7 @@ def open_source(settings: Settings, calendar: Calendar, universe: Universe) -> S
         from tasks.sources.files import FilesSource
 
         return FilesSource(settings.files_folder())
+    from tasks.sources.kept import Kept
     from tasks.sources.market import MarketSource
 
-    return MarketSource(universe.instruments, settings.fetch_timeout_s)
+    return Kept(MarketSource(universe.instruments, settings.fetch_timeout_s), settings.kept, now)

@@ -1,0 +1,31 @@
+"""Everything derived again from the raw data alone, into a file of its own, as a flow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import rebuild as anew
+from tasks.settings import load_settings
+
+
+@flow(name="rebuild", timeout_seconds=3600)
+def rebuild(as_of: datetime | None = None, target: str | None = None, now: datetime | None = None) -> State[Any]:
+    """Writes a warehouse as it was known at a moment; the published one is only read.
+
+    Args:
+        as_of: the moment; empty for all that is known.
+        target: the file to write, on the worker's machine; empty for rebuilt.duckdb beside the warehouse.
+        now: the moment it counts as; empty for the present.
+    """
+    if as_of and as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=UTC)
+    made = anew.rebuild(load_settings(), as_of, Path(target) if target else None, now or datetime.now(UTC))
+    return Completed(
+        message=f"{made.path} holds {made.session} as known at {made.known_at:%Y-%m-%d %H:%M} UTC.", data=made
+    )
