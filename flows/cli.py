@@ -164,9 +164,29 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
     """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""
-    from flows.console import show_status
+    from flows.status import show_status
 
     sys.exit(show_status(datetime.now(UTC), as_json))
+
+
+@main.command()
+def deploy() -> None:
+    """Tell Prefect's server all it needs: work pool, deployments with their schedules, and what frees a crashed run's place.
+
+    The same again changes nothing. Needs PREFECT_API_URL.
+    """
+    from flows import deploy as deployment
+
+    deployment.deploy()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when one fails."""
+    from flows.doctor import examine
+
+    sys.exit(examine(datetime.now(UTC), as_json))
 
 
 @main.group()

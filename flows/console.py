@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.local_prefect import local_prefect
-from tasks import job, json_log, status, warehouse
+from tasks import job, json_log, warehouse
 from tasks.errors import ConfigError, RotationError
 from tasks.settings import load_settings
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from tasks.ledger import Run
 
 SIMULATED = "SIMULATED MARKET: these are not real prices."
+
+#: The published file, and the flow that is to run.
+Prepared = tuple[Path, Callable[[], Any]]
 
 #: What DuckDB shows of a table at most.
 TABLE_ROWS = 10_000
@@ -51,35 +54,37 @@ def run_daily(
     session: date | None, source: str | None, now: datetime, debug: bool = False, log_format: str = "text"
 ) -> int:
     """Runs the daily flow in this process, showing progress and a closing table; returns the exit code."""
-    # Whatever a person must correct is said before Prefect takes seconds to start.
-    settings, _, _, session = job.resolve(session, source, now)
 
-    def flow() -> Any:
+    def prepare() -> Prepared:
+        # Whatever a person must correct is said before anything begins.
+        settings, _, _, day = job.resolve(session, source, now)
+        _preload()
         from flows.daily import daily
 
-        return daily(session=session, source=settings.source, now=now, return_state=True)
+        return settings.published, partial(daily, session=day, source=settings.source, now=now, return_state=True)
 
-    return _run(flow, settings.published, debug, log_format)
+    return _run(prepare, debug, log_format)
 
 
 def run_backfill(
     start: date, end: date | None, symbols: list[str], now: datetime, debug: bool = False, log_format: str = "text"
 ) -> int:
     """Runs the backfill flow in this process, as `run_daily` does the daily one; returns the exit code."""
-    wanted = job.resolve_backfill(start, end, symbols, None, now)
 
-    def flow() -> Any:
+    def prepare() -> Prepared:
+        wanted = job.resolve_backfill(start, end, symbols, None, now)
+        _preload()
         from flows.backfill import backfill
 
-        return backfill(start=wanted.start, end=wanted.end, symbols=symbols or None, now=now, return_state=True)
+        given = {"start": wanted.start, "end": wanted.end, "symbols": list(wanted.symbols), "now": now}
+        return load_settings().published, partial(backfill, **given, return_state=True)
 
-    return _run(flow, load_settings().published, debug, log_format)
+    return _run(prepare, debug, log_format)
 
 
-def _run(flow: Callable[[], Any], published: Path, debug: bool, log_format: str) -> int:
-    with progress(debug) if log_format == "text" else json_log.use(sys.stderr):
-        logging.getLogger("rotation").info("Starting Prefect")
-        with local_prefect(debug, meanwhile=_preload):
+def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
+    with progress(debug) if log_format == "text" else json_log.use(sys.stderr, debug):
+        with local_prefect(debug, meanwhile=prepare) as (published, flow):
             result: Any = flow().result(raise_on_failure=False)
     if isinstance(result, RotationError):
         raise result
@@ -97,9 +102,8 @@ def _preload() -> None:
     """Imports what the run will need and takes seconds: Prefect's server takes as long to start."""
     from tasks import audit, models
 
+    logging.getLogger("rotation").info("Starting Prefect")
     models.models()
-    import flows.daily  # noqa: F401
-
     audit.preload()
 
 
@@ -222,41 +226,6 @@ def _with_doubles(relation: Any, expression: str) -> Any:
         value = expression.format(f"#{place}") if kind in ("DOUBLE", "FLOAT") else f"#{place}"
         columns.append(f'{value} as "{name.replace(chr(34), chr(34) * 2)}"')
     return relation.project(", ".join(columns))
-
-
-def show_status(now: datetime, as_json: bool) -> int:
-    """Prints the state of the published warehouse; returns 0 when it is healthy, else 3."""
-    state = status.read(load_settings(), now)
-    if as_json:
-        sys.stdout.write(json.dumps(state.model_dump(mode="json"), indent=1) + "\n")
-        return 0 if state.healthy else 3
-    if state.simulated:
-        out.print(f"[bold yellow]{SIMULATED}[/]")
-    for problem in state.problems:
-        out.print(problem, style="red", markup=False, highlight=False)
-    if state.healthy:
-        out.print("[green]Healthy.[/]")
-    if state.last_run:
-        last = state.last_run
-        out.print(
-            f"Last run: {last.status.replace('_', ' ')}, started {last.started_at:%Y-%m-%d %H:%M} UTC. {last.message or ''}",
-            markup=False,
-            highlight=False,
-        )
-    table = Table(
-        "dataset", "latest session", "expected", "sessions behind", "symbols behind", box=None, header_style="dim"
-    )
-    for row in state.freshness:
-        table.add_row(
-            row.dataset,
-            str(row.latest_session),
-            str(row.expected_session),
-            str(row.sessions_behind),
-            str(row.symbols_behind),
-        )
-    out.print(table)
-    out.print(f"{state.open_alerts} alerts not sent, {state.quarantined} bars or symbols in quarantine")
-    return 0 if state.healthy else 3
 
 
 @contextmanager

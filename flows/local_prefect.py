@@ -12,10 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 from urllib.request import ProxyHandler, build_opener
 
+from tasks.doctor_checks import api_url
 from tasks.errors import RotationError
+
+T = TypeVar("T")
 
 log = logging.getLogger("rotation.prefect")
 
@@ -24,30 +28,30 @@ STARTUP_S = 120.0
 
 
 @contextmanager
-def local_prefect(debug: bool = False, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Prefect, imported, with the API that is configured, else with one that ends with the block.
+def local_prefect(debug: bool, meanwhile: Callable[[], T]) -> Iterator[T]:
+    """What `meanwhile` returns, once Prefect is there: the server that is configured, else one that ends with the block.
 
-    Prefect would start such a server by itself, but only when the flow begins: here it starts while `meanwhile` does the imports that take
-    seconds too. Raises `RotationError` when the server does not come up.
+    Prefect would start such a server by itself, but only when the flow begins: here it starts while `meanwhile` does what takes seconds
+    too, such as imports. Raises `RotationError` when the server does not come up.
     """
     _quiet(debug)
     # Whoever started this waits for a clean end: the run goes on record, and the server is not left behind.
     signal.signal(signal.SIGTERM, _end)
     # What imports make stays to the end; looking through it for garbage, at each import and at exit, takes more than a second.
     gc.disable()
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    with _server(debug) if api_url(os.environ) is None else nullcontext() as server:
+        made = meanwhile()
+        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    if PREFECT_API_URL.value():
-        _keep_imports()
-        yield
-        _send_events()
-        return
-    with _server(debug) as (process, url):
-        meanwhile()
-        _keep_imports()
-        _wait(process, url)
-        with temporary_settings({PREFECT_API_URL: url}):
-            yield
+        gc.freeze()
+        gc.enable()
+        # A person sees whether it goes on; Prefect would wait up to a second for the last sign of life.
+        here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        if server:
+            _wait(*server)
+            here[PREFECT_API_URL] = server[1]
+        with temporary_settings(here):
+            yield made
             # While the server is there to take them.
             _send_events()
 
@@ -87,11 +91,6 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
         "Prefect's own server did not come up, so nothing was fetched; `rotation run --debug` shows why. "
         "A server that runs already can be named with PREFECT_API_URL."
     )
-
-
-def _keep_imports() -> None:
-    gc.freeze()
-    gc.enable()
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.announce import announce
-from tasks import audit, data_docs, fetch, ingest, job, warehouse
+from tasks import audit, data_docs, fetch, ingest, job, metrics, warehouse
 from tasks.datasets import Offer
 from tasks.errors import RotationError, SourceUnavailable
 from tasks.sources import Source, open_source
+
+# Prefect's own loggers have a level; without one, WARNING counts, and a run's page would show none of the steps' lines.
+logging.getLogger("rotation").setLevel(logging.INFO)
 
 plan = task(name="plan", cache_policy=NO_CACHE)(ingest.plan)
 follow_up = task(name="stage", cache_policy=NO_CACHE)(ingest.follow_up)
@@ -74,6 +78,14 @@ def tell(today: job.Job) -> None:
         # It ended before anything was ever published.
         alerts = []
     announce(run, run.failures, [alert for (alert,) in alerts])
+    _count(today)
+
+
+def _count(today: job.Job) -> None:
+    try:
+        metrics.write(today.settings.published, today.settings, today.clock(), today.calendar)
+    except RotationError as error:
+        logging.getLogger("rotation.metrics").warning("%s", error)
 
 
 def ask(

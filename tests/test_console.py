@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from flows import console
 from flows.cli import main
+from flows.status import show_status
 from tasks import warehouse
 from tasks.errors import ConfigError, RotationError, SourceUnavailable
 from tasks.ledger import Run
@@ -357,15 +358,15 @@ def test_show_status(home, capsys):
     """A healthy warehouse is exit 0 and says so; a stale one is exit 3 and says since when and what to do."""
     source = world.FakeSource({s: world.bars(s, [1.0 + i / 100 for i in range(61)]) for s in MEMBERS.symbols})
     assert world.run(source, date(2024, 3, 28)).status == "published"
-    assert console.show_status(MOMENT + timedelta(minutes=5), False) == 0
+    assert show_status(MOMENT + timedelta(minutes=5), False) == 0
     shown = capsys.readouterr().out
     assert "Healthy." in shown
     assert "Last run: published, started 2024-03-28 23:30 UTC." in shown
-    assert console.show_status(MOMENT + timedelta(days=7), False) == 3
+    assert show_status(MOMENT + timedelta(days=7), False) == 3
     shown = " ".join(capsys.readouterr().out.split())
     assert "Healthy." not in shown
     assert "Stale: the latest session is 2024-03-28, 3 behind 2024-04-03; bring it up with `rotation run`." in shown
-    assert console.show_status(MOMENT + timedelta(days=7), True) == 3
+    assert show_status(MOMENT + timedelta(days=7), True) == 3
     state = json.loads(capsys.readouterr().out)
     assert (state["healthy"], state["freshness"][0]["sessions_behind"]) == (False, 3)
 
@@ -374,7 +375,7 @@ def test_show_status_of_a_failed_run(home, capsys):
     """A first run that failed is exit 3, with its message as it is, brackets included."""
     down = SourceUnavailable("Down [see /etc] and [/x].")
     assert world.run(world.FakeSource(dict.fromkeys(MEMBERS.symbols, down)), date(2024, 3, 28)).status == "failed"
-    assert console.show_status(MOMENT + timedelta(minutes=5), False) == 3
+    assert show_status(MOMENT + timedelta(minutes=5), False) == 3
     shown = " ".join(capsys.readouterr().out.split())
     assert "Nothing was ever published" in shown
     assert "Down [see /etc] and [/x]." in shown

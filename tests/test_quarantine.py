@@ -20,6 +20,7 @@ from rich.console import Console
 
 from flows import quarantine as command
 from tasks import accept as tasks_accept
+from tasks import publish as publishing
 from tasks import warehouse
 from tasks.accept import Entry
 from tasks.audit import SUITES, Suite, audit, load_suite
@@ -628,7 +629,7 @@ def test_a_full_disk(blemished, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfile", fail)
+        patch.setattr(publishing, "_copy", fail)
         with pytest.raises(
             RotationError,
             match=rf"^{entry.id} is accepted and on record, .*No space left on device.*next `rotation run`",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 import world
 
-from tasks import status, warehouse
+from flows.status import show_status
+from tasks import alert, status, warehouse
 from tasks.errors import RotationError, SourceUnavailable
 from tasks.settings import Settings, load_settings
 
@@ -201,3 +208,175 @@ def test_no_warehouse(home):
     """Without a published file there is one sentence that says how to make one."""
     with pytest.raises(RotationError, match=r"no warehouse at .*; make one with `rotation run`"):
         status.read(load_settings(), utc("2024-03-28T23:45"))
+
+
+# ---- incidents ----
+
+
+def alerted(settings: Settings, *steps: tuple[str, list[str], list[str]]) -> list[tuple[str, str]]:
+    """The open incidents after these steps: when, which fingerprints were found, which are over."""
+    with warehouse.writing(settings.build) as con:
+        for moment, found, over in steps:
+            incidents = [alert.Incident(name, "warning", f"Title of {name}", "What.", "Next.") for name in found]
+            alert.write(con, incidents, over, THURSDAY, utc(moment), timedelta(hours=24))
+        held = {name: (opened.since, opened.title) for name, opened in alert._open(con).items()}
+        rows = status.tell(con, "from incidents()")
+    assert rows is not None
+    # What people are shown as open is what the next alert takes for open.
+    assert {row["fingerprint"]: (row["since"], row["title"]) for row in rows} == held
+    return [(row["fingerprint"], f"{row['since']:%dT%H} {row['alerts']}") for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([], []),
+        ([("2024-03-25T22:30", ["a"], [])], [("a", "25T22 1")]),
+        ([("2024-03-25T22:30", ["a"], []), ("2024-03-26T22:30", ["a"], [])], [("a", "25T22 2")]),
+        ([("2024-03-25T22:30", ["a", "b"], []), ("2024-03-26T22:30", [], ["a"])], [("b", "25T22 1")]),
+        (
+            [("2024-03-25T22:30", ["a"], []), ("2024-03-26T22:30", [], ["a"]), ("2024-03-27T22:30", ["a"], [])],
+            [("a", "27T22 1")],
+        ),
+    ],
+)
+def test_open_incidents(home, steps, expected):
+    """An incident is listed once from its first alert until its recovery, with its beginning; when it returns it is a new one."""
+    assert alerted(load_settings(), *steps) == expected
+
+
+def test_a_blocked_run_is_an_incident_until_the_next_good_one(home):
+    """The status lists what was alerted, also when no run ever published, and no longer once it is over."""
+    down = world.FakeSource(dict.fromkeys(MEMBERS.symbols, SourceUnavailable("Down.")))
+    world.run(down, THURSDAY)
+    (incident,) = status.read(load_settings(), utc("2024-03-28T23:45")).incidents
+    assert (incident.fingerprint, incident.severity, incident.session, incident.alerts) == (
+        "failed",
+        "critical",
+        THURSDAY,
+        1,
+    )
+    assert incident.title == "Failed: 2024-03-28 is not published"
+    world.run(world.FakeSource(bars()), THURSDAY, utc("2024-03-28T23:50"))
+    assert status.read(load_settings(), utc("2024-03-28T23:55")).incidents == []
+
+
+def test_the_macros_are_in_the_warehouse(published):
+    """Who queries the warehouse gets freshness and incidents by name, as of its last session unless other sessions are given."""
+    with warehouse.reading(published.published) as con:
+        assert con.execute("select count(*) from ops.incidents()").fetchone() == (0,)
+        ask = "select dataset, latest_session, expected_session, sessions_behind, symbols_behind from ops.freshness({})"
+        assert con.execute(ask.format("null")).fetchall() == [("prices", THURSDAY, THURSDAY, 0, 0)]
+        due = "['2024-03-27', '2024-03-28', '2024-04-01', '2024-04-02']"
+        assert con.execute(ask.format(due)).fetchall() == [("prices", THURSDAY, date(2024, 4, 2), 2, 0)]
+
+
+# ---- a run that is going on ----
+
+
+@contextmanager
+def held_open(path: Path) -> Iterator[int]:
+    """Another process has the database at `path` open for writing; yields its id."""
+    code = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"open\n"
+        yield other.pid
+        other.communicate(b"")
+
+
+def test_a_run_is_going_on(home, capsys):
+    """While a process has the build database open the status says since when and which, stays healthy, and takes no lock."""
+    world.run(world.FakeSource(bars()), THURSDAY)
+    settings, now = load_settings(), utc("2024-03-28T23:45")
+    idle = status.read(settings, now)
+    assert (idle.running, idle.running_since, idle.running_process) == (False, None, None)
+    with held_open(settings.build) as process:
+        state = status.read(settings, now)
+        assert (state.running, state.running_process, state.healthy) == (True, process, True)
+        if sys.platform == "linux":
+            assert now - timedelta(minutes=5) < state.running_since <= now
+        assert show_status(now, False) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "A run is going on" in shown
+        assert f"(process {process})" in shown
+        # The lock is still the other's.
+        assert status.holder(settings.build, now).process == process
+    assert not status.read(settings, now).running
+
+
+@pytest.mark.parametrize("build_is_here", [True, False])
+def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
+    """A run without an end was killed where nobody has the build database open; where there is none, it is taken at its word."""
+    world.run(world.FakeSource(bars()), THURSDAY)
+    settings = load_settings()
+    with warehouse.writing(settings.build) as con:
+        con.execute(
+            "insert into ops.runs (run_id, started_at, status, source, published, code_version) "
+            "values ('20240328T233500000000-000000', '2024-03-28 23:35:00+00', 'running', 'yahoo', false, 'x')"
+        )
+    settings.published.unlink()
+    (shutil.copy if build_is_here else shutil.move)(settings.build, settings.published)
+    state = status.read(settings, utc("2024-03-28T23:45"))
+    if build_is_here:
+        assert (state.running, state.healthy) == (False, False)
+        assert "ended without a word" in state.problems[0]
+    else:
+        assert (state.running, state.running_since, state.healthy) == (True, utc("2024-03-28T23:35"), True)
+
+
+# ---- older versions ----
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "drop table core.fund_nav",
+        "drop table ops.alerts",
+        "alter table ops.alerts drop column since",
+        "drop table ops.quarantine",
+    ],
+)
+def test_a_warehouse_of_an_older_version(home, capsys, lost):
+    """Where a table or column of today is missing the status says so, still tells staleness, and shows what it cannot know as such."""
+    world.run(world.FakeSource(bars()), THURSDAY)
+    settings = load_settings()
+    with duckdb.connect(str(settings.build)) as con:
+        con.execute(lost)
+    old = settings.model_copy(update={"warehouse": str(settings.build)})
+    state = status.read(old, utc("2024-03-28T23:45"))
+    assert (state.healthy, state.notes) == (True, [status.OLDER])
+    assert (state.freshness[0].latest_session, state.freshness[0].sessions_behind) == (THURSDAY, 0)
+    unknown = [state.incidents, state.open_alerts, state.quarantined, state.freshness[0].symbols_behind]
+    assert None in unknown
+    assert all(value in (None, 0, []) for value in unknown)
+    stale = status.read(old, utc("2024-04-02T00:00"))
+    assert (stale.healthy, stale.freshness[0].sessions_behind) == (False, 1)
+
+
+def test_macros_are_not_needed_in_the_warehouse(home):
+    """A warehouse without today's macros is read with those of the version that reads, and nothing is missing."""
+    world.run(world.FakeSource(bars()), THURSDAY)
+    settings = load_settings()
+    with duckdb.connect(str(settings.build)) as con:
+        con.execute("drop macro table ops.freshness; drop macro table ops.incidents")
+    old = settings.model_copy(update={"warehouse": str(settings.build)})
+    state = status.read(old, utc("2024-03-28T23:45"))
+    assert (state.notes, state.incidents, state.freshness[0].symbols_behind) == ([], [], 0)
+
+
+# ---- what is shown ----
+
+
+def test_what_is_shown(home, capsys):
+    """The screen names each open incident and each dataset, and says what to do; the exit code is 3 when a run was blocked."""
+    world.run(world.FakeSource(bars()), THURSDAY)
+    blocked = world.run(world.FakeSource(bars() | {"SPY": SourceUnavailable("Down.")}), date(2024, 4, 1))
+    assert show_status(utc("2024-04-01T23:45"), False) == 3
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"The last run, {blocked.run_id}, was blocked." in shown
+    assert "critical Blocked: 2024-04-01 is not published, prices failed the audit" in shown
+    assert "prices 2024-03-28 2024-03-28 0 0" in shown
+    assert "1 alerts not sent" in shown

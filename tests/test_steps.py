@@ -19,7 +19,7 @@ from datetime import date
 from flows.local_prefect import local_prefect
 
 if __name__ == "__main__":
-    with local_prefect():
+    with local_prefect(False, lambda: None):
         from prefect import flow
         from prefect.settings import PREFECT_API_URL
         import world

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pandas as pd
 import pytest
 import world
 
+from tasks import publish as publishing
 from tasks import warehouse
 from tasks.errors import RotationError, WarehouseBusy
 from tasks.models import models
@@ -279,7 +279,22 @@ def test_the_build_database_goes_on(build):
     assert seen(published) == "[([1],)]"
 
 
-@pytest.mark.parametrize("step", ["copyfile", "fsync", "replace"])
+def test_a_run_that_publishes_still_holds_the_build(build):
+    """Publishing does not let a second writer in: what comes after it, such as sending alerts, is still of this run alone."""
+    con, source, published = build
+    publish(con, source, published)
+    second = subprocess.run(
+        [sys.executable, "-c", HOLD, str(source), "write"],
+        stdin=subprocess.DEVNULL,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"PID {os.getpid()}" in second.stderr
+
+
+@pytest.mark.parametrize("step", ["_copy", "fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
     """When copying, syncing or renaming fails, the published file is the old one, and no half-written file stays."""
@@ -289,11 +304,11 @@ def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
     con.execute("insert into t values (2)")
 
     def fail(*args: object) -> None:
-        if step == "copyfile":
+        if step == "_copy":
             Path(str(args[1])).write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(shutil if step == "copyfile" else os, step, fail)
+    monkeypatch.setattr(publishing if step == "_copy" else os, step, fail)
     with pytest.raises(type(error)):
         publish(con, source, published)
     monkeypatch.undo()

@@ -5,8 +5,7 @@
 -- lookback: 5 sessions
 -- null: latest_session and sessions_behind while there are no prices; other datasets have a row only where they have data
 -- formula: issuers publish a session on the day after it, and holdings and estimates are asked once a week: so many sessions old they may be.
---   symbols_behind lack the latest session of the prices, or what was due at the last published run of the other datasets; dead_sources are
---   those whose share counts stand still, with their funds
+--   symbols_behind lack what was due at the last published run; dead_sources are those whose share counts stand still, with their funds
 create or replace macro ops.freshness(due_sessions) as table
 with due as (
     select session, row_number() over (order by session desc) - 1 as age_sessions
@@ -28,7 +27,7 @@ newest as (
 ),
 
 compared as (
-    select n.*, case when n.dataset = 'prices' then max(n.day) over (partition by n.dataset) else s.session end as due_day
+    select n.*, s.session as due_day
     from newest as n
     join core.sessions as s on s.session_number = (select max(session_number) from core.sessions) - n.max_age_sessions
 ),

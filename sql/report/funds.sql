@@ -2,7 +2,7 @@
 -- grain: symbol
 -- sources: core.instruments, core.fund_facts, core.fund_nav, signals.fund_comparison
 -- null: a value whose window is not full, or that no source gives
--- columns: those of signals.fund_comparison; premium_pct is the last one known within 5 sessions, of premium_session, since a NAV is published on the
+-- columns: those of signals.fund_comparison; expense_pct is percent of assets a year; premium_pct is the last one known within 5 sessions, of premium_session, since a NAV is published on the
 --   next day; shares_source says whether shares, and with them flows, are published or derived from assets
 with comparison as (
     from signals.fund_comparison where session = getvariable('session')
@@ -34,6 +34,7 @@ select
     i.name,
     i.index_name,
     c.expense_ratio,
+    100 * c.expense_ratio as expense_pct,
     c.holdings_count,
     c.total_net_assets_usd,
     c.return_12m,

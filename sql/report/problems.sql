@@ -3,7 +3,8 @@
 -- grain: problem, dataset, subject
 -- sources: ops.runs, ops.validations, ops.quarantine, ops.alerts, core.fund_flows
 -- null: dataset and affected where they do not apply; severity of what has none
--- columns: problem, in words; severity; dataset; subject, the expectation, source or alert; affected rows; sentence, what is wrong; example
+-- columns: problem, in words; severity; dataset; subject, the expectation, source or alert; affected rows; sentence, what is wrong; example;
+--   open_problems and critical_problems in all, the same in each row
 with last_run as (
     from ops.runs order by run_id desc limit 1
 ),
@@ -66,6 +67,6 @@ problems as (
     where sent_at is null
 )
 
-select * exclude (place)
+select * exclude (place), count(*) over () as open_problems, count(*) filter (severity = 'critical') over () as critical_problems
 from problems
 order by place, case severity when 'critical' then 1 when 'warning' then 2 else 3 end, dataset, subject, sentence

@@ -2,7 +2,7 @@
 -- grain: session; every session of the last 756, before that the last of each week
 -- sources: core.sessions, core.pairs, signals.relative_strength, signals.rotation_regime
 -- null: an average whose window is not full; the label while none is in force
--- columns: those of signals.relative_strength and label; ratio_to_ma200 is ratio / ratio_ma200 - 1, a fraction
+-- columns: those of signals.relative_strength and label, label_since; ratio_to_ma200 is ratio / ratio_ma200 - 1, a fraction
 with shown as (
     select session
     from core.sessions
@@ -20,7 +20,8 @@ select
     r.ratio / r.ratio_ma200 - 1 as ratio_to_ma200,
     r.ratio_z252,
     r.spread_3m,
-    g.label
+    g.label,
+    g.label_since
 from signals.relative_strength as r
 join core.pairs as p on p.pair = r.pair and p.headline
 semi join shown as s on s.session = r.session

@@ -2,13 +2,16 @@
 -- grain: pair
 -- sources: core.pairs, core.returns, signals.relative_strength
 -- null: where a leg's window is not full
--- columns: those of signals.relative_strength; small_return_* and large_return_* of the legs, spread_* small less large, all fractions
+-- columns: those of signals.relative_strength; small_return_* and large_return_* of the legs, spread_* small less large, all fractions;
+--   pairs_ahead_3m of the pairs_known_3m have the small leg ahead over three months, the same in each row
 select
     r.pair,
     r.small_symbol,
     r.large_symbol,
     p.headline,
     r.low_session,
+    count(*) filter (r.spread_3m > 0) over () as pairs_ahead_3m,
+    count(r.spread_3m) over () as pairs_known_3m,
     r.spread_1w,
     small.return_1w as small_return_1w,
     large.return_1w as large_return_1w,

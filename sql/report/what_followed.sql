@@ -3,7 +3,7 @@
 -- sources: core.sessions, core.pairs, core.thresholds, signals.relative_strength, signals.rotation_regime
 -- null: all but the counts where there is no observation; t_stat with fewer than two independent observations or none that differ
 -- formula: as signals.regime_performance, whose values these are at the latest session; an earlier report leaves out what followed later
--- columns: part: summary, with the columns of signals.regime_performance; or observation, an independent one: the session with the label
+-- columns: part: summary, with the columns of signals.regime_performance and whether the label is in force; or observation, an independent one: the session with the label
 --   and the spread, a fraction, from there over the horizon
 with labels as (
     select outcome as label, place
@@ -15,33 +15,22 @@ horizons as (
     from (values ('1m', 21), ('3m', 63), ('6m', 126)) as spans (horizon, sessions)
 ),
 
-headline as (
-    select s.session_number, r.spread_1m, r.spread_3m, r.spread_6m
+-- Each spread as what followed the session at the start of its window.
+windows as (
+    select w.horizon, w.sessions, s.session_number - w.sessions as session_number, w.spread
     from signals.relative_strength as r
     join core.pairs as p on p.pair = r.pair and p.headline
     join core.sessions as s on s.session = r.session
-    where r.session <= getvariable('session')
-),
-
-labelled as (
-    select g.label, g.session, s.session_number
-    from signals.rotation_regime as g
-    join core.sessions as s using (session)
-    where g.label is not null
+    cross join lateral (values ('1m', 21, r.spread_1m), ('3m', 63, r.spread_3m), ('6m', 126, r.spread_6m)) as w (horizon, sessions, spread)
+    where r.session <= getvariable('session') and w.spread is not null
 ),
 
 known as (
-    select
-        l.label,
-        h.horizon,
-        h.sessions,
-        l.session,
-        l.session_number,
-        case h.horizon when '1m' then f.spread_1m when '3m' then f.spread_3m when '6m' then f.spread_6m end as spread
-    from labelled as l
-    cross join horizons as h
-    join headline as f on f.session_number = l.session_number + h.sessions
-    where spread is not null
+    select g.label, w.horizon, w.sessions, g.session, w.session_number, w.spread
+    from windows as w
+    join core.sessions as s using (session_number)
+    join signals.rotation_regime as g on g.session = s.session
+    where g.label is not null
 ),
 
 -- Walks through the starts in order and keeps each that begins when the window kept last has ended.
@@ -96,6 +85,7 @@ parts as (
     select
         'summary' as part,
         label,
+        label is not distinct from (select g.label from signals.rotation_regime as g where g.session = getvariable('session')) as in_force,
         horizon,
         coalesce(m.observations, 0) as observations,
         coalesce(i.observations, 0) as independent_observations,
@@ -119,6 +109,7 @@ select
     p.part,
     p.label,
     p.horizon,
+    p.in_force,
     p.observations,
     p.independent_observations,
     p.mean_spread,

@@ -1,0 +1,76 @@
+"""What the report's sentences are put together from, in the same formats as its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tasks.report.words import written
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import pandas as pd
+
+NOT_KNOWN = "not known"
+
+DATASETS = {
+    "prices": "prices",
+    "fund_nav": "fund NAVs and shares",
+    "fund_facts": "fund facts",
+    "holdings": "holdings",
+    "earnings_growth": "earnings estimates",
+}
+
+
+def plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries, with None for what is not known."""
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
+    ]
+
+
+def percent(fraction: float | None) -> str:
+    """0.0208 as +2.1 %."""
+    return NOT_KNOWN if fraction is None else written(fraction, "fraction")
+
+
+def size(fraction: float | None) -> str:
+    """0.0208 and -0.0208 as 2.1 %."""
+    return NOT_KNOWN if fraction is None else written(abs(fraction), "level")
+
+
+def usd(amount: float | None) -> str:
+    """An amount without its sign: $2.08 bn."""
+    return NOT_KNOWN if amount is None else written(abs(amount), "usd")
+
+
+def day(value: date | None) -> str:
+    """9 Dec 2025."""
+    return NOT_KNOWN if value is None else written(value, "session")
+
+
+def lead(spread: float | None, other: str) -> str:
+    """A difference of two returns as what the first did: led large caps by 2.1 %, trailed them by 2.1 %."""
+    if spread is None:
+        return f"cannot be compared with {other} yet"
+    if written(spread, "level") == written(0.0, "level"):
+        return f"did as well as {other}"
+    return f"{'led' if spread > 0 else 'trailed'} {other} by {size(spread)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """1 month, 2 months."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """A, B and C."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def first_upper(sentence: str) -> str:
+    """The sentence with a capital at its beginning."""
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,205 @@
+"""The report as one picture, for a message: the headline, the score, the evidence, and small against large. Drawn without a browser."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from tasks.report import theme, words
+from tasks.report.page import SIMULATED, board, current
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.report.exhibit import Report
+
+#: Of the plots, in points; the picture has twice as many pixels.
+WIDTH = 560
+
+#: Sessions shown: two years.
+SHOWN = 504
+
+_FONT = "Liberation Sans, Arial, sans-serif"
+_SHAPES = {"for": "triangle-up", "neither": "circle", "against": "triangle-down", "not known": "circle"}
+
+
+def picture(report: Report) -> bytes:
+    """A PNG of about 1200 by 1500 pixels, in light colours."""
+    import vl_convert
+
+    colours = theme.light() | {"--font": _FONT}
+    config = theme.themed(theme.CONFIG, colours) | {"background": colours["--paper"], "padding": 20}
+    config["concat"] = {"spacing": 26}
+    return bytes(vl_convert.vegalite_to_png(specification(report), config=config, scale=2))
+
+
+def specification(report: Report) -> dict[str, Any]:
+    """The picture in Vega-Lite, its rows included."""
+    now = current(report.headline)
+    label = (now["label"] or "not known").capitalize()
+    since = f" since {now['since']}" if now["since"] else ""
+    title = {
+        "text": f"{label}{since}: score {now['score_text']}",
+        "subtitle": [
+            f"Rotation from large to small companies, {words.day(report.session)}"
+            + (", as known then" if report.as_known_then else ""),
+            *_wrapped(report.headline.finding, 96),
+        ],
+        "fontSize": 21,
+        "subtitleFontSize": 12.5,
+        "subtitleLineHeight": 17,
+        "subtitlePadding": 6,
+        "offset": 14,
+    }
+    parts = [_banner() if report.is_simulated else None, _score(report), _evidence(report), _ratio(report)]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "title": title,
+        "vconcat": [part for part in parts if part],
+        "resolve": {"scale": dict.fromkeys(("x", "y", "color", "shape", "strokeDash"), "independent")},
+    }
+
+
+def _banner() -> dict[str, Any]:
+    """The words that it is simulated, on the yellow of the page's banner."""
+    return {
+        "width": WIDTH,
+        "height": 26,
+        "view": {"fill": "#ffc83d"},
+        "data": {"values": [{"text": SIMULATED}]},
+        "mark": {"type": "text", "fontSize": 14, "fontWeight": "bold", "color": "#1a1400", "baseline": "middle"},
+        "encoding": {"text": {"field": "text"}, "x": {"value": WIDTH / 2}, "y": {"value": 13}},
+    }
+
+
+def _score(report: Report) -> dict[str, Any] | None:
+    rows = report.headline.rows
+    if not {"session", "score"} <= set(rows.columns):
+        return None
+    return {
+        "title": "Score: mean of the known verdicts, two years",
+        "width": WIDTH,
+        "height": 100,
+        "data": _values(rows[["session", "score"]].tail(SHOWN)),
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 0}}},
+            {
+                "mark": {"type": "line", "interpolate": "step-after", "invalid": "break-paths-show-path-domains"},
+                "encoding": {
+                    "x": _time(),
+                    "y": {
+                        "field": "score",
+                        "type": "quantitative",
+                        "title": None,
+                        "scale": {"domain": [-1, 1]},
+                        "axis": {"values": [-1, -0.5, 0, 0.5, 1], "format": "+.1f"},
+                    },
+                },
+            },
+        ],
+    }
+
+
+def _evidence(report: Report) -> dict[str, Any] | None:
+    evidence = board(report.evidence)
+    if not evidence:
+        return None
+    rows, top = [], 0.0
+    for e in evidence:
+        sentence = _wrapped(e.sentence, 56)
+        rows.append(
+            {
+                "top": top + 9,
+                "name": e.title,
+                "verdict": e.verdict,
+                "text": "\n".join(sentence),
+            }
+        )
+        top += max(2, len(sentence)) * 15.5 + 9
+    domain = list(_SHAPES)
+    colour = {"expr": "{'for': good, 'against': bad, 'neither': neutral}[datum.verdict] || neutral"}
+    y = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [0, top], "reverse": True}}
+
+    def text(field: str, x: float, dy: float, **more: Any) -> dict[str, Any]:
+        mark = {"type": "text", "align": "left", "baseline": "middle", "dy": dy, "lineBreak": "\n", "lineHeight": 15.5}
+        encoding = {"x": {"value": x}, "y": y, "text": {"field": field, "type": "nominal"}}
+        return {"mark": {**mark, **more}, "encoding": encoding}
+
+    return {
+        "title": "Evidence",
+        "width": WIDTH,
+        "height": top,
+        "data": {"values": rows},
+        "layer": [
+            {
+                "mark": {
+                    "type": "point",
+                    "size": 75,
+                    "strokeWidth": 1.6,
+                    "stroke": colour,
+                    "fill": colour,
+                    "opacity": 1,
+                },
+                "encoding": {
+                    "x": {"value": 6},
+                    "y": y,
+                    "shape": {
+                        "field": "verdict",
+                        "type": "nominal",
+                        "scale": {"domain": domain, "range": list(_SHAPES.values())},
+                        "legend": None,
+                    },
+                    "fillOpacity": {"condition": {"test": "datum.verdict == 'not known'", "value": 0}, "value": 1},
+                },
+            },
+            text("name", 20, 0, fontWeight="bold"),
+            text("verdict", 20, 15.5, color=colour),
+            text("text", 222, 0),
+        ],
+    }
+
+
+def _ratio(report: Report) -> dict[str, Any] | None:
+    """Small against large, from the rows of the exhibit of that name."""
+    found = next((e for e in report.exhibits if e.id == "relative_strength"), None)
+    if found is None or not {"session", "ratio", "ratio_ma200"} <= set(found.rows.columns):
+        return None
+    rows = found.rows
+    if "pair" in rows.columns:
+        rows = rows[rows["pair"] == _headline_pair(rows)]
+    named = {"ratio": "ratio", "ratio_ma50": "50-session average", "ratio_ma200": "200-session average"}
+    shown = rows[["session", *(name for name in named if name in rows.columns)]].tail(SHOWN).rename(columns=named)
+    series = [name for name in named.values() if name in shown.columns]
+    long = shown.melt("session", series, "series", "value")
+    return {
+        "title": "Small against large companies: ratio of total returns, two years",
+        "width": WIDTH,
+        "height": 170,
+        "data": _values(long),
+        "mark": {"type": "line", "invalid": "break-paths-show-path-domains"},
+        "encoding": {
+            "x": _time(),
+            "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}},
+            "color": {"field": "series", "type": "nominal", "title": None, "scale": {"domain": series}},
+            "strokeDash": {"field": "series", "type": "nominal", "title": None, "scale": {"domain": series}},
+        },
+    }
+
+
+def _headline_pair(rows: pd.DataFrame) -> str:
+    return "IWM/IWB" if (rows["pair"] == "IWM/IWB").any() else str(rows["pair"].iloc[0])
+
+
+def _values(frame: pd.DataFrame) -> dict[str, Any]:
+    """The rows as data of a chart: days as text that Vega reads as local days, what is not known as null."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    plain["session"] = [words.iso(value) for value in frame["session"]]
+    return {"values": plain.to_dict("records"), "format": {"parse": {"session": "date:'%Y-%m-%d'"}}}
+
+
+def _time() -> dict[str, Any]:
+    return {"field": "session", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": 8}}
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(words.sentence(text), width) or [""]

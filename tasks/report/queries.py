@@ -1,0 +1,41 @@
+"""The queries of the report, `sql/report/*.sql`: what they yield at a session, and how they are shown to readers."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tasks.errors import RotationError
+from tasks.models import SQL
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import duckdb
+    import pandas as pd
+
+SESSION = re.compile(r"getvariable\('session'\)")
+
+
+@cache
+def text(name: str) -> str:
+    """The statement of `sql/report/<name>.sql` without its header. Raises `RotationError` where there is no such file."""
+    path = SQL / "report" / f"{name}.sql"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise RotationError(f"Could not find sql/report/{name}.sql; create it with a `select …`.") from None
+    body = next(i for i, line in enumerate(lines) if not line.startswith("--"))
+    return "\n".join(lines[body:]) + "\n"
+
+
+def run(con: duckdb.DuckDBPyConnection, name: str, session: date | None) -> pd.DataFrame:
+    """The rows of a query at `session`, in its order: dates as datetime64, what is not known as NULL."""
+    con.execute("set variable session = $1::date", [session])
+    return con.sql(text(name)).df()
+
+
+def shown(name: str, session: date) -> str:
+    """The query as a reader can paste it into `rotation sql "…"`: the session written out, nothing that a shell would take apart."""
+    return SESSION.sub(f"date '{session}'", text(name))

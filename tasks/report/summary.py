@@ -1,0 +1,26 @@
+"""The report in about fifteen lines of plain text, for Slack and mail."""
+
+from __future__ import annotations
+
+from tasks.report import words
+from tasks.report.exhibit import Report
+from tasks.report.page import SIMULATED, board, current, gravest
+
+
+def summary(report: Report) -> str:
+    """What the top of the page says, a line each, ending in a line feed. Text of a vendor cannot begin a line of its own."""
+    now = current(report.headline)
+    lines = [SIMULATED] if report.is_simulated else []
+    label = f"{now['label']} since {now['since']}" if now["label"] else "label not known"
+    votes = ", ".join(
+        f"{words.UNKNOWN if now[name] is None else now[name]} {said}"
+        for name, said in (("votes_for", "for"), ("votes_against", "against"), ("votes_missing", "not known"))
+    )
+    lines.append(f"Rotation, {words.day(report.session)}: {label}, score {now['score_text']} ({votes})")
+    if report.as_known_then:
+        lines.append(f"As known then, by {words.moment(report.known_at)}.")
+    lines += [report.headline.finding, ""]
+    lines += [f"{e.mark} {e.title}: {e.verdict}. {e.sentence}" for e in board(report.evidence)]
+    lines += ["", f"Changed: {report.changes.finding}", f"Data: {report.freshness.finding}"]
+    lines += [f"Problems: {report.problems.finding}", *(f"- {line}" for line in gravest(report.problems))]
+    return "\n".join(words.sentence(line) for line in lines) + "\n"
