@@ -140,6 +140,6 @@ def _show() -> None:
         table.add_row(deployment.name, ", ".join(crons) or "when started by hand")
     out.print(table)
     out.print(
-        f"Now keep a worker up: `prefect worker start --pool {POOL}`. `rotation doctor` checks all of it.",
+        f"Now keep a worker up: `prefect worker start --pool {POOL}`",
         highlight=False,
     )

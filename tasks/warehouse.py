@@ -104,7 +104,7 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published file at `path`, read-only. Raises `RotationError` with one sentence where there is none."""
+    """The published file at `path`, read-only. Raises `RotationError` where there is none, or it lacks a table or column asked for."""
     if not path.is_file():
         raise RotationError(f"There is no warehouse at {path} yet; make one with `rotation run`, or set ROTATION_HOME.")
     try:
@@ -114,6 +114,10 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         con.execute("set timezone = 'UTC'")
         yield con
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise RotationError(
+            f"{path} was published by an older version ({_first_line(error)}); the next `rotation run` upgrades it."
+        ) from error
     finally:
         con.close()
 

@@ -135,11 +135,11 @@ class Prefect:
                 stderr=subprocess.STDOUT,
             )
 
-    def call(self, *arguments: str) -> str:
-        """What `prefect <arguments>` prints. Nobody answers its questions."""
+    def call(self, *arguments: str, module: str = "prefect") -> str:
+        """What `prefect <arguments>`, or another module's command, prints. Nobody answers its questions."""
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.repository,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -149,7 +149,7 @@ class Prefect:
             timeout=DEADLINE_S,
             check=False,
         )
-        assert done.returncode == 0, f"prefect {' '.join(arguments)}: {done.stdout}"
+        assert done.returncode == 0, f"{module} {' '.join(arguments)}: {done.stdout}"
         self.took[" ".join(arguments[:2])] = time.monotonic() - began
         return done.stdout
 

@@ -76,7 +76,7 @@ def three_evenings(folder: Path) -> None:
         with serving(folder, settings) as prefect:
             seen["deployments"] = prefect.ask("/deployments/filter", {})
             seen["scheduled"] = until(lambda: scheduled(prefect), "the server schedules the next runs")
-            prefect.call("deploy", "--all")
+            seen["deploy"] = [prefect.call("deploy", module="flows.cli") for _ in range(2)]
             seen["deployments again"] = prefect.ask("/deployments/filter", {})
             seen["automations"] = prefect.ask("/automations/filter", {})
             prefect.rest()
@@ -147,7 +147,7 @@ def names(events: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
-    """`prefect deploy --all` asks nothing and makes each deployment as it is written; a second time nothing is made twice."""
+    """`prefect deploy --all` asks nothing and makes each deployment as it is written; `rotation deploy` makes nothing twice."""
     by_name = {found["name"]: found for found in seen["deployments"]}
     assert len(by_name) == len(seen["deployments"])
     for wanted in deployments():
@@ -166,7 +166,19 @@ def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
     assert by_name == {}
     assert sorted(d["id"] for d in seen["deployments again"]) == sorted(d["id"] for d in seen["deployments"])
     triggers = [trigger["name"] for d in deployments() for trigger in d.get("triggers", [])]
-    assert sorted(a["name"] for a in seen["automations"] if a["enabled"]) == sorted(triggers)
+    automations = sorted(a["name"] for a in seen["automations"] if a["enabled"])
+    assert automations == sorted([*triggers, "rotation-free-crashed-runs"])
+
+
+def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
+    """`rotation deploy` lists each deployment with its schedule and names the next step, the same both times, and nothing else."""
+    first, again = seen["deploy"]
+    assert first == again
+    for wanted in deployments():
+        (line,) = (line for line in first.splitlines() if line.startswith(f"{wanted['name']} "))
+        assert all(schedule["cron"] in line for schedule in wanted.get("schedules", []))
+    assert first.splitlines()[-1] == "Now keep a worker up: `prefect worker start --pool rotation`"
+    assert len(first.splitlines()) == len(deployments()) + 2
 
 
 def test_the_scheduler_makes_the_next_runs(seen: dict[str, Any]) -> None:
