@@ -11,8 +11,10 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: run test lint format docs lock bench clean
+.PHONY: install run test lint format docs lock bench clean
 .DEFAULT_GOAL := run
+
+install: $(VENV)/.installed  ## What running needs, into .venv
 
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise; with FAULT, what happens when a vendor goes wrong
 	@$(if $(FAULT),$(BIN)/python -m flows.demo "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))

@@ -6,9 +6,10 @@ import html
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -31,11 +32,13 @@ _INCIDENT = {"failure": "opened", "recovery": "recovered"}
 _SEVERITIES = ("critical", "warning", "info")
 
 
-def announce(run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] = ()) -> None:
+def announce(
+    run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] = (), links: Mapping[str, Path] | None = None
+) -> None:
     """Emits the events of `run` and puts its tables on the page of the flow run that goes on; does nothing outside of one.
 
     `failures` bring the failing rows. `alerts` are those written in this run, as objects or mappings with `fingerprint`, `kind`,
-    `severity`, `title`, `attempts` and `sent_at`. Never raises: what Prefect could not be told is a warning in the log, and the run is as it is.
+    `severity`, `title`, `attempts` and `sent_at`. `links` are files of the run by name; those that are there are linked. Never raises: what Prefect could not be told is a warning in the log, and the run is as it is.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -45,6 +48,7 @@ def announce(run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] =
         # A server that is gone would otherwise be asked for more than a minute.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
             _show(run, failures)
+            _link(run, links or {})
     except Exception as error:
         log.warning(
             "Prefect could not be told how the run went (%s: %s); the run itself is %s, see ops.runs.",
@@ -100,6 +104,17 @@ def _show(run: Run, failures: Sequence[Failure]) -> None:
             description=f"Rows that are not as expected: {min(len(rows), ROWS)} of {_all_failing(failures, len(rows))}.",
         )
     create_markdown_artifact(key="run-summary", markdown=_summary(run), description=f"Run {run.run_id}")
+
+
+def _link(run: Run, links: Mapping[str, Path]) -> None:
+    for key, path in links.items():
+        if path.exists():
+            create_link_artifact(
+                key=key,
+                link=path.as_uri(),
+                link_text=str(path),
+                description=f"Of run {run.run_id}, on the worker's machine",
+            )
 
 
 def _validation(results: Sequence[Result]) -> list[dict[str, Any]]:

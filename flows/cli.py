@@ -161,6 +161,27 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, as it was known then (default: latest)."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to write below (default: reports in ROTATION_HOME).",
+)
+def report(session: date | None, output: Path | None) -> None:
+    """Write the report: a page, a picture, and a summary in plain text.
+
+    Each run writes that of its session; this writes it again, or that of a past session from what was known then.
+    """
+    from flows.report import write_report
+
+    write_report(session, output, datetime.now(UTC))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
     """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""

@@ -37,11 +37,12 @@ from tasks.settings import load_settings
 
 if TYPE_CHECKING:
     from tasks.ledger import Run
+    from tasks.settings import Settings
 
 SIMULATED = "SIMULATED MARKET: these are not real prices."
 
-#: The published file, and the flow that is to run.
-Prepared = tuple[Path, Callable[[], Any]]
+#: The settings, and the flow that is to run.
+Prepared = tuple["Settings", Callable[[], Any]]
 
 #: What DuckDB shows of a table at most.
 TABLE_ROWS = 10_000
@@ -61,7 +62,7 @@ def run_daily(
         _preload()
         from flows.daily import daily
 
-        return settings.published, partial(daily, session=day, source=settings.source, now=now, return_state=True)
+        return settings, partial(daily, session=day, source=settings.source, now=now, return_state=True)
 
     return _run(prepare, debug, log_format)
 
@@ -77,15 +78,15 @@ def run_backfill(
         from flows.backfill import backfill
 
         given = {"start": wanted.start, "end": wanted.end, "symbols": list(wanted.symbols), "now": now}
-        return load_settings().published, partial(backfill, **given, return_state=True)
+        return load_settings(), partial(backfill, **given, return_state=True)
 
     return _run(prepare, debug, log_format)
 
 
 def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
-    with progress(debug) if log_format == "text" else json_log.use(sys.stderr, debug):
-        with local_prefect(debug, meanwhile=prepare) as (published, flow):
-            result: Any = flow().result(raise_on_failure=False)
+    told = progress(debug) if log_format == "text" else json_log.use(sys.stderr, debug)
+    with told, local_prefect(debug, meanwhile=prepare) as (settings, flow):
+        result: Any = flow().result(raise_on_failure=False)
     if isinstance(result, RotationError):
         raise result
     if isinstance(result, BaseException):
@@ -94,7 +95,7 @@ def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
         raise RotationError(
             f"{type(result).__name__}: {result}. Nothing was published; `rotation run --debug` shows where."
         )
-    show_run(result, published)
+    show_run(result, settings.published, settings.reports)
     return 0 if result.status in ("published", "up_to_date") else 1
 
 
@@ -107,8 +108,8 @@ def _preload() -> None:
     audit.preload()
 
 
-def show_run(run: Run, published: Path) -> None:
-    """Prints what came of a run."""
+def show_run(run: Run, published: Path, reports: Path | None = None) -> None:
+    """Prints what came of a run, and where it is."""
     colour = {"published": "green", "up_to_date": "green", "blocked": "red", "failed": "red"}[run.status]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
@@ -132,6 +133,8 @@ def show_run(run: Run, published: Path) -> None:
     out.print(table)
     # Outside the table, which would break a long path over lines.
     out.print(f"warehouse  {published}", soft_wrap=True, markup=False, highlight=False)
+    if reports and (page := reports / str(run.session) / "index.html").exists():
+        out.print(f"report     {page}", soft_wrap=True, markup=False, highlight=False)
     if run.status not in ("published", "up_to_date"):
         err.print(f"{run.status.capitalize()}: {run.message}", style="red", markup=False, highlight=False)
 

@@ -77,7 +77,12 @@ def tell(today: job.Job) -> None:
     except RotationError:
         # It ended before anything was ever published.
         alerts = []
-    announce(run, run.failures, [alert for (alert,) in alerts])
+    home = today.settings.home.absolute()
+    links = {
+        "report": home / "reports" / str(run.session) / "index.html",
+        "data-docs": home / "data_docs" / "index.html",
+    }
+    announce(run, run.failures, [alert for (alert,) in alerts], links)
     _count(today)
 
 

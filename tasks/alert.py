@@ -121,6 +121,21 @@ def dead_sources(job: Job) -> None:
     write(job.con, found, over, job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
 
 
+def report(job: Job, fault: str | None) -> bool:
+    """Alerts that the report could not be written or sent because of `fault`, or that this is over; returns whether there was either."""
+    incident = Incident(
+        "report",
+        "warning",
+        f"The report on {job.session} is not there",
+        f"{fault} The data itself is published.",
+        "`rotation report` tries again.",
+    )
+    found = [incident] if fault else []
+    over = [] if fault else [fingerprint for fingerprint in _open(job.con) if fingerprint == "report"]
+    write(job.con, found, over, job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
+    return bool(found or over)
+
+
 def write(
     con: duckdb.DuckDBPyConnection,
     found: Sequence[Incident],

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
+    from pydantic import SecretStr
 
     from tasks.settings import Settings
 
@@ -34,13 +36,17 @@ class Channel:
     label: str
     plugin: Any
 
-    def notify(self, title: str, body: str, kind: str) -> str | None:
-        """Sends a message; returns why the channel did not take it, None when it did."""
+    def notify(self, title: str, body: str, kind: str, picture: Path | None = None) -> str | None:
+        """Sends a message, with a picture where the channel takes one; returns why the channel did not take it, None when it did."""
         if self.plugin is None:
             return "not a usable Apprise address"
         import apprise
 
-        notice = {"recovery": apprise.NotifyType.SUCCESS, "test": apprise.NotifyType.INFO}
+        notice = {
+            "recovery": apprise.NotifyType.SUCCESS,
+            "test": apprise.NotifyType.INFO,
+            "report": apprise.NotifyType.INFO,
+        }
         sender = apprise.Apprise()
         sender.add(self.plugin)
         with _muted() as said:
@@ -50,6 +56,7 @@ class Channel:
                     title=title,
                     notify_type=notice.get(kind, apprise.NotifyType.FAILURE),
                     body_format=apprise.NotifyFormat.TEXT,
+                    attach=str(picture) if picture else None,
                 )
             except Exception as error:
                 return type(error).__name__
@@ -58,7 +65,12 @@ class Channel:
 
 def channels(settings: Settings) -> list[Channel]:
     """The channels of ROTATION_ALERT_URLS, in their order."""
-    addresses = settings.alert_urls.get_secret_value().split()
+    return channels_of(settings.alert_urls)
+
+
+def channels_of(urls: SecretStr) -> list[Channel]:
+    """The channels of these addresses, which are separated by blanks, in their order."""
+    addresses = urls.get_secret_value().split()
     if not addresses:
         return []
     # Only who has channels waits for its import.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -105,15 +105,34 @@ def _close(job: Job, error: BaseException | None = None) -> None:
         forget(job.settings.kept)
     stage.clear(job.con)
     publish(job.con, job.settings.build, job.settings.published)
+    alerted = not error and _report(job)
+    tried: Mapping[str, str | None] = {}
     try:
         tried = deliver.send(job.con, job.settings, job.clock())
     except Exception as fault:
         # The run is what it is, whatever becomes of the message; what the error says may hold an address.
         log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
-        return
-    if tried:
+    if alerted or tried:
         # Readers see what was sent, too.
         publish(job.con, job.settings.build, job.settings.published)
+
+
+def _report(job: Job) -> bool:
+    """Writes and sends the report on what readers now see, unless it is there. A fault of it changes no run; returns whether one was alerted."""
+    is_there = (job.settings.reports / str(job.run.session) / "index.html").exists()
+    if not job.settings.report or (is_there and job.run.status == "up_to_date"):
+        return False
+    try:
+        from tasks.report import daily
+
+        report, page = daily.write_latest(job.settings, job.settings.reports, job.clock())
+        # In the morning it is written again with the fund records that came overnight; who has read it need not be told.
+        not_taken = [] if is_there else daily.send(report, page, job.settings)
+        fault = f"No one gets it by {', '.join(not_taken)}." if not_taken else None
+    except Exception as caught:
+        log.debug("The report could not be written.", exc_info=True)
+        fault = str(caught) if isinstance(caught, RotationError) else f"{type(caught).__name__}: {caught}."
+    return alert.report(job, fault)
 
 
 def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:

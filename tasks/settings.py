@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     fault: str | None = None
     # Apprise addresses, separated by blanks; they hold secrets.
     alert_urls: SecretStr = SecretStr("")
+    # Whether each run writes the report of its session.
+    report: bool = True
+    # Where the daily report's summary and picture go: Apprise addresses as well.
+    report_urls: SecretStr = SecretStr("")
     # While an incident lasts, it is said again no more often than after so many hours.
     alert_repeat_h: float = Field(default=24.0, gt=0)
     history_start: date = date(2005, 1, 3)
@@ -69,6 +73,11 @@ class Settings(BaseSettings):
         return self.published.with_suffix(".build.duckdb") if self.warehouse else self.home / "build.duckdb"
 
     @property
+    def reports(self) -> Path:
+        """The folder of the reports."""
+        return self.home / "reports"
+
+    @property
     def kept(self) -> Path:
         """The folder of answers kept until a run ends; see `tasks.sources.kept`."""
         return self.home / "fetched"
@@ -99,7 +108,11 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         # What stands under an unknown key may be a secret under a misspelt name.
-        shown = f" (it is {first['input']!r})" if name in Settings.model_fields and name != "alert_urls" else ""
+        shown = (
+            f" (it is {first['input']!r})"
+            if name in Settings.model_fields and name not in ("alert_urls", "report_urls")
+            else ""
+        )
         raise ConfigError(f"{_where(name)}: {first['msg']}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML in UTF-8 ({error}); correct it.") from None

@@ -21,6 +21,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("ROTATION_"):
             monkeypatch.delenv(name)
+    # It takes seconds; tests of it turn it on.
+    monkeypatch.setenv("ROTATION_REPORT", "false")
     monkeypatch.chdir(tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_queries_give_what_is_shown(simulated: None) -> None:
 def test_settings_are_all_documented() -> None:
     """Every setting is in the README's table."""
     named = {name for name in Settings.model_fields if f"`ROTATION_{name.upper()}`" in README}
-    fetching = {"fetch_attempts", "fetch_wait_s", "fetch_deadline_s"}
+    fetching = {"fetch_attempts", "fetch_wait_s", "fetch_deadline_s", "fetch_retries"}
     assert named == set(Settings.model_fields) - fetching
     assert all(f"`_{name.removeprefix('fetch_').upper()}`" in README for name in fetching)
 
