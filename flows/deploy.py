@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from flows.console import err, out
+from flows.local_prefect import answers
 from tasks.errors import ConfigError, RotationError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 POOL = "rotation"
+
+STARTUP_S = 60.0
 
 #: Flow runs give a heartbeat every half minute; see PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml.
 SILENT = timedelta(seconds=150)
@@ -31,26 +34,25 @@ def deploy() -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     from prefect.settings import PREFECT_API_URL
 
-    if not PREFECT_API_URL.value():
+    url = PREFECT_API_URL.value()
+    if not url:
         raise ConfigError(
             "No Prefect server is set; start one with `prefect server start --background` and "
             "`export PREFECT_API_URL=http://127.0.0.1:4200/api`."
         )
-    from httpx import TransportError
-
-    try:
-        with err.status("Work pool"):
-            _make_pool()
-        with err.status("Deployments"):
-            _make_deployments()
-        with err.status("Automation"):
-            _make_automation(freeing_crashed_runs())
-            _show()
-    except TransportError as error:
-        raise RotationError(
-            f"The Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__}); "
-            "see that it is up, and `rotation doctor`."
-        ) from None
+    # One that was started in the background a moment ago takes ten seconds the first time.
+    with err.status(f"Waiting for {url}"):
+        if not answers(url, STARTUP_S):
+            raise RotationError(
+                f"The Prefect server at {url} does not answer; see that it is up, and `rotation doctor`."
+            )
+    with err.status("Work pool"):
+        _make_pool()
+    with err.status("Deployments"):
+        _make_deployments()
+    with err.status("Automation"):
+        _make_automation(freeing_crashed_runs())
+    _show()
 
 
 def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
