@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tasks import calendar, ingest, stage, warehouse
 from tasks.audit import load_suite
-from tasks.datasets import COLUMNS
 from tasks.models import Model, models
 from tasks.universe import load_universe
 
@@ -94,7 +93,7 @@ def column_types() -> dict[str, dict[str, str]]:
         stage.put_answers(con, [])
         moment = datetime(2024, 1, 2, 22, tzinfo=UTC)
         warehouse.parameters(con, run_id="", known_at=moment, source="", target_session=day, history_start=day)
-        warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+        warehouse.build(con, *ingest.BATCHES)
         warehouse.load(con, "raw")
         warehouse.build(con, *ingest.DERIVED)
         found: dict[str, dict[str, str]] = {}

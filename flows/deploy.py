@@ -46,13 +46,20 @@ def deploy() -> None:
             raise RotationError(
                 f"The Prefect server at {url} does not answer; see that it is up, and `rotation doctor`."
             )
-    with err.status("Work pool"):
-        _make_pool()
-    with err.status("Deployments"):
-        _make_deployments()
-    with err.status("Automation"):
-        _make_automation(freeing_crashed_runs())
-    _show()
+    from httpx import HTTPError
+
+    try:
+        with err.status("Work pool"):
+            _make_pool()
+        with err.status("Deployments"):
+            _make_deployments()
+        with err.status("Automation"):
+            _make_automation(freeing_crashed_runs())
+        _show()
+    except HTTPError as error:
+        raise RotationError(
+            f"The Prefect server at {url} refused ({str(error).splitlines()[0]}); look at its log, then start again."
+        ) from None
 
 
 def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:

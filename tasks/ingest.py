@@ -16,6 +16,9 @@ from tasks.models import models
 
 log = logging.getLogger("rotation.ingest")
 
+#: Made before the audit: the batch of each dataset, and what the bars of the batch are measured against.
+BATCHES = (*(f"stage.{dataset}" for dataset in COLUMNS), "stage.bars")
+
 #: Derived from `raw` alone, in this order of schemas.
 DERIVED = ("core", "signals", "ops")
 
@@ -53,7 +56,7 @@ def audit_batches(job: Job) -> None:
 
     Raises `AuditFailed` when a critical expectation failed or any could not be checked.
     """
-    warehouse.build(job.con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    warehouse.build(job.con, *BATCHES)
     quarantine.begin(job.con)
     ledger.count_staged(job.con, job.run)
     asked = {dataset for (dataset,) in job.con.execute("select distinct dataset from stage.answers").fetchall()}

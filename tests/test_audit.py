@@ -13,9 +13,8 @@ import pytest
 import test_price_suite
 import world
 
-from tasks import calendar, stage, warehouse
+from tasks import calendar, ingest, stage, warehouse
 from tasks.audit import SUITES, Result, audit, load_suite, offending
-from tasks.datasets import COLUMNS
 from tasks.errors import ConfigError
 from tasks.fetch import Answer, Request
 
@@ -61,7 +60,7 @@ def put(con: duckdb.DuckDBPyConnection, frames: dict[str, pd.DataFrame | str], *
         for symbol, held in frames.items()
     ]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    warehouse.build(con, *ingest.BATCHES)
 
 
 def changed(symbol: str, row: int, **values: object) -> dict[str, pd.DataFrame]:

@@ -14,9 +14,8 @@ import pandas as pd
 import pytest
 import world
 
-from tasks import calendar, stage, warehouse
+from tasks import calendar, ingest, stage, warehouse
 from tasks.audit import Suite, load_suite
-from tasks.datasets import COLUMNS
 from tasks.fetch import Answer, Request
 
 DAYS = world.days()
@@ -79,7 +78,7 @@ def put(con: duckdb.DuckDBPyConnection, frames: Frames, since: int = 0) -> None:
         for symbol, frame in frames.items()
     ]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    warehouse.build(con, *ingest.BATCHES)
 
 
 def know(con: duckdb.DuckDBPyConnection, frames: Frames, until: int = COUNT - 1) -> None:
@@ -394,7 +393,7 @@ def test_whole_history_of_one_symbol_weighs_no_more(con: duckdb.DuckDBPyConnecti
         for symbol, frame in frames.items()
     ]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    warehouse.build(con, *ingest.BATCHES)
     assert con.sql("select count(*) from stage.prices where symbol = 'IWM' and is_revised").fetchone() == (LAST,)
     assert found(con) == {}
 

@@ -14,9 +14,9 @@ import pytest
 import world
 from test_known_truths import chart
 
-from tasks import calendar, stage, warehouse
+from tasks import calendar, ingest, stage, warehouse
 from tasks.audit import Result, audit, load_suite
-from tasks.datasets import COLUMNS, Offer
+from tasks.datasets import Offer
 from tasks.fetch import Answer, Request
 from tasks.sources import price_frame
 from tasks.sources.files import FilesSource
@@ -54,7 +54,7 @@ def put(con: duckdb.DuckDBPyConnection, bars: pd.DataFrame, start: date, session
         Answer(Request("prices", symbol, start, session), frame, None) for symbol, frame in within.groupby("symbol")
     ]
     stage.put_answers(con, [*answers, *more])
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+    warehouse.build(con, *ingest.BATCHES)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from flows.cli import main
 from tasks import calendar, fetch, ingest, job, stage, warehouse
-from tasks.datasets import COLUMNS, KEYS, offers
+from tasks.datasets import KEYS, offers
 from tasks.errors import SymbolNotFound
 from tasks.ledger import Run
 from tasks.sources import FUND_NAV_COLUMNS, Source, price_frame, typed
@@ -132,7 +132,7 @@ def derived(
         for dataset, frame in fetched.items():
             day = frame[KEYS[dataset][1]]
             put(con, f"stage.fetched_{dataset}", frame[day <= pd.Timestamp(session)])
-        warehouse.build(con, *(f"stage.{dataset}" for dataset in COLUMNS))
+        warehouse.build(con, *ingest.BATCHES)
         warehouse.load(con, "raw")
         warehouse.build(con, *ingest.DERIVED)
         yield con
