@@ -32,6 +32,8 @@ def deploy() -> None:
     if not (REPOSITORY / "prefect.yaml").is_file():
         raise ConfigError(f"There is no prefect.yaml in {REPOSITORY}; deploy from a clone of the repository.")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    # In its first seconds a server on SQLite answers 500, its database being locked by what it does itself.
+    os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
