@@ -39,7 +39,7 @@ def deploy() -> None:
     url = PREFECT_API_URL.value()
     if not url:
         raise ConfigError(
-            "No Prefect server is set; start one with `prefect server start --background` and "
+            "No Prefect server is set; start one with `nohup prefect server start > server.log 2>&1 &` and "
             "`export PREFECT_API_URL=http://127.0.0.1:4200/api`."
         )
     # One that was started in the background a moment ago takes ten seconds the first time.

@@ -166,7 +166,7 @@ def prefect(url: str | None, now: datetime, opener: Callable[..., Any] = urllib.
         return
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
-    up = "Start it (`prefect server start --background`), or unset PREFECT_API_URL."
+    up = "Start it (`prefect server start`), or unset PREFECT_API_URL."
     if parts.scheme not in ("http", "https"):
         yield Finding("fail", "prefect", "PREFECT_API_URL is no address.", "Write it as http://127.0.0.1:4200/api.")
         return

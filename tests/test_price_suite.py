@@ -137,6 +137,29 @@ def test_ordinary_market_passes(con: duckdb.DuckDBPyConnection) -> None:
     assert found(con) == {}
 
 
+def test_bars_are_those_of_the_batch_and_else_the_known_ones(con: duckdb.DuckDBPyConnection) -> None:
+    """A batch is measured against each bar once: as it gives it, else as last known; one that is withdrawn, now or before, is none."""
+
+    def held(frames: Frames) -> list[tuple[date, float, bool, bool]]:
+        put(con, frames)
+        query = "select session, close, is_given, is_revised from stage.bars where symbol = 'IWM' order by session"
+        return con.sql(query).fetchall()
+
+    def expected(frames: Frames, given: set[int], revised: int) -> list[tuple[date, float, bool, bool]]:
+        bars = frames["IWM"][["session", "close"]].itertuples(name=None)
+        return [(day.date(), close, number in given, number == revised) for number, day, close in bars]
+
+    frames = market()
+    know(con, frames)
+    frames = times(frames, "IWM", 1.01, slice(60, 61))
+    frames["IWM"] = frames["IWM"].drop(index=50)
+    assert held(frames) == expected(frames, {60, LAST}, 60)
+    warehouse.load(con, "raw")
+    frames = at(frames, "IWM", -1, close=99.0)
+    warehouse.parameters(con, known_at=datetime(2026, 11, 22, tzinfo=UTC))
+    assert held(frames) == expected(frames, {LAST}, LAST)
+
+
 # What a jump is, and when it is believed.
 
 LAST = COUNT - 1
