@@ -1,0 +1,46 @@
+-- stage.bars: the bars as they would be with this batch: those it gives, and the last known version of those it does not touch. What the
+--   checks of the batch measure its bars against.
+-- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
+-- sources: stage.prices, raw.prices
+-- lookback: known bars of the 400 days before the oldest bar of the batch, or of the 1,500 days before its newest, whichever reaches further
+-- null: as the vendor says
+-- columns:
+--   symbol: ticker
+--   session: as the vendor dates the bar
+--   close: USD per share, adjusted for splits, not for dividends
+--   volume: shares, adjusted for splits
+--   paid: USD per share, dividend and capital gain on the ex-date, 0 = none
+--   split_ratio: new shares per old share on the session it takes effect, 1 = none
+--   is_given: the batch gives it, as new or changed; false = known already
+--   is_revised: the batch changes a known bar
+with given as (
+    select symbol, session, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
+    from stage.prices
+    where not is_withdrawn
+),
+
+reach as (
+    select least(min(session) - 400, max(session) filter (not is_withdrawn) - 1500) as first_session
+    from stage.prices
+),
+
+versions as (
+    -- Not raw.prices_known_at, which looks at every version before it drops the old sessions: twice as slow.
+    from raw.prices
+    where session >= (select first_session from reach)
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+
+known as (
+    select
+        v.symbol, v.session, v.close, v.volume, v.dividend + v.capital_gain as paid, v.split_ratio,
+        false as is_given,
+        false as is_revised
+    from versions as v
+    anti join stage.prices as b on b.symbol = v.symbol and b.session = v.session
+    where not v.is_withdrawn
+)
+
+from given
+union all
+from known
