@@ -184,7 +184,18 @@ def prefect(url: str | None, now: datetime, opener: Callable[..., Any] = urllib.
         yield Finding("fail", "prefect", f"What answers at {shown} is no healthy server of Prefect.", up)
         return
     yield Finding("ok", "prefect", f"The server at {shown} answers.")
-    yield from _scheduled(url, now)
+    from httpx import HTTPStatusError
+
+    try:
+        yield from _scheduled(url, now)
+    except HTTPStatusError as error:
+        code = error.response.status_code
+        step = (
+            "Set PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
+            if code in (401, 403)
+            else "Ask again; else look at its log."
+        )
+        yield Finding("warn", "prefect", f"The server refused to say what is scheduled (HTTP {code}).", step)
 
 
 def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
@@ -194,7 +205,8 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     deploy = "Deploy anew: `rotation deploy`."
-    quick = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0})
+    # A server on SQLite may say once or twice that its database is locked.
+    quick = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 2})
     with quick, get_client(httpx_settings={"timeout": TIMEOUT_S}, sync_client=True) as client:
         try:
             pool = client.read_work_pool(POOL)

@@ -473,7 +473,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer = said.get(self.path.partition("?")[0].removeprefix("/api"))
             body = json.dumps({"detail": "Not Found"} if answer is None else answer).encode()
-            self.send_response(404 if answer is None else 200)
+            self.send_response(404 if answer is None else 401 if answer == "refused" else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -505,6 +505,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
             "was heard since 2024-03-28 23:42 UTC",
         ),
         ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is not there"),
+        ({"pool": "refused"}, ["ok", "warn"], "refused to say what is scheduled (HTTP 401)"),
         ({"watchdog": deployment("watchdog", paused=True)}, ["ok", "ok", "warn"], "watchdog/watchdog is paused"),
         (
             {"daily": deployment("daily-rotation", schedules=[{**SCHEDULE, "active": False}])},

@@ -46,3 +46,11 @@ def test_test_command_is_the_one_ci_calls() -> None:
     """CI calls the test command that the README names."""
     assert "$ make test\n" in README
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_report_is_what_is_shown(simulated: None) -> None:
+    """`rotation report` prints the summary that the README shows, but for the line on when it was written."""
+    shown = README.split("$ rotation report\n")[1].split("\n\nreport  ")[0].splitlines()
+    said = world.output_of("report")
+    assert said[: len(shown)] == shown
+    assert said[-1].startswith("report  warehouse/reports/2026-01-16/index.html")
