@@ -111,7 +111,16 @@ def current(headline: Exhibit) -> dict[str, Any]:
     """The regime of the session by column, None where not known."""
     frame = headline.table if len(headline.table) else headline.rows
     found = frame.iloc[-1].to_dict() if len(frame) else {}
-    wanted = ("label", "label_since", "days_in_label", "score", "votes_for", "votes_against", "votes_missing")
+    wanted = (
+        "label",
+        "raw_label",
+        "label_since",
+        "days_in_label",
+        "score",
+        "votes_for",
+        "votes_against",
+        "votes_missing",
+    )
     known = {name: found[name] if words.is_known(found.get(name)) else None for name in wanted}
     return {
         **known,
