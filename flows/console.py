@@ -59,7 +59,7 @@ def run_daily(
     def prepare() -> Prepared:
         # Whatever a person must correct is said before anything begins.
         settings, _, _, day = job.resolve(session, source, now)
-        _preload()
+        _preload(settings)
         from flows.daily import daily
 
         return settings, partial(daily, session=day, source=settings.source, now=now, return_state=True)
@@ -74,11 +74,12 @@ def run_backfill(
 
     def prepare() -> Prepared:
         wanted = job.resolve_backfill(start, end, symbols, None, now)
-        _preload()
+        settings = load_settings()
+        _preload(settings)
         from flows.backfill import backfill
 
         given = {"start": wanted.start, "end": wanted.end, "symbols": list(wanted.symbols), "now": now}
-        return load_settings(), partial(backfill, **given, return_state=True)
+        return settings, partial(backfill, **given, return_state=True)
 
     return _run(prepare, debug, log_format)
 
@@ -99,13 +100,17 @@ def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
     return 0 if result.status in ("published", "up_to_date") else 1
 
 
-def _preload() -> None:
+def _preload(settings: Settings) -> None:
     """Imports what the run will need and takes seconds: Prefect's server takes as long to start."""
     from tasks import audit, models
 
     logging.getLogger("rotation").info("Starting Prefect")
     models.models()
     audit.preload()
+    if settings.report:
+        from tasks.report import daily, picture  # noqa: F401
+
+        picture.warm_up()
 
 
 def show_run(run: Run, published: Path, reports: Path | None = None) -> None:

@@ -47,9 +47,13 @@ def collect(con: duckdb.DuckDBPyConnection, session: date | None = None, as_know
     Nothing dated after the session is in it. `as_known_then` is said of the report, not checked. Raises `RotationError` when
     nothing was published, or the session is not in the warehouse.
     """
+    from altair.utils.schemapi import debug_mode
+
     origin = _origin(con, session)
     found = origin["session"].date()
-    made = {name: _made(con, builder, name, found) for name, builder in {**TOP, **SECTIONS}.items()}
+    # Altair would check each part of each chart against its schema, which takes as long as all the rest; the tests compile every chart.
+    with debug_mode(False):
+        made = {name: _made(con, builder, name, found) for name, builder in {**TOP, **SECTIONS}.items()}
     return Report(
         session=found,
         known_at=origin["known_at"].to_pydatetime().astimezone(UTC),

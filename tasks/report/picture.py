@@ -33,6 +33,13 @@ def picture(report: Report) -> bytes:
     return bytes(vl_convert.vegalite_to_png(specification(report), config=config, scale=2))
 
 
+def warm_up() -> None:
+    """Starts what draws pictures, which takes a third of a second the first time."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
+
+
 def specification(report: Report) -> dict[str, Any]:
     """The picture in Vega-Lite, its rows included."""
     now = current(report.headline)
