@@ -59,7 +59,7 @@ def run_daily(
     def prepare() -> Prepared:
         # Whatever a person must correct is said before anything begins.
         settings, _, _, day = job.resolve(session, source, now)
-        _preload(settings)
+        logging.getLogger("rotation").info("Starting Prefect")
         from flows.daily import daily
 
         return settings, partial(daily, session=day, source=settings.source, now=now, return_state=True)
@@ -75,7 +75,7 @@ def run_backfill(
     def prepare() -> Prepared:
         wanted = job.resolve_backfill(start, end, symbols, None, now)
         settings = load_settings()
-        _preload(settings)
+        logging.getLogger("rotation").info("Starting Prefect")
         from flows.backfill import backfill
 
         given = {"start": wanted.start, "end": wanted.end, "symbols": list(wanted.symbols), "now": now}
@@ -86,7 +86,7 @@ def run_backfill(
 
 def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
     told = progress(debug) if log_format == "text" else json_log.use(sys.stderr, debug)
-    with told, local_prefect(debug, meanwhile=prepare) as (settings, flow):
+    with told, local_prefect(debug, prepare, meanwhile=_preload) as (settings, flow):
         result: Any = flow().result(raise_on_failure=False)
     if isinstance(result, RotationError):
         raise result
@@ -100,14 +100,13 @@ def _run(prepare: Callable[[], Prepared], debug: bool, log_format: str) -> int:
     return 0 if result.status in ("published", "up_to_date") else 1
 
 
-def _preload(settings: Settings) -> None:
+def _preload() -> None:
     """Imports what the run will need and takes seconds: Prefect's server takes as long to start."""
     from tasks import audit, models
 
-    logging.getLogger("rotation").info("Starting Prefect")
     models.models()
     audit.preload()
-    if settings.report:
+    if load_settings().report:
         from tasks.report import daily, picture  # noqa: F401
 
         picture.warm_up()

@@ -28,11 +28,11 @@ STARTUP_S = 120.0
 
 
 @contextmanager
-def local_prefect(debug: bool, meanwhile: Callable[[], T]) -> Iterator[T]:
-    """What `meanwhile` returns, once Prefect is there: the server that is configured, else one that ends with the block.
+def local_prefect(debug: bool, prepare: Callable[[], T], meanwhile: Callable[[], object] = lambda: None) -> Iterator[T]:
+    """What `prepare` returns, once Prefect is there: the server that is configured, else one that ends with the block.
 
     Prefect would start such a server by itself, but only when the flow begins: here it starts while `meanwhile` does what takes seconds
-    too, such as imports. Raises `RotationError` when the server does not come up.
+    too, such as imports; where no server must be waited for that is left out. Raises `RotationError` when the server does not come up.
     """
     _quiet(debug)
     # Whoever started this waits for a clean end: the run goes on record, and the server is not left behind.
@@ -40,7 +40,9 @@ def local_prefect(debug: bool, meanwhile: Callable[[], T]) -> Iterator[T]:
     # What imports make stays to the end; looking through it for garbage, at each import and at exit, takes more than a second.
     gc.disable()
     with _server(debug) if api_url(os.environ) is None else nullcontext() as server:
-        made = meanwhile()
+        made = prepare()
+        if server:
+            meanwhile()
         from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         gc.freeze()
