@@ -143,13 +143,15 @@ def test_a_channel_that_is_down(hook: webhook.Webhook) -> None:
 
 
 def test_the_flow_tells_the_truth(hook: webhook.Webhook) -> None:
-    """The flow is Failed with the sentence when nothing was published, Completed when it was."""
+    """The flow is Failed with the sentence when nothing was published, Completed when it was; the metrics say how far the data is behind."""
     run(date(2024, 3, 26))
     state = watchdog.fn(now=evening(date(2024, 3, 26)))
     assert (state.name, state.message) == ("Completed", "2024-03-26 is published.")
     state = watchdog.fn(now=evening(DAY))
     assert state.name == "Failed"
     assert state.message == "By 20:00 New York nothing was published for 2024-03-28."
+    metrics = Path("warehouse/metrics/rotation.prom").read_text()
+    assert 'market_rotation_sessions_behind{dataset="prices"} 2.0' in metrics
 
 
 def test_the_flow_that_tries_again(hook: webhook.Webhook) -> None:
