@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tasks import audit, calendar, datasets, fetch, ingest, job, publish, stage, warehouse
 from tasks.ledger import begin
+from tasks.report import embed, exhibits, page, picture
 from tasks.settings import load_settings
 from tasks.sources.sample import SampleSource
 from tasks.universe import Universe, load_universe
@@ -78,6 +79,15 @@ def measure(universe: Universe) -> dict[str, float]:
             con.commit()
             with timed("publish"):
                 publish.publish(con, settings.build, settings.published)
+        picture.warm_up()
+        embed.bundle()
+        with warehouse.reading(settings.published) as con:
+            with timed("report: queries and charts"):
+                report = exhibits.collect(con)
+            with timed("report: page"):
+                page.render(report, NOW)
+            with timed("report: picture"):
+                picture.picture(report)
     return seconds
 
 

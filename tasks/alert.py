@@ -126,7 +126,7 @@ def report(job: Job, fault: str | None) -> bool:
     incident = Incident(
         "report",
         "warning",
-        f"The report on {job.session} is not there",
+        f"The report on {job.session} could not be written or sent",
         f"{fault} The data itself is published.",
         "`rotation report` tries again.",
     )

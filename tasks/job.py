@@ -128,7 +128,7 @@ def _report(job: Job) -> bool:
         report, page = daily.write_latest(job.settings, job.settings.reports, job.clock())
         # In the morning it is written again with the fund records that came overnight; who has read it need not be told.
         not_taken = [] if is_there else daily.send(report, page, job.settings)
-        fault = f"No one gets it by {', '.join(not_taken)}." if not_taken else None
+        fault = f"It is written, but not taken by {', '.join(not_taken)}." if not_taken else None
     except Exception as caught:
         log.debug("The report could not be written.", exc_info=True)
         fault = str(caught) if isinstance(caught, RotationError) else f"{type(caught).__name__}: {caught}."

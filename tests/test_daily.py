@@ -54,7 +54,7 @@ def evening(session: date) -> datetime:
 def run(market: Vendor, session: date) -> Run:
     """The job on the evening of `session`, for prices alone, through the genuine client."""
     market.now = evening(session)
-    return world.run(SimpleNamespace(name="yahoo", prices=YahooSource(timeout_s=3).prices), session, market.now)
+    return world.run(SimpleNamespace(name="yahoo", prices=YahooSource(timeout_s=5).prices), session, market.now)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_a_fault_of_it_changes_no_run_and_is_alerted(begun: None, monkeypatch: p
     hit = run(DAYS[1])
     assert (hit.status, hit.published) == ("published", True)
     ((kind, title, body),) = alerts()
-    assert (kind, title) == ("failure", f"The report on {DAYS[1]} is not there")
+    assert (kind, title) == ("failure", f"The report on {DAYS[1]} could not be written or sent")
     assert "cannot be written" in str(body)
     assert "The data itself is published." in str(body)
     REPORTS.unlink()
