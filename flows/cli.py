@@ -99,7 +99,7 @@ def backfill(start: date, end: date | None, symbols: list[str], log_format: str,
     sys.exit(run_backfill(start, end, symbols, datetime.now(UTC), debug, log_format))
 
 
-@main.command()
+@main.command(short_help="Query the published warehouse, read-only.")
 @click.argument("query")
 @click.option(
     "--format",
@@ -136,7 +136,7 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@main.command()
+@main.command(short_help="Derive everything again from raw data alone.")
 @click.option(
     "--as-of",
     callback=_moment,
@@ -160,7 +160,7 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
     run_rebuild(as_of, target, datetime.now(UTC))
 
 
-@main.command()
+@main.command(short_help="Write the report of a session.")
 @click.option(
     "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, as it was known then (default: latest)."
 )
@@ -181,7 +181,7 @@ def report(session: date | None, output: Path | None) -> None:
     write_report(session, output, datetime.now(UTC))
 
 
-@main.command()
+@main.command(short_help="Show whether the warehouse is healthy and fresh.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
     """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""
@@ -190,7 +190,7 @@ def status(as_json: bool) -> None:
     sys.exit(show_status(datetime.now(UTC), as_json))
 
 
-@main.command()
+@main.command(short_help="Set up Prefect's server: pool, deployments, schedules.")
 def deploy() -> None:
     """Tell Prefect's server all it needs: work pool, deployments with their schedules, and what frees a crashed run's place.
 
@@ -201,7 +201,7 @@ def deploy() -> None:
     deployment.deploy()
 
 
-@main.command()
+@main.command(short_help="Check the set-up, line by line.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor(as_json: bool) -> None:
     """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when one fails."""
@@ -210,7 +210,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(examine(datetime.now(UTC), as_json))
 
 
-@main.group()
+@main.group(short_help="What was set aside, and letting it in.")
 def quarantine() -> None:
     """Show what was set aside instead of published, and let in a row that is right all the same."""
 
@@ -238,7 +238,7 @@ def accept_quarantined(entry: str, because: str) -> None:
     accept_row(entry, because, datetime.now(UTC))
 
 
-@main.group()
+@main.group(short_help="What was alerted, and sending it.")
 def alerts() -> None:
     """The outbox of alerts: what was written, and whether it was sent."""
 

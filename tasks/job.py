@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -105,15 +105,22 @@ def _close(job: Job, error: BaseException | None = None) -> None:
         forget(job.settings.kept)
     stage.clear(job.con)
     publish(job.con, job.settings.build, job.settings.published)
-    alerted = not error and _report(job)
-    tried: Mapping[str, str | None] = {}
+    _send(job)
+    # After that, since the report says which alerts could not be sent.
+    if not error and _report(job):
+        publish(job.con, job.settings.build, job.settings.published)
+        _send(job)
+
+
+def _send(job: Job) -> None:
+    """Sends what is in the outbox, and lets readers see what was sent."""
     try:
         tried = deliver.send(job.con, job.settings, job.clock())
     except Exception as fault:
         # The run is what it is, whatever becomes of the message; what the error says may hold an address.
         log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
-    if alerted or tried:
-        # Readers see what was sent, too.
+        return
+    if tried:
         publish(job.con, job.settings.build, job.settings.published)
 
 

@@ -516,3 +516,18 @@ def test_the_module_can_be_run():
     )
     assert all(name in done.stdout for name in main.commands)
     assert done.stderr == ""
+
+
+def test_completion_knows_the_commands():
+    """The shell's completion, which docs/operations.md shows, offers the commands that begin so."""
+    words = {"_ROTATION_COMPLETE": "bash_complete", "COMP_WORDS": "rotation ba", "COMP_CWORD": "1"}
+    command = [Path(sys.executable).with_name("rotation")]
+    done = subprocess.run(command, env=os.environ | words, text=True, capture_output=True, check=False)
+    assert done.stdout == "plain,backfill\n"
+
+
+def test_every_command_says_what_it_does():
+    """The list of commands has a whole sentence for each, none cut short."""
+    listed = cli("--help").stdout.split("Commands:")[1].strip().splitlines()
+    assert len(listed) == len(main.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)

@@ -16,6 +16,7 @@ from flows.cli import main
 from tasks import calendar, warehouse
 from tasks.ledger import Run
 from tasks.report import daily
+from tasks.sources.faults import Faulty
 from tasks.sources.sample import SampleSource
 from tasks.universe import Universe, load_universe
 
@@ -117,6 +118,19 @@ def test_a_channel_that_does_not_take_it(begun: None, monkeypatch: pytest.Monkey
     assert (REPORTS / str(DAYS[1]) / "index.html").exists()
 
 
+def test_alerts_that_are_sent_are_no_problem_of_the_report(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run alerts and sends is not called unsent by its report; what no channel takes is."""
+    shipped = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members().instruments)
+    with webhook.serving() as hook:
+        monkeypatch.setenv("ROTATION_ALERT_URLS", hook.url())
+        assert world.run(Faulty(shipped, "bad-tick", "AAPL"), DAYS[1]).rows_quarantined == 1
+        assert [m["type"] for m in hook.messages] == ["failure"]
+        assert "alert" not in (REPORTS / str(DAYS[1]) / "summary.txt").read_text().lower()
+        hook.status = 500
+        assert world.run(Faulty(shipped, "sign-flip", "XLF"), DAYS[2]).status == "published"
+        assert "alert not sent" in (REPORTS / str(DAYS[2]) / "summary.txt").read_text().lower()
+
+
 def test_an_unforeseen_fault_is_alerted_too(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong in making the report, the run is published."""
 
@@ -132,8 +146,6 @@ def test_a_blocked_run_writes_none(begun: None, monkeypatch: pytest.MonkeyPatch)
     """A session that is not published has no report."""
     monkeypatch.setenv("ROTATION_FAULT", "duplicate-day:IWM")
     source = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members().instruments)
-    from tasks.sources.faults import Faulty
-
     assert world.run(Faulty(source, "duplicate-day", "IWM"), DAYS[1]).status == "blocked"
     assert not REPORTS.exists()
 
