@@ -79,6 +79,8 @@
     const spec = JSON.parse(byId(`spec-${id}`).textContent);
     spec.datasets = { ...spec.datasets, rows: rowsOf(id).map((row) => ({ ...row })) };
     spec.width = onPaper ? width : "container";
+    // Flatter, so that two exhibits go on a page.
+    if (onPaper && typeof spec.height === "number") spec.height = Math.round(0.72 * spec.height);
     spec.autosize = { type: "fit-x", contains: "padding" };
     spec.padding = 2;
     // Beside the chart, since what is within a picture is not read out.
