@@ -22,10 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from flows.announce import RESOURCE
 from flows.cli import main
-from tasks import calendar, metrics, status, warehouse
+from tasks import metrics, status, warehouse
 from tasks.settings import load_settings
-from tasks.sources.sample import SampleSource
-from tasks.universe import load_universe
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "consuming.md"
@@ -36,23 +34,11 @@ BLOCKS: list[tuple[str, str]] = re.findall(r"^```python\n(.*?)^```\n(?:\n```text
 COMMANDS: list[str] = re.findall(r"^\$ (.+)$", WORDS, re.MULTILINE)
 
 
-def make(folder: Path) -> None:
-    """Publishes the simulated market up to the page's session."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROTATION_HOME", str(folder))
-        patch.setenv("ROTATION_SOURCE", "sample")
-        days = calendar.load(date(1993, 1, 29), SESSION)
-        assert world.run(SampleSource(days, load_universe().instruments), SESSION).status == "published"
-        # Published it is complete; the pipeline's own copy would only take space.
-        (folder / "build.duckdb").unlink()
-
-
 @pytest.fixture(autouse=True)
 def _beside_a_warehouse(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each test starts in a folder of its own with the page's `warehouse/`, as the page's readers do."""
-    market = world.made_once(tmp_path_factory, "consuming", make) / "rotation.duckdb"
     (tmp_path / "warehouse").mkdir()
-    (tmp_path / "warehouse" / "rotation.duckdb").symlink_to(market)
+    (tmp_path / "warehouse" / "rotation.duckdb").symlink_to(world.sample_of_january(tmp_path_factory))
 
 
 def ran(block: str) -> dict[str, Any]:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 import pytest
 import world
 
-from tasks import calendar
 from tasks.settings import Settings
-from tasks.sources.sample import SampleSource
-from tasks.universe import load_universe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+def simulated(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The warehouse of the README's examples."""
-    monkeypatch.setenv("ROTATION_SOURCE", "sample")
-    days = calendar.load(date(1993, 1, 29), date(2026, 1, 16))
-    assert world.run(SampleSource(days, load_universe().instruments), date(2026, 1, 16)).status == "published"
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / "rotation.duckdb").symlink_to(world.sample_of_january(tmp_path_factory))
 
 
 def test_queries_give_what_is_shown(simulated: None) -> None:

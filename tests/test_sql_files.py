@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 import world
 
-from tasks import calendar, models, warehouse
-from tasks.sources.sample import SampleSource
-from tasks.universe import load_universe
+from tasks import models, warehouse
 
 FILES = sorted(models.SQL.glob("*/*.sql"))
 MODELS = {model.name: model for model in models.models()}
@@ -138,15 +136,8 @@ def test_every_table_states_its_grain(catalogue, name):
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
-    """A published warehouse of the simulated market, with every dataset, over a year and a bit."""
-    home = tmp_path_factory.mktemp("simulated")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROTATION_HOME", str(home))
-        patch.setenv("ROTATION_SOURCE", "sample")
-        patch.setenv("ROTATION_HISTORY_START", "2024-10-01")
-        days = calendar.load(date(1993, 1, 29), date(2026, 1, 16))
-        assert world.run(SampleSource(days, load_universe().instruments), date(2026, 1, 16)).status == "published"
-    return home / "rotation.duckdb"
+    """A published warehouse of the simulated market, with every dataset."""
+    return world.sample_of_january(tmp_path_factory)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from tasks.datasets import KEYS, offers
 from tasks.errors import SymbolNotFound
 from tasks.ledger import Run
 from tasks.sources import FUND_NAV_COLUMNS, Source, price_frame, typed
-from tasks.universe import Instrument, Pair, Universe
+from tasks.sources.sample import SampleSource
+from tasks.universe import Instrument, Pair, Universe, load_universe
 
 START = date(2024, 1, 2)
 
@@ -97,6 +98,22 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(root / f"{name}.making")
             (root / f"{name}.making").rename(root / name)
     return root / name
+
+
+def sample_of_january(factory: pytest.TempPathFactory) -> Path:
+    """The published file of the simulated market on 16 January 2026, as the pages of the documentation show it; made once."""
+
+    def make(folder: Path) -> None:
+        session = date(2026, 1, 16)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ROTATION_HOME", str(folder))
+            patch.setenv("ROTATION_SOURCE", "sample")
+            days = calendar.load(date(1993, 1, 29), session)
+            assert run(SampleSource(days, load_universe().instruments), session).status == "published"
+        # Published it is complete; the pipeline's own copy would only take space.
+        (folder / "build.duckdb").unlink()
+
+    return made_once(factory, "january", make) / "rotation.duckdb"
 
 
 def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
