@@ -37,16 +37,12 @@ def local_prefect(debug: bool, prepare: Callable[[], T], meanwhile: Callable[[],
     _quiet(debug)
     # Whoever started this waits for a clean end: the run goes on record, and the server is not left behind.
     signal.signal(signal.SIGTERM, _end)
-    # What imports make stays to the end; looking through it for garbage, at each import and at exit, takes more than a second.
-    gc.disable()
     with _server(debug) if api_url(os.environ) is None else nullcontext() as server:
-        made = prepare()
-        if server:
-            meanwhile()
-        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-        gc.freeze()
-        gc.enable()
+        with _keeping_imports():
+            made = prepare()
+            if server:
+                meanwhile()
+            from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
         # A person sees whether it goes on; Prefect would wait up to a second for the last sign of life.
         here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         if server:
@@ -56,6 +52,17 @@ def local_prefect(debug: bool, prepare: Callable[[], T], meanwhile: Callable[[],
             yield made
             # While the server is there to take them.
             _send_events()
+
+
+@contextmanager
+def _keeping_imports() -> Iterator[None]:
+    """What imports make stays to the end; looking through it for garbage, at each import and at exit, takes more than a second."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @contextmanager
