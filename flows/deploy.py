@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,13 +108,15 @@ def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
 def _make_pool() -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)
         except ObjectNotFound:
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+            # When the server made it and still answered 500, asking again finds it there.
+            with suppress(ObjectAlreadyExists):
+                client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
 def _make_deployments() -> None:
