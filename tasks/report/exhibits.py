@@ -7,7 +7,7 @@ from datetime import UTC, date
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import RotationError
-from tasks.report import market, money, overview, queries
+from tasks.report import market, money, overview, queries, sectors
 from tasks.report.exhibit import Exhibit, Report
 from tasks.report.phrases import plain
 
@@ -28,9 +28,9 @@ TOP: dict[str, Builder] = {
 SECTIONS: dict[str, Builder] = {
     "relative_strength": market.relative_strength,
     "returns": market.returns,
-    "sector_rotation": market.sector_rotation,
-    "size_rotation": market.size_rotation,
-    "sector_ranks": market.sector_ranks,
+    "sector_rotation": sectors.sector_rotation,
+    "size_rotation": sectors.size_rotation,
+    "sector_ranks": sectors.sector_ranks,
     "mega_cap": market.mega_cap,
     "fund_flows": money.fund_flows,
     "funds": money.funds,

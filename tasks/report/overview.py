@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.report import charts
 from tasks.report.exhibit import Column, Exhibit
-from tasks.report.phrases import DATASETS, day, first_upper, listed, plain, plural
+from tasks.report.phrases import DATASETS, NOT_KNOWN, day, first_upper, listed, plain, plural
 from tasks.report.words import signed
 
 if TYPE_CHECKING:
@@ -124,13 +124,9 @@ def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
     if not by_name["Session"][moment]:
         return f"{since} nothing can be compared."
     told = []
-    for what in ("Label in force", "Score"):
+    for what, words in (("Label in force", "the label"), ("Score", "the score")):
         if (fact := by_name.get(what)) and fact["now"] != fact[moment]:
-            told.append(
-                f"{what.lower()} went from {fact[moment] or 'not known'} to {fact['now'] or 'not known'}".replace(
-                    "label in force", "the label"
-                ).replace("score", "the score")
-            )
+            told.append(f"{words} went from {fact[moment] or NOT_KNOWN} to {fact['now'] or NOT_KNOWN}")
     turned = [
         fact["what"]
         for fact in facts

@@ -15,19 +15,23 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+#: Exhibits that ask the same of different instruments: their file, and the `kind` it reads.
+SHARED = {"sector_rotation": ("rotation", "sector"), "size_rotation": ("rotation", "fund")}
+
 SESSION = re.compile(r"getvariable\('session'\)")
 
 
 @cache
 def text(name: str) -> str:
     """The statement of `sql/report/<name>.sql` without its header. Raises `RotationError` where there is no such file."""
-    path = SQL / "report" / f"{name}.sql"
+    stem, kind = SHARED.get(name, (name, ""))
+    path = SQL / "report" / f"{stem}.sql"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise RotationError(f"Could not find sql/report/{name}.sql; create it with a `select …`.") from None
+        raise RotationError(f"Could not find sql/report/{stem}.sql; create it with a `select …`.") from None
     body = next(i for i, line in enumerate(lines) if not line.startswith("--"))
-    return "\n".join(lines[body:]) + "\n"
+    return "\n".join(lines[body:]).replace("getvariable('kind')", f"'{kind}'") + "\n"
 
 
 def run(con: duckdb.DuckDBPyConnection, name: str, session: date | None) -> pd.DataFrame:

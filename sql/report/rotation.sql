@@ -1,16 +1,18 @@
--- report.size_rotation: the size ladder, from mega to micro, on the relative rotation graph against the market, week by week.
+-- report.rotation: sectors, or the size ladder from mega to micro, on the relative rotation graph against the market, week by week.
 -- grain: symbol, session; the last 9 weeks of each, so that the tail has 8 steps
 -- sources: core.instruments, signals.relative_rotation
 -- null: coordinates and quadrant before 27 weeks of history, heading before 28
 -- columns: those of signals.relative_rotation; name; weeks_back from the last week, 0; quadrant_now of the last week;
 --   label_place, where beside its last point the chart writes the symbol
 with followed as (
-    -- One fund of each index, the oldest, and none of the benchmark's own index: its twins would be drawn by rounding alone.
-    select i.symbol, coalesce(i.index_name, i.name) as name
+    -- Of funds one of each index, the oldest, and none of the benchmark's own index: its twins would be drawn by rounding alone.
+    select i.symbol, case i.kind when 'sector' then replace(i.sector, '_', ' ') else coalesce(i.index_name, i.name) end as name
     from core.instruments as i
     left join core.instruments as b on b.symbol = i.benchmark
-    where i.kind = 'fund' and i.benchmark is not null and i.index_name is distinct from b.index_name
-    qualify row_number() over (partition by coalesce(i.index_name, i.symbol) order by i.inception, i.symbol) = 1
+    where i.kind = getvariable('kind')
+        and (i.kind = 'sector' or i.benchmark is not null and i.index_name is distinct from b.index_name)
+    qualify i.kind = 'sector'
+        or row_number() over (partition by coalesce(i.index_name, i.symbol) order by i.inception, i.symbol) = 1
 ),
 
 tails as (
