@@ -15,12 +15,12 @@ from rich.table import Table
 from flows.console import err, out
 from flows.local_prefect import answers
 from tasks.errors import ConfigError, RotationError
+from tasks.prefect_api import POOL
 
 if TYPE_CHECKING:
     from prefect.automations import Automation
 
 REPOSITORY = Path(__file__).parents[1]
-POOL = "rotation"
 
 STARTUP_S = 60.0
 

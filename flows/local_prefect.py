@@ -16,8 +16,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 from urllib.request import ProxyHandler, build_opener
 
-from tasks.doctor_checks import api_url
 from tasks.errors import RotationError
+from tasks.prefect_api import api_url
 
 T = TypeVar("T")
 
@@ -45,7 +45,8 @@ def local_prefect(debug: bool, prepare: Callable[[], T], meanwhile: Callable[[],
             from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
         # A person sees whether it goes on; Prefect would wait up to a second for the last sign of life.
         here: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        if server:
+        # Prefect itself looks into more files, such as prefect.toml and .env of this folder.
+        if server and not PREFECT_API_URL.value():
             _wait(*server)
             here[PREFECT_API_URL] = server[1]
         with temporary_settings(here):

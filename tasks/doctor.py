@@ -1,4 +1,4 @@
-"""What `rotation doctor` looks at, check by check. This module has what the machine itself can tell, `doctor_checks` what others must answer.
+"""What `rotation doctor` looks at, check by check: here the settings and the machine, in `doctor_warehouse` the data, in `doctor_checks` others.
 
 A check yields findings. Nothing is changed and nothing is sent. Each imports what it needs, so that it can also tell that this is what fails.
 """
@@ -8,27 +8,22 @@ from __future__ import annotations
 import difflib
 import os
 import platform
-import shutil
-import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from tasks.errors import RotationError
+from tasks.prefect_api import api_url
 from tasks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from tasks.status import Status
 
-#: What a first run of the shipped universe needs, and what should always be left.
-SPARE_BYTES = 500_000_000
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-#: Clocks of two machines that share a warehouse differ by less.
-CLOCK_SLACK = timedelta(minutes=5)
 
 
 class Finding(NamedTuple):
@@ -43,6 +38,7 @@ class Finding(NamedTuple):
 def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
     """All findings at `now`, as they come. A check that breaks is a finding itself and keeps no other from being made."""
     from tasks import doctor_checks as others
+    from tasks import doctor_warehouse as stored
 
     environ = os.environ if environ is None else environ
     yield from guarded("variables", lambda: variables(environ))
@@ -56,18 +52,18 @@ def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator
     yield from guarded("network", lambda: network(environ))
     if settings is None:
         yield Finding("warn", "the rest", "Not checked, as it depends on the settings.", "Correct them first.")
-        yield from guarded("prefect", lambda: others.prefect(others.api_url(environ), now))
+        yield from guarded("prefect", lambda: others.prefect(api_url(environ), now))
         return
-    yield from guarded("home", lambda: home(settings))
-    yield from guarded("disk", lambda: disk(settings))
-    yield from guarded("warehouse", lambda: published(settings, now))
+    yield from guarded("home", lambda: stored.home(settings))
+    yield from guarded("disk", lambda: stored.disk(settings))
+    yield from guarded("warehouse", lambda: stored.published(settings, now))
     state: list[Status] = []
-    yield from guarded("last run", lambda: last_run(settings, now, state))
-    yield from guarded("clock", lambda: clock(now, state[0] if state else None))
+    yield from guarded("last run", lambda: stored.last_run(settings, now, state))
+    yield from guarded("clock", lambda: stored.clock(now, state[0] if state else None))
     yield from guarded("universe", lambda: others.universe(settings))
     yield from guarded("source", lambda: others.source(settings, now))
     yield from guarded("alerts", lambda: others.alerts(settings))
-    yield from guarded("prefect", lambda: others.prefect(others.api_url(environ), now))
+    yield from guarded("prefect", lambda: others.prefect(api_url(environ), now))
 
 
 def guarded(subject: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -187,141 +183,9 @@ def network(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("ok", "network", f"In use: {', '.join(told)}." if told else "No proxy and no CA file of its own.")
 
 
-def home(settings: Settings) -> Iterator[Finding]:
-    """Whether the folders that a run writes to can be written."""
-    for folder in dict.fromkeys([settings.home, settings.published.parent]):
-        there = _nearest(folder)
-        try:
-            with tempfile.TemporaryFile(dir=there):
-                pass
-        except OSError as error:
-            yield Finding(
-                "fail",
-                "home",
-                f"Nothing can be written to {there} ({error.strerror}).",
-                "Correct its permissions, or set ROTATION_HOME to another folder.",
-            )
-        else:
-            yield Finding("ok", "home", f"{folder} {'can be written' if there == folder else 'will be made'}.")
-
-
-def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]:
-    """Whether there is room for one more copy of the warehouse, which publishing makes."""
-    if free_bytes is None:
-        free_bytes = shutil.disk_usage(_nearest(settings.published.parent)).free
-    sizes = [path.stat().st_size for path in (settings.build, settings.published) if path.is_file()]
-    copy = max(sizes, default=0)
-    takes = f"the warehouse takes {_size(sum(sizes))}, and {_size(copy)} more while it is published"
-    told = f"{_size(free_bytes)} free; {takes if sizes else 'there is no warehouse yet'}."
-    room = f"Make room, or set ROTATION_HOME to another disk; {_size(2 * copy + SPARE_BYTES)} is plenty."
-    if free_bytes < copy:
-        yield Finding("fail", "disk", told, room)
-    elif free_bytes < 2 * copy + SPARE_BYTES:
-        yield Finding("warn", "disk", told, room)
-    else:
-        yield Finding("ok", "disk", told)
-
-
-def published(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Whether the published file opens, what it holds, whose code made it, and whether somebody is writing."""
-    from tasks import ledger, status, warehouse
-
-    if held := status.holder(settings.build, now):
-        since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
-        yield Finding(
-            "warn",
-            "warehouse",
-            f"{settings.build} is being written{since} by process {held.process or 'of another machine'}.",
-            "Wait until that run ends; if it hangs, end that process: nothing of it is published.",
-        )
-    if not settings.published.is_file():
-        yield Finding(
-            "warn", "warehouse", f"There is none at {settings.published} yet.", "Make it with `rotation run`."
-        )
-        return
-    with warehouse.reading(settings.published) as con:
-        code = con.execute("select code_version from ops.runs where published order by run_id desc limit 1").fetchone()
-        sources = [name for (name,) in con.execute("select distinct source from raw.prices order by all").fetchall()]
-    if sources and ("sample" in sources) != (settings.source == "sample"):
-        kind = "simulated" if "sample" in sources else "real"
-        yield Finding(
-            "fail",
-            "warehouse",
-            f"{settings.published} holds {kind} prices and the source is '{settings.source}'.",
-            "Set ROTATION_HOME to another folder, or ROTATION_SOURCE to the source it was made from.",
-        )
-    held_words = "simulated prices" if "sample" in sources else "real prices" if sources else "no prices yet"
-    same = code is not None and code[0] == ledger.code_version()
-    derived = "derived by this version" if same else "the next run derives it anew, with this version"
-    yield Finding(
-        "ok", "warehouse", f"{settings.published} opens read-only: {held_words}{f', {derived}' if code else ''}."
-    )
-
-
-def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[Finding]:
-    """What `rotation status` calls a problem; the status goes `into` the list, for the checks after this one."""
-    from tasks import status
-
-    if not settings.published.is_file():
-        return
-    state = status.read(settings, now)
-    into.append(state)
-    for problem in state.problems:
-        # A session that is missing is what the next run brings; all else wants a person.
-        stale = problem.startswith(("Stale", "Nothing was ever"))
-        what, _, remedy = problem.rpartition("; ")
-        step = f"{remedy[:1].upper()}{remedy[1:]}" if what and stale else "See `rotation status`, then `rotation run`."
-        yield Finding("warn" if stale else "fail", "last run", f"{what}." if what and stale else problem, step)
-    if not state.problems and state.last_run:
-        prices = state.freshness[0]
-        yield Finding(
-            "ok",
-            "last run",
-            f"{state.last_run.status.replace('_', ' ').capitalize()} at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC; "
-            f"prices up to {prices.latest_session}, {prices.expected_session} is due.",
-        )
-    if state.incidents:
-        titles = "; ".join(incident.title for incident in state.incidents[:3])
-        yield Finding(
-            "warn", "last run", f"{len(state.incidents)} incidents are open: {titles}.", "See `rotation status`."
-        )
-
-
-def clock(now: datetime, state: Status | None) -> Iterator[Finding]:
-    """Whether the clock can be right, and New York's time is known."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        local = now.astimezone(ZoneInfo("America/New_York"))
-    except ZoneInfoNotFoundError:
-        yield Finding(
-            "fail", "clock", "The time zone America/New_York is not known here.", "Install tzdata (pip install tzdata)."
-        )
-        return
-    told = f"It is {now:%Y-%m-%d %H:%M} UTC, {local:%H:%M} in New York"
-    if state and state.last_run and state.last_run.started_at > now + CLOCK_SLACK:
-        yield Finding(
-            "fail",
-            "clock",
-            f"{told}, but the last run started at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC.",
-            "Set the clock, or let it follow a time server.",
-        )
-    else:
-        yield Finding("ok", "clock", f"{told}.")
-
-
 def _variables() -> list[str]:
     return [f"ROTATION_{name.upper()}" for name in Settings.model_fields]
 
 
 def _toml() -> Path:
     return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser() / "rotation.toml"
-
-
-def _nearest(folder: Path) -> Path:
-    """`folder`, or of those above it the nearest that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"

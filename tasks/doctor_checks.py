@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tasks.doctor import Finding, failed
 from tasks.errors import RotationError
+from tasks.prefect_api import DEPLOYMENTS, POOL
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 
 #: How long one answer is waited for; a file of an issuer, three times as long.
 TIMEOUT_S = 5.0
-POOL = "rotation"
-#: Flow and deployment of prefect.yaml, and whether it must have a schedule.
-DEPLOYMENTS = {
-    "daily-rotation/daily-rotation": True,
-    "fund-flows-morning/fund-flows-morning": True,
-    "watchdog/watchdog": True,
-    "backfill/backfill": False,
-    "rebuild/rebuild": False,
-    "resend-alerts/resend-alerts": False,
-}
 #: A worker says every 30 seconds that it is there.
 WORKER_SILENT = timedelta(minutes=2)
 
@@ -123,40 +112,28 @@ def alerts(settings: Settings) -> Iterator[Finding]:
     """Whether there are channels whose addresses Apprise understands. Nothing is sent, and no address is shown."""
     from tasks import deliver
 
-    channels = deliver.channels(settings)
-    if not channels:
+    if not settings.alert_urls.get_secret_value().split():
         yield Finding(
             "warn",
             "alerts",
             "No channel is set, so nobody is told when a run fails.",
             "Set ROTATION_ALERT_URLS to Apprise addresses, then `rotation alerts test`.",
         )
-        return
-    for channel in [channel for channel in channels if channel.plugin is None]:
-        yield Finding(
-            "fail",
-            "alerts",
-            f"Address {channel.label.partition(':')[0]} of ROTATION_ALERT_URLS is none that Apprise understands.",
-            "Correct it: addresses are separated by blanks (https://appriseit.com/services/).",
-        )
-    good = [channel.label for channel in channels if channel.plugin is not None]
-    if good:
-        yield Finding("ok", "alerts", f"{', '.join(good)} set.", "`rotation alerts test` sends a message to each.")
-
-
-def api_url(environ: Mapping[str, str]) -> str | None:
-    """The address of Prefect's API: the environment's, else the active profile's, as Prefect itself looks it up; None without one."""
-    if url := environ.get("PREFECT_API_URL"):
-        return url
-    folder = Path(environ.get("PREFECT_HOME") or Path.home() / ".prefect")
-    path = Path(environ.get("PREFECT_PROFILES_PATH") or folder / "profiles.toml")
-    try:
-        profiles = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return None
-    active = environ.get("PREFECT_PROFILE") or profiles.get("active")
-    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
-    return str(url) if url else None
+    asked = {"ROTATION_ALERT_URLS": settings.alert_urls, "ROTATION_REPORT_URLS": settings.report_urls}
+    for variable, urls in asked.items():
+        channels = deliver.channels_of(urls)
+        for channel in [channel for channel in channels if channel.plugin is None]:
+            yield Finding(
+                "fail",
+                "alerts",
+                f"Address {channel.label.partition(':')[0]} of {variable} is none that Apprise understands.",
+                "Correct it: addresses are separated by blanks (https://appriseit.com/services/).",
+            )
+        good = [channel.label for channel in channels if channel.plugin is not None]
+        if good and variable == "ROTATION_ALERT_URLS":
+            yield Finding("ok", "alerts", f"{', '.join(good)} set.", "`rotation alerts test` sends a message to each.")
+        elif good:
+            yield Finding("ok", "alerts", f"The report goes to {', '.join(good)}.")
 
 
 def prefect(url: str | None, now: datetime, opener: Callable[..., Any] = urllib.request.urlopen) -> Iterator[Finding]:

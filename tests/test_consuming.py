@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,6 @@ def test_python_prints_what_is_shown(block: str, shown: str, capsys: pytest.Capt
         assert printed == shown.splitlines()
 
 
-@pytest.mark.skipif(not find_spec("polars"), reason="polars is not installed")
 def test_polars_gets_the_same_rows() -> None:
     """With `.pl()` in place of `.df()`, the first block makes a polars frame of the same rows."""
     block = block_with(".to_arrow_table()")

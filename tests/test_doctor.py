@@ -18,12 +18,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 import world
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor
 
 from flows.doctor import examine
-from tasks import doctor, doctor_checks, ledger, warehouse
+from tasks import doctor, doctor_checks, doctor_warehouse, ledger, prefect_api, warehouse
 from tasks.doctor import Finding
 from tasks.errors import ConfigError, SourceUnavailable, SymbolNotFound
 from tasks.settings import Settings, load_settings
@@ -208,12 +209,12 @@ def test_network_variables(tmp_path):
 
 def test_home(monkeypatch, tmp_path):
     """A home that is not there yet will be made; one that is a file, and so cannot be written to, fails."""
-    (found,) = doctor.home(load_settings())
+    (found,) = doctor_warehouse.home(load_settings())
     assert (found.level, "will be made" in found.finding) == ("ok", True)
     assert not Path("warehouse").exists()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ROTATION_HOME", str(tmp_path / "file"))
-    (found,) = doctor.home(load_settings())
+    (found,) = doctor_warehouse.home(load_settings())
     assert (found.level, "set ROTATION_HOME" in found.next_step) == ("fail", True)
 
 
@@ -226,7 +227,7 @@ def test_disk(free_bytes, level):
     for name in ("build.duckdb", "rotation.duckdb"):
         with Path("warehouse", name).open("wb") as file:
             file.truncate(100_000_000)
-    (found,) = doctor.disk(load_settings(), int(free_bytes))
+    (found,) = doctor_warehouse.disk(load_settings(), int(free_bytes))
     assert found.level == level
     assert "takes 200 MB, and 100 MB more while it is published" in found.finding
 
@@ -237,20 +238,20 @@ def test_disk(free_bytes, level):
 def test_no_warehouse():
     """Before the first run there is a hint how to make one, and no other check stumbles over it."""
     settings = load_settings()
-    (found,) = doctor.published(settings, NOW)
+    (found,) = doctor_warehouse.published(settings, NOW)
     assert (found.level, found.next_step) == ("warn", "Make it with `rotation run`.")
-    assert list(doctor.last_run(settings, NOW, [])) == []
+    assert list(doctor_warehouse.last_run(settings, NOW, [])) == []
 
 
 def test_the_warehouse_is_told(published, monkeypatch):
     """It says whether prices are real and whether this version derived them; a source that it is not made of fails."""
-    (found,) = doctor.published(published, NOW)
+    (found,) = doctor_warehouse.published(published, NOW)
     assert (found.level, "real prices, derived by this version" in found.finding) == ("ok", True)
     monkeypatch.setattr(ledger, "code_version", lambda: "another")
-    (found,) = doctor.published(published, NOW)
+    (found,) = doctor_warehouse.published(published, NOW)
     assert "the next run derives it anew" in found.finding
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
-    first, _ = doctor.published(load_settings(), NOW)
+    first, _ = doctor_warehouse.published(load_settings(), NOW)
     assert (first.level, "holds real prices and the source is 'sample'" in first.finding) == ("fail", True)
 
 
@@ -259,7 +260,7 @@ def test_a_warehouse_that_is_none():
     Path("warehouse").mkdir()
     Path("warehouse/rotation.duckdb").write_text("nothing of the kind" * 1000)
     settings = load_settings()
-    (found,) = doctor.guarded("warehouse", lambda: doctor.published(settings, NOW))
+    (found,) = doctor.guarded("warehouse", lambda: doctor_warehouse.published(settings, NOW))
     assert (found.level, "cannot be opened" in found.finding) == ("fail", True)
 
 
@@ -271,7 +272,7 @@ def test_somebody_is_writing(published):
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == b"open\n"
-        first, second = doctor.published(published, NOW)
+        first, second = doctor_warehouse.published(published, NOW)
         other.communicate(b"")
     assert (first.level, second.level) == ("warn", "ok")
     assert f"by process {other.pid}" in first.finding
@@ -280,14 +281,14 @@ def test_somebody_is_writing(published):
 def test_last_run(published):
     """A good run is ok, stale prices are to look at, a blocked run fails and its incident is named."""
     state: list[Any] = []
-    (found,) = doctor.last_run(published, NOW, state)
+    (found,) = doctor_warehouse.last_run(published, NOW, state)
     assert found.level == "ok"
     assert found.finding == "Published at 2024-03-28 23:30 UTC; prices up to 2024-03-28, 2024-03-27 is due."
     assert state[0].healthy
-    (stale,) = doctor.last_run(published, NOW + timedelta(days=7), [])
+    (stale,) = doctor_warehouse.last_run(published, NOW + timedelta(days=7), [])
     assert (stale.level, stale.next_step) == ("warn", "Bring it up with `rotation run`.")
     world.run(world.FakeSource({}), date(2024, 4, 1))
-    found = list(doctor.last_run(published, datetime(2024, 4, 1, 23, 45, tzinfo=UTC), []))
+    found = list(doctor_warehouse.last_run(published, datetime(2024, 4, 1, 23, 45, tzinfo=UTC), []))
     assert levels(found) == ["fail", "warn"]
     assert "not published" in found[1].finding
 
@@ -295,13 +296,13 @@ def test_last_run(published):
 def test_clock(published):
     """A clock behind the start of the last run is wrong; one a little off, as on two machines, is not."""
     state: list[Any] = []
-    list(doctor.last_run(published, NOW, state))
-    assert levels(doctor.clock(NOW, state[0])) == ["ok"]
-    assert levels(doctor.clock(NOW - timedelta(minutes=19), state[0])) == ["ok"]
-    (found,) = doctor.clock(NOW - timedelta(hours=1), state[0])
+    list(doctor_warehouse.last_run(published, NOW, state))
+    assert levels(doctor_warehouse.clock(NOW, state[0])) == ["ok"]
+    assert levels(doctor_warehouse.clock(NOW - timedelta(minutes=19), state[0])) == ["ok"]
+    (found,) = doctor_warehouse.clock(NOW - timedelta(hours=1), state[0])
     assert found.level == "fail"
     assert "It is 2024-03-28 22:45 UTC, 18:45 in New York, but the last run started at" in found.finding
-    assert levels(doctor.clock(NOW, None)) == ["ok"]
+    assert levels(doctor_warehouse.clock(NOW, None)) == ["ok"]
 
 
 # ---- the source and the issuers ----
@@ -420,6 +421,21 @@ def test_alert_channels(monkeypatch):
     assert not {"hush", "secret", "example.org"} & set(str(found).replace(":", " ").replace("@", " ").split())
     assert "hush" not in str(found)
     assert "a-bare-secret" not in str(found)
+    monkeypatch.setenv("ROTATION_ALERT_URLS", "json://example.org")
+    monkeypatch.setenv("ROTATION_REPORT_URLS", "another-secret json://me:hush@example.org")
+    found = list(doctor_checks.alerts(load_settings()))
+    assert levels(found) == ["ok", "fail", "ok"]
+    assert found[1].finding.startswith("Address 1 of ROTATION_REPORT_URLS")
+    assert found[2].finding == "The report goes to 2:json."
+    assert "secret" not in str(found)
+
+
+def test_the_deployments_asked_for_are_those_of_the_file():
+    """What doctor looks for at the server is what prefect.yaml deploys there, and which of it has a schedule."""
+    deployed = yaml.safe_load((Path(__file__).parents[1] / "prefect.yaml").read_text())["deployments"]
+    assert [name.partition("/")[2] for name in prefect_api.DEPLOYMENTS] == [one["name"] for one in deployed]
+    assert list(prefect_api.DEPLOYMENTS.values()) == ["schedules" in one for one in deployed]
+    assert {one["work_pool"]["name"] for one in deployed} == {prefect_api.POOL}
 
 
 # ---- Prefect ----
@@ -451,7 +467,7 @@ def deployment(name: str, **values: Any) -> dict[str, Any]:
 
 def answers(**changed: Any) -> dict[str, Any]:
     """What the server says to each path below its API, all well unless changed; None is not found."""
-    others = {f"/deployments/name/{name}": deployment(name.partition("/")[2]) for name in doctor_checks.DEPLOYMENTS}
+    others = {f"/deployments/name/{name}": deployment(name.partition("/")[2]) for name in prefect_api.DEPLOYMENTS}
     plain = {
         "/health": True,
         "/work_pools/rotation": POOL,
@@ -494,7 +510,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("changed", "expected", "part"),
     [
-        ({}, ["ok", "ok", "ok"], f"{len(doctor_checks.DEPLOYMENTS)} deployments are there"),
+        ({}, ["ok", "ok", "ok"], f"{len(prefect_api.DEPLOYMENTS)} deployments are there"),
         ({"health": False}, ["fail"], "no healthy server"),
         ({"pool": None}, ["ok", "warn"], "There is no work pool rotation"),
         ({"pool": {**POOL, "is_paused": True}}, ["ok", "warn", "ok", "ok"], "is paused"),
@@ -548,13 +564,13 @@ def test_prefect_without_a_server():
 def test_where_the_address_of_prefect_is_found(tmp_path):
     """The environment's address wins, else that of the active profile, which `prefect config set` writes; else there is none."""
     environ = {"PREFECT_HOME": str(tmp_path)}
-    assert doctor_checks.api_url(environ) is None
+    assert prefect_api.api_url(environ) is None
     (tmp_path / "profiles.toml").write_text(
         'active = "a"\n[profiles.a]\nPREFECT_API_URL = "http://a/api"\n[profiles.b]\n', encoding="utf-8"
     )
-    assert doctor_checks.api_url(environ) == "http://a/api"
-    assert doctor_checks.api_url(environ | {"PREFECT_PROFILE": "b"}) is None
-    assert doctor_checks.api_url(environ | {"PREFECT_API_URL": "http://e/api"}) == "http://e/api"
+    assert prefect_api.api_url(environ) == "http://a/api"
+    assert prefect_api.api_url(environ | {"PREFECT_PROFILE": "b"}) is None
+    assert prefect_api.api_url(environ | {"PREFECT_API_URL": "http://e/api"}) == "http://e/api"
 
 
 def test_nothing_is_changed(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -102,12 +103,27 @@ def test_every_request_has_an_answer(seen: dict[str, Any]) -> None:
     assert len(seen["errors"]) == 11
 
 
+def test_a_server_named_in_a_file_of_the_folder_is_used(tmp_path: Path) -> None:
+    """Where Prefect finds its server in prefect.toml, that one is used and not one of its own."""
+    (tmp_path / "prefect.toml").write_text('[api]\nurl = "http://127.0.0.1:9/api"\n')
+    script = (
+        "from flows.local_prefect import local_prefect\n"
+        "with local_prefect(False, lambda: None):\n"
+        "    from prefect.settings import PREFECT_API_URL\n"
+        "    print(PREFECT_API_URL.value())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("http://127.0.0.1:9/api\n", "")
+
+
 def test_its_server_ends_with_the_run_quietly(seen: dict[str, Any]) -> None:
     """The run had a server on this machine, which is gone with it, and nothing was printed, least of all a stack trace."""
     assert seen["api"].startswith("http://127.0.0.1:")
-    port = seen["api"].removesuffix("/api").rpartition(":")[2]
-    listening = {
-        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
-    }
-    assert f"0100007F:{int(port):04X}" not in listening
+    port = int(seen["api"].removesuffix("/api").rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
     assert seen["said"] == ""

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import webhook
 import world
+from prefect.events.clients import AssertingEventsClient
+from prefect.events.worker import EventsWorker
 
 from flows.resend import resend_alerts
 from flows.watchdog import watchdog
@@ -154,8 +156,18 @@ def test_the_flow_tells_the_truth(hook: webhook.Webhook) -> None:
     assert 'market_rotation_sessions_behind{dataset="prices"} 2.0' in metrics
 
 
-def test_the_flow_that_tries_again(hook: webhook.Webhook) -> None:
-    """Failed while the channel is down, Completed when it took all, and when there is nothing to send."""
+@pytest.fixture
+def events() -> Iterator[EventsWorker]:
+    """Prefect's events, kept in this process instead of sent to a server."""
+    EventsWorker.set_client_override(AssertingEventsClient)
+    worker = EventsWorker.instance()
+    yield worker
+    worker.drain()
+    EventsWorker.set_client_override(None)
+
+
+def test_the_flow_that_tries_again(hook: webhook.Webhook, events: EventsWorker) -> None:
+    """Failed while the channel is down, which asks for another try; Completed when it took all, and when there is nothing to send."""
     run(date(2024, 3, 26))
     hook.status = 500
     moment = evening(DAY)
@@ -169,3 +181,5 @@ def test_the_flow_that_tries_again(hook: webhook.Webhook) -> None:
         ("Completed", "Nothing waits to be sent."),
     ]
     assert os.environ["ROTATION_ALERT_URLS"] not in str(states)
+    events.wait_until_empty()
+    assert [event.event for event in events._client.events] == ["market-rotation.alert.undelivered"]

@@ -357,6 +357,14 @@ def test_freshness_counts_symbols(reports):
     assert exhibit.finding == "All data is as new as it usually is."
 
 
+def test_the_usual_age_is_that_of_status(market, reports):
+    """How old each dataset may be is the same in the report as in `ops.freshness`, which status, doctor and metrics read."""
+    due = [day for (day,) in market.execute("select session from core.sessions order by session desc limit 6").fetchall()]
+    expected = dict(market.execute("select dataset, expected_session from ops.freshness(null)").fetchall())
+    usual = reports[LATEST].freshness.rows.set_index("dataset")["usually_behind"]
+    assert {name: due[age] for name, age in usual.items()} == expected
+
+
 def test_freshness_tells_what_is_late():
     """A symbol that stopped lacks the latest session, and a dataset that never came is named."""
     members = few_symbols()

@@ -1,0 +1,33 @@
+"""What is known of Prefect without importing it, which takes most of a second: where its server is, and what prefect.yaml deploys there."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+POOL = "rotation"
+#: Flow and deployment of prefect.yaml, and whether it must have a schedule.
+DEPLOYMENTS = {
+    "daily-rotation/daily-rotation": True,
+    "fund-flows-morning/fund-flows-morning": True,
+    "watchdog/watchdog": True,
+    "backfill/backfill": False,
+    "rebuild/rebuild": False,
+    "resend-alerts/resend-alerts": False,
+}
+
+
+def api_url(environ: Mapping[str, str]) -> str | None:
+    """The address of Prefect's API: the environment's, else the active profile's, as Prefect itself looks it up; None without one."""
+    if url := environ.get("PREFECT_API_URL"):
+        return url
+    folder = Path(environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    path = Path(environ.get("PREFECT_PROFILES_PATH") or folder / "profiles.toml")
+    try:
+        profiles = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return None
+    active = environ.get("PREFECT_PROFILE") or profiles.get("active")
+    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return str(url) if url else None
