@@ -17,7 +17,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 install: $(VENV)/.installed  ## What running needs, into .venv
 
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise; with FAULT, what happens when a vendor goes wrong
-	@$(if $(FAULT),$(BIN)/python -m flows.demo "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
+	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
 test: $(VENV)/.installed-dev  ## All tests
 	@$(BIN)/python -m pytest $(ARGS)

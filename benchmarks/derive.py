@@ -15,19 +15,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tasks import audit, calendar, datasets, fetch, ingest, job, publish, stage, warehouse
-from tasks.ledger import begin
-from tasks.report import embed, exhibits, page, picture
-from tasks.settings import load_settings
-from tasks.sources.sample import SampleSource
-from tasks.universe import Universe, load_universe
+from market_rotation.tasks import calendar, datasets, warehouse
+from market_rotation.tasks.audit import run
+from market_rotation.tasks.report import page, picture
+from market_rotation.tasks.report.charts import embed
+from market_rotation.tasks.report.exhibits import collect
+from market_rotation.tasks.run import context, fetch, pipeline, stage
+from market_rotation.tasks.run.ledger import begin
+from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.sources.simulated.source import SampleSource
+from market_rotation.tasks.universe import Universe, load_universe
+from market_rotation.tasks.warehouse import publish
 
 SESSION, NOW = date(2026, 1, 16), datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
 
 
 def main(factors: tuple[int, ...] = (1, 3)) -> None:
     """Prints seconds per step, a column for each multiple of the shipped universe."""
-    audit.preload()
+    run.preload()
     columns = [measure(enlarged(factor)) for factor in factors]
     table = Table("step", *(f"{factor * 32} symbols" for factor in factors), "ratio", box=None, header_style="dim")
     for step in columns[0]:
@@ -63,19 +68,19 @@ def measure(universe: Universe) -> dict[str, float]:
         source = SampleSource(days, universe.instruments)
         with warehouse.writing(settings.build) as con:
             run = begin(con, settings, SESSION, NOW)
-            today = job.Job(settings, universe, days, SESSION, lambda: NOW, con, run)
-            requests = ingest.plan(today, datasets.offers(source, universe.instruments))
+            today = context.Job(settings, universe, days, SESSION, lambda: NOW, con, run)
+            requests = pipeline.plan(today, datasets.offers(source, universe.instruments))
             with timed("fetch (simulated)"):
                 answers = fetch.fetch_batch(source, requests, fetch.Patience(1, 0, 1e12))
             with timed("stage"):
                 stage.put_answers(con, answers)
             con.begin()
             with timed("batches and audit"):
-                ingest.audit_batches(today)
+                pipeline.audit_batches(today)
             with timed("load raw"):
                 warehouse.load(con, "raw")
             with timed("derive core and signals"):
-                warehouse.build(con, *ingest.DERIVED)
+                warehouse.build(con, *pipeline.DERIVED)
             con.commit()
             with timed("publish"):
                 publish.publish(con, settings.build, settings.published)
@@ -83,7 +88,7 @@ def measure(universe: Universe) -> dict[str, float]:
         embed.bundle()
         with warehouse.reading(settings.published) as con:
             with timed("report: queries and charts"):
-                report = exhibits.collect(con)
+                report = collect.collect(con)
             with timed("report: page"):
                 page.render(report, NOW)
             with timed("report: picture"):

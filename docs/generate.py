@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from tasks import calendar, ingest, stage, warehouse
-from tasks.audit import load_suite
-from tasks.models import Model, models
-from tasks.universe import load_universe
+from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.audit.run import load_suite
+from market_rotation.tasks.run import pipeline, stage
+from market_rotation.tasks.universe import load_universe
+from market_rotation.tasks.warehouse.models import Model, models
 
 HERE = Path(__file__).parent
 
@@ -93,9 +94,9 @@ def column_types() -> dict[str, dict[str, str]]:
         stage.put_answers(con, [])
         moment = datetime(2024, 1, 2, 22, tzinfo=UTC)
         warehouse.parameters(con, run_id="", known_at=moment, source="", target_session=day, history_start=day)
-        warehouse.build(con, *ingest.BATCHES)
+        warehouse.build(con, *pipeline.BATCHES)
         warehouse.load(con, "raw")
-        warehouse.build(con, *ingest.DERIVED)
+        warehouse.build(con, *pipeline.DERIVED)
         found: dict[str, dict[str, str]] = {}
         for table, column, kind in con.execute(
             "select schema_name || '.' || table_name, column_name, data_type from duckdb_columns() order by column_index"

@@ -15,9 +15,9 @@ from prefect.events import emit_event
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 if TYPE_CHECKING:
-    from tasks.audit import Result
-    from tasks.errors import Failure
-    from tasks.ledger import Run
+    from market_rotation.tasks.audit.run import Result
+    from market_rotation.tasks.errors import Failure
+    from market_rotation.tasks.run.ledger import Run
 
 log = logging.getLogger("rotation.announce")
 

@@ -9,10 +9,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.steps import bring_in, ended, opened, vendor_of
-from tasks.datasets import offers
-from tasks.fetch import CONCURRENCY
-from tasks.job import resolve_backfill
+from market_rotation.flows.steps import bring_in, ended, opened, vendor_of
+from market_rotation.tasks.datasets import offers
+from market_rotation.tasks.run.context import resolve_backfill
+from market_rotation.tasks.run.fetch import CONCURRENCY
 
 
 @flow(

@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.steps import bring_in, ended, opened, vendor_of
-from tasks.datasets import as_fresh_as_possible, offers
-from tasks.fetch import CONCURRENCY
+from market_rotation.flows.steps import bring_in, ended, opened, vendor_of
+from market_rotation.tasks.datasets import as_fresh_as_possible, offers
+from market_rotation.tasks.run.fetch import CONCURRENCY
 
 
 @flow(

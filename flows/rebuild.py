@@ -10,8 +10,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks import rebuild as anew
-from tasks.settings import load_settings
+from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.warehouse import rebuild as anew
 
 
 @flow(name="rebuild", timeout_seconds=3600)

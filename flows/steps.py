@@ -14,39 +14,46 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.announce import announce
-from tasks import audit, data_docs, fetch, ingest, job, metrics, warehouse
-from tasks.datasets import Offer
-from tasks.errors import RotationError, SourceUnavailable
-from tasks.sources import Source, open_source
+from market_rotation.flows.announce import announce
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.audit import data_docs
+from market_rotation.tasks.audit.run import preload
+from market_rotation.tasks.datasets import Offer
+from market_rotation.tasks.errors import RotationError, SourceUnavailable
+from market_rotation.tasks.operations import metrics
+from market_rotation.tasks.run import context, fetch, pipeline
+from market_rotation.tasks.sources.base import Source, open_source
 
 # Prefect's own loggers have a level; without one, WARNING counts, and a run's page would show none of the steps' lines.
 logging.getLogger("rotation").setLevel(logging.INFO)
 
-plan = task(name="plan", cache_policy=NO_CACHE)(ingest.plan)
-follow_up = task(name="stage", cache_policy=NO_CACHE)(ingest.follow_up)
-restage = task(name="stage-again", cache_policy=NO_CACHE)(ingest.restage)
-audit_batches = task(name="audit", cache_policy=NO_CACHE)(ingest.audit_batches)
-load_and_derive = task(name="load-and-derive", cache_policy=NO_CACHE)(ingest.load_and_derive)
+plan = task(name="plan", cache_policy=NO_CACHE)(pipeline.plan)
+follow_up = task(name="stage", cache_policy=NO_CACHE)(pipeline.follow_up)
+restage = task(name="stage-again", cache_policy=NO_CACHE)(pipeline.restage)
+audit_batches = task(name="audit", cache_policy=NO_CACHE)(pipeline.audit_batches)
+load_and_derive = task(name="load-and-derive", cache_policy=NO_CACHE)(pipeline.load_and_derive)
 
 
 @contextmanager
 def opened(
-    session: date | None, source: str | None, now: datetime | None, backfill: job.Backfill | None = None
-) -> Iterator[job.Job]:
-    """A job for this flow run, which shows in Prefect how it ended, once readers see it; see `tasks.job.opened`."""
+    session: date | None, source: str | None, now: datetime | None, backfill: context.Backfill | None = None
+) -> Iterator[context.Job]:
+    """A job for this flow run, which shows in Prefect how it ended, once readers see it; see `market_rotation.tasks.run.context.opened`."""
     flow_run_id = runtime.flow_run.id
-    with ExitStack() as after, job.opened(session, source, now or datetime.now(UTC), flow_run_id, backfill) as today:
+    with (
+        ExitStack() as after,
+        context.opened(session, source, now or datetime.now(UTC), flow_run_id, backfill) as today,
+    ):
         after.callback(tell, today)
         yield today
 
 
-def vendor_of(today: job.Job) -> Source:
+def vendor_of(today: context.Job) -> Source:
     """The source that the settings name."""
     return open_source(today.settings, today.calendar, today.universe, today.run.known_at)
 
 
-def bring_in(today: job.Job, vendor: Source, offers: Sequence[Offer]) -> None:
+def bring_in(today: context.Job, vendor: Source, offers: Sequence[Offer]) -> None:
     """Plan, fetch, stage, audit, load, derive: all of it or nothing."""
     patience = fetch.Patience.from_settings(today.settings)
     retries = today.settings.fetch_retries
@@ -57,13 +64,13 @@ def bring_in(today: job.Job, vendor: Source, offers: Sequence[Offer]) -> None:
         load_and_derive(today)
 
 
-def ended(today: job.Job) -> State[Any]:
+def ended(today: context.Job) -> State[Any]:
     """Completed when published or already up to date, Failed when blocked or failed; the data of the state is the `Run`."""
     make = Failed if today.run.status in ("blocked", "failed") else Completed
     return make(message=today.run.message, data=today.run)
 
 
-def tell(today: job.Job) -> None:
+def tell(today: context.Job) -> None:
     """Shows how the run ended: in Great Expectations' Data Docs, and in Prefect."""
     run = today.run
     data_docs.update(today.settings.home / "data_docs", run.results, run.failures, run.run_id, run.known_at)
@@ -86,7 +93,7 @@ def tell(today: job.Job) -> None:
     _count(today)
 
 
-def _count(today: job.Job) -> None:
+def _count(today: context.Job) -> None:
     try:
         metrics.write(today.settings.published, today.settings, today.clock(), today.calendar)
     except RotationError as error:
@@ -100,7 +107,7 @@ def ask(
     if not requests:
         return []
     # The audit's library takes seconds to import; meanwhile the vendor has the word.
-    threading.Thread(target=audit.preload, daemon=True).start()
+    threading.Thread(target=preload, daemon=True).start()
     datasets = ", ".join(dict.fromkeys(request.dataset.replace("_", " ") for request in requests))
     fetch.log.info("Fetching %s", datasets, extra={"total": len(requests)})
     asked = fetch_batch.with_options(retries=retries) if retries else fetch_batch

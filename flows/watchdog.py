@@ -10,10 +10,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from tasks import metrics
-from tasks import watchdog as dog
-from tasks.errors import RotationError
-from tasks.settings import load_settings
+from market_rotation.tasks.alerts import watchdog as dog
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.operations import metrics
+from market_rotation.tasks.settings import load_settings
 
 
 @flow(name="watchdog", timeout_seconds=600)

@@ -1,39 +1,122 @@
-"""The datasets: what each is made of, who offers it for which symbol, and how old it may be before it is asked again."""
+"""The datasets: what each is made of, who offers it for which symbol, and how old it may be before it is requested again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from tasks.sources import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, HOLDINGS_COLUMNS, PRICE_COLUMNS
-from tasks.universe import Instrument
+from market_rotation.tasks.universe import Instrument
 
-#: A dataset is a method of a source, the table `stage.fetched_<dataset>` with these columns, `stage.<dataset>` and `raw.<dataset>`.
-COLUMNS: dict[str, dict[str, str]] = {
-    "prices": PRICE_COLUMNS,
-    "fund_nav": FUND_NAV_COLUMNS,
-    "fund_facts": FUND_FACTS_COLUMNS,
-    "holdings": HOLDINGS_COLUMNS,
-    "earnings_growth": EARNINGS_GROWTH_COLUMNS,
+#: Columns of a price frame and their pandas dtypes. Prices in USD per share, adjusted for splits but not for dividends;
+#: `dividend` and `capital_gain` in USD per share on the ex-date, 0 = none; `split_ratio` new shares per old, 1 = none;
+#: `vendor_adj_close` is the vendor's own dividend-adjusted close, NaN where it publishes none.
+PRICE_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "session": "datetime64[s]",
+    "open": "float64",
+    "high": "float64",
+    "low": "float64",
+    "close": "float64",
+    "volume": "float64",
+    "dividend": "float64",
+    "capital_gain": "float64",
+    "split_ratio": "float64",
+    "vendor_adj_close": "float64",
 }
 
-#: The columns that tell whose row it is, and of which day.
-KEYS: dict[str, tuple[str, str]] = {
-    "prices": ("symbol", "session"),
-    "fund_nav": ("symbol", "session"),
-    "fund_facts": ("symbol", "as_of"),
-    "holdings": ("fund_symbol", "as_of"),
-    "earnings_growth": ("symbol", "as_of"),
+#: A fund's own record of a session: NAV in USD per share and shares outstanding, both as published, that is on the basis of that day
+#: unless the issuer restates its history at a split; `distribution` in USD per share on the ex-date, NaN = none.
+FUND_NAV_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "session": "datetime64[s]",
+    "nav": "float64",
+    "shares_outstanding": "float64",
+    "total_net_assets_usd": "float64",
+    "distribution": "float64",
+    "source": "object",
 }
 
-#: Those that are asked for a range of sessions; the others are snapshots of the day.
-RANGES = ("prices", "fund_nav")
+#: What is known of a fund on a day. `expense_ratio` is a fraction (0.0003 = 0.03 %); `trailing_pe` price over earnings.
+FUND_FACTS_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "as_of": "datetime64[s]",
+    "expense_ratio": "float64",
+    "total_net_assets_usd": "float64",
+    "nav": "float64",
+    "category": "object",
+    "index_name": "object",
+    "trailing_pe": "float64",
+    "source": "object",
+}
+
+#: What a fund holds, cash and the like included; `symbol` is the constituent's ticker as Yahoo writes it (BRK-B), None where it has
+#: none; `weight` is a fraction of the fund.
+HOLDINGS_COLUMNS: dict[str, str] = {
+    "fund_symbol": "object",
+    "as_of": "datetime64[s]",
+    "symbol": "object",
+    "name": "object",
+    "weight": "float64",
+    "source": "object",
+}
+
+#: Analysts' estimates of a company's earnings growth, fractions, for the fiscal year under way and the next.
+EARNINGS_GROWTH_COLUMNS: dict[str, str] = {
+    "symbol": "object",
+    "as_of": "datetime64[s]",
+    "growth_current_year": "float64",
+    "growth_next_year": "float64",
+    "source": "object",
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One kind of data. It is a method of a source, the table `stage.fetched_<name>`, `stage.<name>`, `raw.<name>` and a suite.
+
+    `columns` are those of the frame a source returns, with their pandas types. `symbol` and `day` name the columns of the key.
+    `is_range`: requested for a range of sessions, else a snapshot of one day. `max_age_sessions`: how many sessions the newest row may
+    lie behind the session of a run before the dataset counts as behind. `is_rejected_by_row`: a row can be quarantined alone; a file of
+    holdings is quarantined as a whole.
+    """
+
+    name: str
+    columns: dict[str, str]
+    symbol: str = "symbol"
+    day: str = "as_of"
+    is_range: bool = False
+    max_age_sessions: int = 0
+    is_rejected_by_row: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The columns that identify a row: whose it is, and of which day."""
+        return self.symbol, self.day
+
+    @property
+    def values(self) -> list[str]:
+        """The columns beside the key."""
+        return [name for name in self.columns if name not in self.key]
+
+
+#: Sessions after which estimates and holdings are requested again: they change slowly, and a free vendor limits requests.
+WEEK = 5
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset("prices", PRICE_COLUMNS, day="session", is_range=True),
+        # Issuers publish a session on the day after it.
+        Dataset("fund_nav", FUND_NAV_COLUMNS, day="session", is_range=True, max_age_sessions=1),
+        Dataset("fund_facts", FUND_FACTS_COLUMNS),
+        Dataset("holdings", HOLDINGS_COLUMNS, symbol="fund_symbol", max_age_sessions=WEEK, is_rejected_by_row=False),
+        Dataset("earnings_growth", EARNINGS_GROWTH_COLUMNS, max_age_sessions=WEEK),
+    )
+}
 
 #: Issuers that publish NAV, share count and holdings of each of their funds every day.
 DAILY_ISSUERS = ("ssga", "ishares")
-
-#: Sessions after which estimates and holdings are asked again: they change slowly, and a free vendor is asked politely.
-WEEK = 5
 
 
 class Offer(NamedTuple):

@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from tasks.errors import ConfigError
+from market_rotation.tasks.errors import ConfigError
 
 LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     source: Literal["yahoo", "files", "sample"] = "yahoo"
     files: LocalPath | None = None
     universe: LocalPath | None = None
-    # What is wrong with the simulated vendor, for a demonstration: a name of `tasks.sources.faults`, or name:SYMBOL.
+    # What is wrong with the simulated vendor, for a demonstration: a name of `market_rotation.tasks.sources.simulated.faults`, or name:SYMBOL.
     fault: str | None = None
     # Apprise addresses, separated by blanks; they hold secrets.
     alert_urls: SecretStr = SecretStr("")
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     @property
     def kept(self) -> Path:
-        """The folder of answers kept until a run ends; see `tasks.sources.kept`."""
+        """The folder of answers kept until a run ends; see `market_rotation.tasks.sources.cache`."""
         return self.home / "fetched"
 
     @property

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
-from tasks.errors import ConfigError
+from market_rotation.tasks.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "sql"
 

@@ -16,15 +16,17 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from flows.cli import main
-from tasks import calendar, fetch, ingest, job, stage, warehouse
-from tasks.datasets import KEYS, offers
-from tasks.errors import SymbolNotFound
-from tasks.ledger import Run
-from tasks.sources import FUND_NAV_COLUMNS, Source, price_frame, typed
-from tasks.sources.sample import SampleSource
-from tasks.universe import Instrument, Pair, Universe, load_universe
+from market_rotation.flows.cli.main import main
+from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.datasets import DATASETS, FUND_NAV_COLUMNS, offers
+from market_rotation.tasks.errors import SymbolNotFound
+from market_rotation.tasks.run import context, fetch, pipeline, stage
+from market_rotation.tasks.run.ledger import Run
+from market_rotation.tasks.sources.base import Source, price_frame, typed
+from market_rotation.tasks.sources.simulated.source import SampleSource
+from market_rotation.tasks.universe import Instrument, Pair, Universe, load_universe
 
+REPOSITORY = Path(__file__).parents[1]
 START = date(2024, 1, 2)
 
 
@@ -147,11 +149,11 @@ def derived(
         rows = pd.concat(frames)
         put(con, "stage.fetched_prices", rows[rows["session"] <= pd.Timestamp(session)])
         for dataset, frame in fetched.items():
-            day = frame[KEYS[dataset][1]]
+            day = frame[DATASETS[dataset].key[1]]
             put(con, f"stage.fetched_{dataset}", frame[day <= pd.Timestamp(session)])
-        warehouse.build(con, *ingest.BATCHES)
+        warehouse.build(con, *pipeline.BATCHES)
         warehouse.load(con, "raw")
-        warehouse.build(con, *ingest.DERIVED)
+        warehouse.build(con, *pipeline.DERIVED)
         yield con
 
 
@@ -175,14 +177,14 @@ class FakeSource:
 def run(source: Source, session: date, now: datetime | None = None) -> Run:
     """The daily job without Prefect: the same steps in the same order, with one attempt per symbol."""
     now = now or datetime(session.year, session.month, session.day, 23, 30, tzinfo=UTC)
-    with job.opened(session, None, now) as today:
+    with context.opened(session, None, now) as today:
         patience = fetch.Patience(attempts=1, wait_s=0, deadline=1e12)
-        requests = ingest.plan(today, offers(source, today.universe.instruments))
+        requests = pipeline.plan(today, offers(source, today.universe.instruments))
         answers = fetch.fetch_batch(source, requests, patience)
-        ingest.restage(today, answers, fetch.fetch_batch(source, ingest.follow_up(today, answers), patience))
+        pipeline.restage(today, answers, fetch.fetch_batch(source, pipeline.follow_up(today, answers), patience))
         with warehouse.transaction(today.con):
-            ingest.audit_batches(today)
-            ingest.load_and_derive(today)
+            pipeline.audit_batches(today)
+            pipeline.load_and_derive(today)
     return today.run
 
 

@@ -10,18 +10,19 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import deliver, warehouse
-from tasks.errors import RotationError
-from tasks.rebuild import rebuild
-from tasks.report.exhibits import collect
-from tasks.report.files import write
-from tasks.report.page import SIMULATED
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.alerts import deliver
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.report.exhibits.collect import collect
+from market_rotation.tasks.report.files import write
+from market_rotation.tasks.report.page import SIMULATED
+from market_rotation.tasks.warehouse.rebuild import rebuild
 
 if TYPE_CHECKING:
     import duckdb
 
-    from tasks.report.exhibit import Report
-    from tasks.settings import Settings
+    from market_rotation.tasks.report.exhibits.base import Report
+    from market_rotation.tasks.settings import Settings
 
 log = logging.getLogger("rotation.report")
 

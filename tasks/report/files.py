@@ -12,12 +12,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import ConfigError
-from tasks.report import theme
-from tasks.report.exhibit import Report
-from tasks.report.page import SIMULATED, current, environment, render
-from tasks.report.picture import picture
-from tasks.report.summary import summary
+from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.report.charts import theme
+from market_rotation.tasks.report.exhibits.base import Report
+from market_rotation.tasks.report.page import SIMULATED, current, environment, render
+from market_rotation.tasks.report.picture import picture
+from market_rotation.tasks.report.summary import summary
 
 #: What a report's folder holds, in the order in which it is replaced: the note that lists it comes last.
 NAMES = ("report.png", "summary.txt", "index.html", "report.json")

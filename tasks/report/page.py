@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tasks.report import embed, theme, words
-from tasks.report.spark import spark
+from market_rotation.tasks.report import words
+from market_rotation.tasks.report.charts import embed, theme
+from market_rotation.tasks.report.charts.spark import spark
 
 if TYPE_CHECKING:
     import jinja2
 
-    from tasks.report.exhibit import Column, Exhibit, Kind, Report
+    from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind, Report
 
 #: Open problems named one by one, at most.
 NAMED = 3

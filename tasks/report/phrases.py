@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tasks.report.words import written
+from market_rotation.tasks.report.words import written
 
 if TYPE_CHECKING:
     from datetime import date

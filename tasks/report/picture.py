@@ -5,13 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from tasks.report import theme, words
-from tasks.report.page import SIMULATED, board, current
+from market_rotation.tasks.report import words
+from market_rotation.tasks.report.charts import theme
+from market_rotation.tasks.report.page import SIMULATED, board, current
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.report.exhibit import Report
+    from market_rotation.tasks.report.exhibits.base import Report
 
 #: Of the plots, in points; the picture has twice as many pixels.
 WIDTH = 560

@@ -6,8 +6,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tasks.errors import RotationError
-from tasks.models import SQL
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.warehouse.models import SQL
 
 if TYPE_CHECKING:
     from datetime import date

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.report import words
-from tasks.report.exhibit import Report
-from tasks.report.page import SIMULATED, board, current, gravest
+from market_rotation.tasks.report import words
+from market_rotation.tasks.report.exhibits.base import Report
+from market_rotation.tasks.report.page import SIMULATED, board, current, gravest
 
 
 def summary(report: Report) -> str:

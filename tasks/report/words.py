@@ -7,7 +7,7 @@ import re
 from datetime import date, datetime
 from typing import Any
 
-from tasks.report.exhibit import Kind
+from market_rotation.tasks.report.exhibits.base import Kind
 
 #: What plain text has where a value is not known.
 UNKNOWN = "n/a"

@@ -7,14 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.datasets import Offer
-from tasks.errors import SourceUnavailable, SymbolNotFound
-from tasks.sources import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, PRICE_COLUMNS, typed
+from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, PRICE_COLUMNS, Offer
+from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
+from market_rotation.tasks.sources.base import typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.universe import Instrument
+    from market_rotation.tasks.universe import Instrument
 
 #: Columns each file must have; the others of the dataset's frame may be there.
 REQUIRED = {
@@ -51,11 +51,11 @@ class FilesSource:
         ]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """See `tasks.sources.Source.prices`."""
+        """See `market_rotation.tasks.sources.Source.prices`."""
         return self._within("prices", symbol, "session", start, end)
 
     def fund_nav(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """See `tasks.sources.FundSource.fund_nav`."""
+        """See `market_rotation.tasks.sources.FundSource.fund_nav`."""
         return self._within("fund_nav", symbol, "session", start, end)
 
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:

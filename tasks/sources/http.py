@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from tasks.errors import RateLimited, SourceUnavailable
+from market_rotation.tasks.errors import RateLimited, SourceUnavailable
 
 T = TypeVar("T")
 

@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Route, Router
 
-from tasks import calendar
-from tasks.calendar import NEW_YORK
-from tasks.errors import SymbolNotFound
-from tasks.sources import Source
+from market_rotation.tasks import calendar
+from market_rotation.tasks.calendar import NEW_YORK
+from market_rotation.tasks.errors import SymbolNotFound
+from market_rotation.tasks.sources.base import Source
 
 #: What a chart answer can suffer. What concerns a bar concerns the last one of each answer (`Yahoo._spoil`).
 CHART_FAULTS = frozenset(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import calendar
-from tasks.sources.sample import SampleSource
-from tasks.universe import load_universe
+from market_rotation.tasks import calendar
+from market_rotation.tasks.sources.simulated.source import SampleSource
+from market_rotation.tasks.universe import load_universe
 from vendor.server import Vendor
 
 

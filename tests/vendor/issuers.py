@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Host, Route, Router
 
-from tasks.calendar import NEW_YORK
-from tasks.errors import SymbolNotFound
-from tasks.sources import HOLDINGS_COLUMNS, typed
-from tasks.universe import Instrument, load_universe
+from market_rotation.tasks.calendar import NEW_YORK
+from market_rotation.tasks.datasets import HOLDINGS_COLUMNS
+from market_rotation.tasks.errors import SymbolNotFound
+from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.universe import Instrument, load_universe
 from vendor.app import PAGE, Fault, Yahoo
 from vendor.issuer_files import FIRST_DAY, Contents, holdings_xlsx, ishares_xls, nav_history_xlsx
 

@@ -15,7 +15,7 @@ import trustme
 import uvicorn
 from starlette.routing import BaseRoute
 
-from tasks.sources import Source
+from market_rotation.tasks.sources.base import Source
 from vendor.app import CHART_FAULTS, COOKIE_FAULTS, Fault, Seen, Yahoo
 from vendor.issuers import Issuers
 from vendor.proxy import Proxy

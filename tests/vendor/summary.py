@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tasks.calendar import NEW_YORK
-from tasks.errors import RotationError
+from market_rotation.tasks.calendar import NEW_YORK
+from market_rotation.tasks.errors import RotationError
 from vendor.app import PAGE, Fault, Yahoo, quoted, unauthorized
 
 SUMMARY_FAULTS = frozenset(

@@ -1,0 +1,310 @@
+"""`make run FAULT=bad-tick`: what happens when a vendor goes wrong, shown with three runs on the simulated market.
+
+A good run, one with the fault, and one with the fault gone. They are the same runs as `rotation run`, in a folder of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from market_rotation.flows.cli.console import err, out, run_daily
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.errors import ConfigError, RotationError
+from market_rotation.tasks.run import context
+from market_rotation.tasks.sources.simulated.faults import FAULTS, Fault
+from market_rotation.tasks.sources.simulated.source import SampleSource
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from market_rotation.tasks.universe import Universe
+
+HOME = Path("warehouse-demo")
+#: Also keeps the folder out of a repository.
+MARK = ".gitignore"
+MARKED = "# Made by `make run FAULT=...`, which empties this folder at every start.\n*\n"
+
+#: Sessions from the good run to the one with the fault, where one would not show it: what is left out, or stands still.
+LATER = {"missing-day": 2, "frozen-price": 5, "frozen-shares": 8}
+#: Short, so that all three runs take half a minute.
+HISTORY = timedelta(days=731)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Whose data the vendor gets wrong, and the sessions of the three runs."""
+
+    symbol: str
+    good: date
+    faulty: date
+    healed: date
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Shows the fault that is named; returns 0 when it was noticed and is over, 1 when not, 2 for a name there is not."""
+    try:
+        return demonstrate(" ".join(arguments), HOME, datetime.now(UTC))
+    except RotationError as error:
+        err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        err.print("Interrupted. Start it again; it begins anew.", style="red")
+        return 130
+
+
+def demonstrate(name: str, home: Path, now: datetime) -> int:
+    """The three runs, with a sentence before and what to look at after each."""
+    if name not in FAULTS:
+        raise ConfigError(f"There is no fault named {name!r}; FAULT is one of {', '.join(FAULTS)}.")
+    fault, published = FAULTS[name], home / "rotation.duckdb"
+    empty(home)
+    with _settings(home):
+        _, universe, days, last = context.resolve(None, None, now)
+        scene = stage_set(name, universe, SampleSource(days, universe.instruments), days.sessions(last - HISTORY, last))
+    who = "every symbol" if fault.everywhere else scene.symbol
+    start = scene.good - HISTORY
+
+    _tell(
+        f"1. A good run, up to {scene.good}",
+        "The simulated vendor gives two years of prices and what is known of funds.",
+    )
+    with _settings(home, start):
+        run_daily(scene.good, None, now)
+    with warehouse.reading(published) as con:
+        show_readers(con, scene.symbol, fault)
+
+    _tell(
+        f"2. The same vendor goes wrong, {scene.faulty}",
+        f"It is asked {'one session' if name not in LATER else f'{LATER[name]} sessions'} later, and has a fault for {who}: {fault.about}.",
+    )
+    with _settings(home, start, f"{name}:{scene.symbol}"):
+        run_daily(scene.faulty, None, now)
+    with warehouse.reading(published) as con:
+        noticed = show_findings(con)
+        told = show_alerts(con)
+        show_readers(con, scene.symbol, fault)
+
+    _tell(f"3. The fault is gone, {scene.healed}", "The next run asks again for what is missing, and catches up.")
+    with _settings(home, start):
+        code = run_daily(scene.healed, None, now)
+    with warehouse.reading(published) as con:
+        healed = show_quarantine(con)
+        show_alerts(con, told)
+        show_readers(con, scene.symbol, fault)
+
+    _tell("See for yourself", f"The warehouse stays in {home} until the next demonstration. For example:")
+    for query in ("from ops.runs", "from ops.quarantine", "from ops.validations where not success", "from ops.alerts"):
+        # In one line, to be copied.
+        command = f'  ROTATION_HOME={home} .venv/bin/rotation sql "{query}"'
+        out.print(command, markup=False, highlight=False, soft_wrap=True)
+    if not noticed:
+        err.print(f"The fault {name} was not noticed; look at the runs above.", style="red")
+    return 0 if noticed and healed and code == 0 else 1
+
+
+def empty(home: Path) -> None:
+    """Makes `home` an empty folder for demonstrations. Raises `ConfigError` for one that was not made by this function."""
+    if home.is_symlink() or home.exists():
+        mark = home / MARK
+        if home.is_symlink() or not mark.is_file() or mark.read_text(encoding="utf-8") != MARKED:
+            raise ConfigError(
+                f"{home} is not a folder of earlier demonstrations and is left alone; move it, or start in another folder."
+            )
+        shutil.rmtree(home)
+    home.mkdir()
+    (home / MARK).write_text(MARKED, encoding="utf-8")
+
+
+def stage_set(name: str, universe: Universe, vendor: SampleSource, sessions: list[date]) -> Scene:
+    """The latest of `sessions` on which the fault can be seen: the last but one, unless it needs a dividend or a split."""
+    symbol = next((p.small_symbol for p in universe.pairs if p.headline), universe.symbols[-1])
+    if name == "truncated-history":
+        symbol, events = _latest_split(universe, vendor, sessions)
+    elif name == "dividend-twice":
+        bars = vendor.prices(symbol, sessions[0], sessions[-2])
+        events = list(bars.loc[bars["dividend"] > 0, "session"].dt.date)
+    else:
+        events = [sessions[-2]]
+    at = sessions.index(events[-1])
+    return Scene(symbol, sessions[at - LATER.get(name, 1)], sessions[at], sessions[at + 1])
+
+
+def _latest_split(universe: Universe, vendor: SampleSource, sessions: list[date]) -> tuple[str, list[date]]:
+    """Whose split is the latest: only then does the vendor restate its history, and is asked for all of it."""
+    found = []
+    for symbol in universe.symbols:
+        bars = vendor.prices(symbol, sessions[0], sessions[-2])
+        found += [(day, symbol) for day in bars.loc[bars["split_ratio"] != 1, "session"].dt.date]
+    if not found:
+        raise ConfigError(
+            "No symbol was split of late, so no vendor would be asked for its whole history; choose another FAULT."
+        )
+    day, symbol = max(found)
+    return symbol, [day]
+
+
+def show_findings(con: duckdb.DuckDBPyConnection) -> bool:
+    """What the last run found wrong, with up to three rows of each; whether it found anything."""
+    run_id, status = _row(con, "select run_id, status from ops.runs order by run_id desc limit 1")
+    failed = con.execute(
+        """
+        select expectation, severity, unexpected_count, details
+        from ops.validations
+        where run_id = $1 and not success and severity <> 'info'
+        union all
+        select expectation, 'warning', count(*), 'The vendor gave no usable answer.'
+        from ops.quarantine
+        where run_id = $1 and expectation = 'fetch'
+        group by expectation
+        order by severity, expectation
+        """,
+        [run_id],
+    ).fetchall()
+    if failed:
+        _head("What failed (ops.validations, ops.quarantine)")
+    for expectation, severity, count, sentence in failed:
+        _say(f"{expectation}, {severity}, {count} {'row' if count == 1 else 'rows'}: {sentence}")
+        aside = con.execute(
+            "select symbol, session, reason, row_json from ops.quarantine where run_id = $1 and expectation = $2 "
+            "order by symbol, session limit 3",
+            [run_id, expectation],
+        ).fetchall()
+        for symbol, session, reason, kept in aside:
+            _say(f"{symbol} {session or 'as a whole'}: {_values(kept) or reason}", indent=5)
+        if severity == "critical":
+            _say("The rows are in the message above.", indent=5)
+    return bool(failed) or status in ("blocked", "failed")
+
+
+def _values(row_json: str | None) -> str:
+    """The values of a row that was set aside, without what says nothing."""
+    values: dict[str, Any] = json.loads(row_json or "{}")
+    shown = {
+        name: value
+        for name, value in values.items()
+        if value is not None
+        and name not in ("symbol", "session", "source", "times_given")
+        and not isinstance(value, bool)
+    }
+    return ", ".join(f"{name} {_number(value)}" for name, value in shown.items())
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return str(value)
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 1e5 or value == int(value)
+        else f"{value:,.4g}"
+        if abs(value) < 1
+        else f"{value:,.2f}"
+    )
+
+
+def show_alerts(con: duckdb.DuckDBPyConnection, known: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The alerts beyond those `known`; returns the ids of all."""
+    found = con.execute(
+        "select alert_id, kind, severity, title, body from ops.alerts order by created_at, alert_id"
+    ).fetchall()
+    new = [row for row in found if row[0] not in known]
+    _head("Alerts (ops.alerts)")
+    for _, kind, severity, title, body in new:
+        _say(f"{kind}, {severity}: {title}")
+        _say(body, indent=5)
+    if not new:
+        _say("None was written.")
+    return frozenset(row[0] for row in found)
+
+
+def show_quarantine(con: duckdb.DuckDBPyConnection) -> bool:
+    """What became of all that was set aside; whether nothing is left of it."""
+    entries = con.execute(
+        "select symbol, session, expectation, resolved_at from ops.quarantine order by symbol, session, expectation"
+    ).fetchall()
+    if not entries:
+        return True
+    _head("What was set aside (ops.quarantine)")
+    for symbol, session, expectation, resolved_at in entries[:10]:
+        state = f"resolved {resolved_at:%Y-%m-%d %H:%M} UTC" if resolved_at else "still open"
+        _say(f"{symbol} {session or 'as a whole'}, {expectation}: {state}")
+    return all(resolved_at for *_, resolved_at in entries)
+
+
+def show_readers(con: duckdb.DuckDBPyConnection, symbol: str, fault: Fault) -> None:
+    """What somebody sees who opens the published warehouse now."""
+    newest, symbols, current = _row(
+        con,
+        """
+        with lasts as (select symbol, max(session) as last from core.prices group by symbol)
+        select max(last), count(*), count(*) filter (last = (select max(last) from lasts)) from lasts
+        """,
+    )
+    session, close = _row(
+        con, f"select max(session), arg_max(close, session) from core.prices where symbol = {warehouse.quoted(symbol)}"
+    )
+    _head("What readers see")
+    _say(f"{current} of {symbols} symbols up to {newest}; {symbol} up to {session} with a close of {close:,.2f}")
+    if fault.dataset == "fund_nav":
+        day, flow, reason = _row(
+            con,
+            "select session, net_flow_usd, null_reason from core.fund_flows "
+            f"where symbol = {warehouse.quoted(symbol)} order by session desc limit 1",
+        )
+        told = f"{flow:,.0f} USD" if flow is not None else f"NULL, not zero ({reason})"
+        _say(f"the flow into {symbol} of {day}: {told}")
+
+
+@contextmanager
+def _settings(home: Path, start: date | None = None, fault: str | None = None) -> Iterator[None]:
+    """The settings of one run, and none of the person's own: a demonstration neither reads nor alerts anything else."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("ROTATION_")}
+    # A vendor that is down is asked twice, not for a minute.
+    ours = {"HOME": str(home), "SOURCE": "sample", "FETCH_ATTEMPTS": "2", "FETCH_WAIT_S": "0.1"}
+    ours |= {"HISTORY_START": str(start)} if start else {}
+    ours |= {"FAULT": fault} if fault else {}
+    try:
+        for name in own:
+            del os.environ[name]
+        os.environ.update({f"ROTATION_{name}": value for name, value in ours.items()})
+        yield
+    finally:
+        for name in ours:
+            del os.environ[f"ROTATION_{name}"]
+        os.environ.update(own)
+
+
+def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = con.execute(query).fetchone()
+    if row is None:
+        raise RotationError("The run left no trace in the warehouse; look at what it printed.")
+    return row
+
+
+def _tell(title: str, sentence: str) -> None:
+    out.print()
+    out.print(title, style="bold", markup=False, highlight=False)
+    out.print(sentence, markup=False, highlight=False)
+
+
+def _head(title: str) -> None:
+    out.print(title, style="cyan", markup=False, highlight=False)
+
+
+def _say(sentence: str, indent: int = 2) -> None:
+    out.print(Padding(Text(sentence), (0, 0, 0, indent), expand=False), highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

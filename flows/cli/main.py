@@ -1,0 +1,272 @@
+"""`rotation`, the command line for people. It imports what a command needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import click
+
+SOURCES = ("yahoo", "files", "sample")
+
+
+class Group(click.Group):
+    """Shows an expected failure as one sentence: exit 2 when the person must correct something first, else 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from market_rotation.tasks.errors import ConfigError, RotationError
+
+        try:
+            return super().invoke(ctx)
+        except RotationError as error:
+            click.secho(f"Error: {error}", fg="red", err=True)
+            ctx.exit(2 if isinstance(error, ConfigError) else 1)
+        except KeyboardInterrupt:
+            click.secho(
+                "Interrupted. Nothing was published; run it again, it goes on where it was.", fg="red", err=True
+            )
+            ctx.exit(130)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="market-rotation")
+def main() -> None:
+    """Follow the US equity rotation: small against large caps, sectors, fund flows.
+
+    Settings come from the environment (ROTATION_HOME, ROTATION_SOURCE, ...) or rotation.toml in ROTATION_HOME.
+    """
+
+
+def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD.") from None
+
+
+_debug = click.option("--debug", is_flag=True, help="Show what Prefect and the sources log, and tracebacks.")
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How progress is told on stderr: json is one object a line, for a log collector.",
+)
+
+
+@main.command()
+@click.option(
+    "--session",
+    callback=_day,
+    metavar="YYYY-MM-DD",
+    help="Session to bring the warehouse up to (default: last closed).",
+)
+@click.option(
+    "--source", type=click.Choice(SOURCES), help="Where prices come from (default: ROTATION_SOURCE, else yahoo)."
+)
+@_log_format
+@_debug
+def run(session: date | None, source: str | None, log_format: str, debug: bool) -> None:
+    """Run the daily job once: fetch, audit, publish.
+
+    Catches up whatever is missing. Exit 0 when published or already up to date, 1 when blocked or failed.
+    """
+    from market_rotation.flows.cli.console import run_daily
+
+    sys.exit(run_daily(session, source, datetime.now(UTC), debug, log_format))
+
+
+def _symbols(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+    return [symbol.strip() for symbol in (value or "").split(",") if symbol.strip()]
+
+
+@main.command()
+@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First session to ask for.")
+@click.option("--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last one (default: last closed).")
+@click.option("--symbols", callback=_symbols, metavar="A,B", help="Of these symbols (default: the universe).")
+@_log_format
+@_debug
+def backfill(start: date, end: date | None, symbols: list[str], log_format: str, debug: bool) -> None:
+    """Ask for a range of the past again, whatever is known.
+
+    What is missing or was restated is audited and published as in a daily run. When interrupted, run it again: what was
+    fetched is kept for six hours. Exit 0 when published or already up to date, 1 when blocked or failed.
+    """
+    from market_rotation.flows.cli.console import run_backfill
+
+    sys.exit(run_backfill(start, end, symbols, datetime.now(UTC), debug, log_format))
+
+
+@main.command(short_help="Query the published warehouse, read-only.")
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="What to write.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
+)
+def sql(query: str, form: str, output: Path | None) -> None:
+    """Query the published warehouse, read-only, also while a run is going on.
+
+    For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
+    """
+    from market_rotation.flows.cli.console import query_warehouse
+
+    query_warehouse(query, form, output)
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    if not value:
+        return None
+    try:
+        if len(value) == len("YYYY-MM-DD"):
+            return datetime.combine(date.fromisoformat(value), time.max, UTC)
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no moment; write it as 2026-01-16 (its end, UTC), 2026-01-16T23:30 (UTC) or 2026-01-16T18:30-05:00."
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@main.command(short_help="Derive everything again from raw data alone.")
+@click.option(
+    "--as-of",
+    callback=_moment,
+    metavar="TIMESTAMP",
+    help="What was known then, such as 2026-01-16 or 2026-01-16T23:30 (UTC; default: all that is known).",
+)
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to write (default: rebuilt.duckdb beside the warehouse).",
+)
+def rebuild(as_of: datetime | None, target: Path | None) -> None:
+    """Derive everything again from raw data alone, as it was known at a moment, into a file of its own.
+
+    The warehouse itself is only read. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
+    """
+    from market_rotation.flows.cli.console import run_rebuild
+
+    run_rebuild(as_of, target, datetime.now(UTC))
+
+
+@main.command(short_help="Write the report of a session.")
+@click.option(
+    "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, as it was known then (default: latest)."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to write below (default: reports in ROTATION_HOME).",
+)
+def report(session: date | None, output: Path | None) -> None:
+    """Write the report: a page, a picture, and a summary in plain text.
+
+    Each run writes that of its session; this writes it again, or that of a past session from what was known then.
+    """
+    from market_rotation.flows.cli.report import write_report
+
+    write_report(session, output, datetime.now(UTC))
+
+
+@main.command(short_help="Show whether the warehouse is healthy and fresh.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""
+    from market_rotation.flows.cli.status import show_status
+
+    sys.exit(show_status(datetime.now(UTC), as_json))
+
+
+@main.command(short_help="Set up Prefect's server: pool, deployments, schedules.")
+def deploy() -> None:
+    """Tell Prefect's server all it needs: work pool, deployments with their schedules, and what frees a crashed run's place.
+
+    The same again changes nothing. Needs PREFECT_API_URL.
+    """
+    from market_rotation.flows.cli import deploy as deployment
+
+    deployment.deploy()
+
+
+@main.command(short_help="Check the set-up, line by line.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when one fails."""
+    from market_rotation.flows.cli.doctor import examine
+
+    sys.exit(examine(datetime.now(UTC), as_json))
+
+
+@main.group(short_help="What was set aside, and letting it in.")
+def quarantine() -> None:
+    """Show what was set aside instead of published, and let in a row that is right all the same."""
+
+
+@quarantine.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what is resolved, and who accepted what.")
+@click.option("--json", "as_json", is_flag=True, help="For programs, with the rows themselves.")
+def list_quarantine(everything: bool, as_json: bool) -> None:
+    """List what is set aside, newest first."""
+    from market_rotation.flows.cli.quarantine import show_list
+
+    show_list(everything, as_json)
+
+
+@quarantine.command("accept")
+@click.argument("entry", metavar="ID")
+@click.option("--because", required=True, metavar="TEXT", help="Why the row is right; stays on record.")
+def accept_quarantined(entry: str, because: str) -> None:
+    """Take in a row as it is, although it failed a check.
+
+    ID: as `rotation quarantine list` shows it, or its first four digits or more. The next run takes the row in.
+    """
+    from market_rotation.flows.cli.quarantine import accept_row
+
+    accept_row(entry, because, datetime.now(UTC))
+
+
+@main.group(short_help="What was alerted, and sending it.")
+def alerts() -> None:
+    """The outbox of alerts: what was written, and whether it was sent."""
+
+
+@alerts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_alerts(as_json: bool) -> None:
+    """List the newest alerts, and whether they were sent."""
+    from market_rotation.flows.cli.alerts import show_alerts
+
+    show_alerts(as_json)
+
+
+@alerts.command("test")
+def test_alerts() -> None:
+    """Send a test message to every channel of ROTATION_ALERT_URLS. Exit 1 when one does not take it."""
+    from market_rotation.flows.cli.alerts import try_channels
+
+    sys.exit(try_channels())
+
+
+@alerts.command("resend")
+def resend_alerts() -> None:
+    """Try again to send what no channel has taken yet. Exit 1 when something is left."""
+    from market_rotation.flows.cli.alerts import resend
+
+    sys.exit(resend(datetime.now(UTC)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The outbox tried again, as a flow: the automation in prefect.yaml starts it after an alert could not be sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.states import Completed, Failed
+
+from market_rotation.flows.announce import RESOURCE
+from market_rotation.flows.cli.alerts import deliver_outbox
+
+
+@flow(name="resend-alerts", timeout_seconds=600)
+def resend_alerts(now: datetime | None = None) -> State[Any]:
+    """Failed when a channel still does not take what waits for it; else Completed."""
+    outcomes = deliver_outbox(now or datetime.now(UTC))
+    failed = [f"{label} ({error})" for label, error in outcomes.items() if error]
+    if failed:
+        # Starts this flow again after half an hour, as it does after a run; see prefect.yaml.
+        emit_event("market-rotation.alert.undelivered", resource=RESOURCE)
+        return Failed(message=f"Not taken by {', '.join(failed)}; it stays in the outbox.")
+    return Completed(message="Sent." if outcomes else "Nothing waits to be sent.")

@@ -1,0 +1,1 @@
+"""The audit: expectations, Great Expectations, quarantine, manual overrides."""

@@ -1,0 +1,210 @@
+"""A person's word: the entries of the quarantine, and letting in a row although it failed a check, on record."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.audit.quarantine import ROW_BY_ROW
+from market_rotation.tasks.audit.run import SUITES, Expectation, Suite, load_suite
+from market_rotation.tasks.datasets import DATASETS
+from market_rotation.tasks.errors import ConfigError, RotationError
+from market_rotation.tasks.run import stage
+from market_rotation.tasks.warehouse.publish import publish
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from market_rotation.tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of `ops.quarantine`; `since` is when the run began that set it aside. `row` is what was set aside, where there is one."""
+
+    id: str
+    since: datetime | None
+    dataset: str
+    symbol: str | None
+    session: date | None
+    expectation: str
+    reason: str
+    resolved_at: datetime | None
+    accepted_at: datetime | None
+    accepted_by: str | None
+    because: str | None
+    run_id: str
+    row: dict[str, Any] | None
+
+    @property
+    def has_row(self) -> bool:
+        """Whether it is about a row of the source, and not about one that is missing, a symbol as a whole or what is derived."""
+        row = self.row or {}
+        return set(DATASETS[self.dataset].columns) <= set(row) and row[DATASETS[self.dataset].key[0]] is not None
+
+    @property
+    def name(self) -> str:
+        """For a sentence."""
+        return f"{self.id} ({self.symbol} on {self.session}, {self.expectation})"
+
+
+def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[Entry]:
+    """The open entries, and the resolved ones too when asked for, newest first."""
+    found = con.execute(
+        f"""
+        select
+            left(md5(concat_ws('|', q.run_id, q.dataset, coalesce(q.symbol, ''), coalesce(q.session::varchar, ''), q.expectation)), 8),
+            r.started_at, q.dataset, q.symbol, q.session, q.expectation, q.reason, q.resolved_at,
+            a.accepted_at, a.accepted_by, a.because, q.run_id, q.row_json::varchar
+        from ops.quarantine as q
+        left join ops.runs as r on r.run_id = q.run_id
+        left join ops.accepted as a
+            on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
+            and a.expectation = q.expectation
+        where {resolved} or q.resolved_at is null
+        order by q.run_id desc, q.session desc nulls last, q.dataset, q.symbol, q.expectation
+        """
+    ).fetchall()
+    return [Entry(*(*values[:-1], json.loads(values[-1]) if values[-1] else None)) for values in found]
+
+
+def accept(settings: Settings, given: str, because: str, user: str, now: datetime) -> tuple[Entry, list[Entry]]:
+    """Puts on record that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
+
+    Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it can't be
+    taken in, and `WarehouseBusy` while a run is going on.
+    """
+    if not because.strip():
+        raise ConfigError("An accepted row needs a reason, which stays on record; say it with --because TEXT.")
+    if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
+        raise ConfigError(f"{given!r} is no ID; give four or more of the digits that `rotation quarantine list` shows.")
+    # Opening a file that is not there would make one, and an empty warehouse would be published.
+    with warehouse.reading(settings.published):
+        pass
+    if not settings.build.is_file():
+        raise RotationError(f"There is no build database at {settings.build}; make it with `rotation run`.")
+    with warehouse.writing(settings.build) as con:
+        with warehouse.transaction(con):
+            entry = _find(entries(con, resolved=True), given)
+            _refuse(con, entry)
+            con.execute(
+                """
+                insert into ops.accepted by name
+                select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
+                from ops.quarantine
+                where run_id = $run_id and dataset = $dataset and symbol = $symbol and session = $session and expectation = $expectation
+                """,
+                {
+                    **{key: getattr(entry, key) for key in ("run_id", "dataset", "symbol", "session", "expectation")},
+                    "because": because.strip(),
+                    "user": user,
+                    "now": now,
+                },
+            )
+            others = [
+                other
+                for other in entries(con)
+                if other.accepted_at is None
+                and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
+                and (other.session is None or (other.session == entry.session and other.has_row))
+            ]
+        # What a run that was killed had staged is not for readers.
+        stage.clear(con)
+        try:
+            publish(con, settings.build, settings.published)
+        except OSError as error:
+            raise RotationError(
+                f"{entry.id} is accepted and on record, but {settings.published} could not be replaced ({error.strerror}); "
+                "the next `rotation run` does that too."
+            ) from None
+    return entry, others
+
+
+def _find(found: Sequence[Entry], given: str) -> Entry:
+    """The entry whose ID begins with `given`: the open one, should a resolved one begin so too."""
+    fitting = [entry for entry in found if entry.id.startswith(given.lower())]
+    still_open = [entry for entry in fitting if entry.resolved_at is None]
+    if not fitting:
+        raise ConfigError(f"Nothing was ever set aside as {given}; `rotation quarantine list` shows the IDs.")
+    if len(still_open) > 1:
+        names = "; ".join(entry.name for entry in still_open)
+        raise ConfigError(f"{given} is not one entry but {len(still_open)}: {names}; give more digits.")
+    if not still_open:
+        raise ConfigError(
+            f"{fitting[0].name} was closed on {fitting[0].resolved_at:%Y-%m-%d}: a later row of the source took its place, "
+            "so there is nothing left to accept; `rotation quarantine list` shows what is open."
+        )
+    return still_open[0]
+
+
+def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
+    """Raises `ConfigError` where `entry` has no row to take in, or one that must not come in."""
+    if entry.accepted_at is not None:
+        raise ConfigError(
+            f"{entry.name} was accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by} already; the next `rotation run` takes it in."
+        )
+    if entry.expectation == "fetch":
+        raise ConfigError(
+            f"{entry.id} is all of {entry.symbol}'s {entry.dataset}: the source gave no usable answer, so there is no row to accept; "
+            "every run asks again."
+        )
+    if entry.dataset not in ROW_BY_ROW:
+        raise ConfigError(
+            f"{entry.name} is a file of {entry.dataset} as a whole, so there is no row to accept; every run asks again, "
+            f"and a check that is wrong is corrected in expectations/{entry.dataset}.json."
+        )
+    suite, expectation = _checked_by(entry) or (None, None)
+    if suite is None or expectation is None or expectation.severity == "info":
+        raise ConfigError(
+            f"{entry.name} is no longer set aside by any expectation, so there is nothing to overrule; `rotation run` takes it in."
+        )
+    if expectation.severity == "critical":
+        raise ConfigError(
+            f"{entry.name} failed a critical expectation, which no one overrules: with such a row nothing of the batch can be trusted. "
+            "It comes in when the source corrects it."
+        )
+    if suite.batch != f"stage.{suite.dataset}":
+        raise ConfigError(
+            f"{entry.name} is about {suite.batch}, which is derived: the rows it comes from are published, so there is nothing to accept."
+        )
+    if entry.session is None or not entry.has_row:
+        raise ConfigError(
+            f"{entry.name} is about what the source did not give, so there is no row to accept; it heals when the source gives it."
+        )
+    if fault := _why_unusable(con, entry):
+        raise ConfigError(
+            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; it comes in when the source corrects it."
+        )
+
+
+def _checked_by(entry: Entry) -> tuple[Suite, Expectation] | None:
+    suites: Iterable[Suite] = (load_suite(path.stem) for path in sorted(SUITES.glob("*.json")))
+    return next(
+        ((s, e) for s in suites if s.dataset == entry.dataset for e in s.expectations if e.id == entry.expectation),
+        None,
+    )
+
+
+def _why_unusable(con: duckdb.DuckDBPyConnection, entry: Entry) -> str | None:
+    """What of the row would make returns or flows impossible and so end every run, or None."""
+    row = entry.row or {}
+    for name, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"a {name} of {value}"
+    for name in ("close", "split_ratio", "nav"):
+        if entry.dataset in ("prices", "fund_nav") and row.get(name) is not None and row[name] <= 0:
+            return f"a {name} of {row[name]}"
+    if entry.dataset == "prices" and row["dividend"] + row["capital_gain"] > 0:
+        (before,) = con.execute(
+            "select arg_max(close, session) from raw.prices_known_at('infinity'::timestamptz) where symbol = $1 and session < $2",
+            [entry.symbol, entry.session],
+        ).fetchone() or (None,)
+        if before is not None and row["dividend"] + row["capital_gain"] >= before:
+            return f"a distribution of {row['dividend'] + row['capital_gain']} after a close of {before}"
+    return None

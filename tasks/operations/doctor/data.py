@@ -1,0 +1,155 @@
+"""The checks of `rotation doctor` about the warehouse: its folder and disk, what it holds, how its last run ended."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks.operations.doctor.findings import Finding
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.operations.status import Status
+    from market_rotation.tasks.settings import Settings
+
+#: What a first run of the shipped universe needs, and what should always be left.
+SPARE_BYTES = 500_000_000
+#: Clocks of two machines that share a warehouse differ by less.
+CLOCK_SLACK = timedelta(minutes=5)
+
+
+def home(settings: Settings) -> Iterator[Finding]:
+    """Whether the folders that a run writes to can be written."""
+    for folder in dict.fromkeys([settings.home, settings.published.parent]):
+        there = _nearest(folder)
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            yield Finding(
+                "fail",
+                "home",
+                f"Nothing can be written to {there} ({error.strerror}).",
+                "Correct its permissions, or set ROTATION_HOME to another folder.",
+            )
+        else:
+            yield Finding("ok", "home", f"{folder} {'can be written' if there == folder else 'will be made'}.")
+
+
+def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]:
+    """Whether there is room for one more copy of the warehouse, which publishing makes."""
+    if free_bytes is None:
+        free_bytes = shutil.disk_usage(_nearest(settings.published.parent)).free
+    sizes = [path.stat().st_size for path in (settings.build, settings.published) if path.is_file()]
+    copy = max(sizes, default=0)
+    takes = f"the warehouse takes {_size(sum(sizes))}, and {_size(copy)} more while it is published"
+    told = f"{_size(free_bytes)} free; {takes if sizes else 'there is no warehouse yet'}."
+    room = f"Make room, or set ROTATION_HOME to another disk; {_size(2 * copy + SPARE_BYTES)} is plenty."
+    if free_bytes < copy:
+        yield Finding("fail", "disk", told, room)
+    elif free_bytes < 2 * copy + SPARE_BYTES:
+        yield Finding("warn", "disk", told, room)
+    else:
+        yield Finding("ok", "disk", told)
+
+
+def published(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Whether the published file opens, what it holds, whose code made it, and whether somebody is writing."""
+    from market_rotation.tasks import warehouse
+    from market_rotation.tasks.operations import status
+    from market_rotation.tasks.run import ledger
+
+    if held := status.holder(settings.build, now):
+        since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
+        yield Finding(
+            "warn",
+            "warehouse",
+            f"{settings.build} is being written{since} by process {held.process or 'of another machine'}.",
+            "Wait until that run ends; if it hangs, end that process: nothing of it is published.",
+        )
+    if not settings.published.is_file():
+        yield Finding(
+            "warn", "warehouse", f"There is none at {settings.published} yet.", "Make it with `rotation run`."
+        )
+        return
+    with warehouse.reading(settings.published) as con:
+        code = con.execute("select code_version from ops.runs where published order by run_id desc limit 1").fetchone()
+        sources = [name for (name,) in con.execute("select distinct source from raw.prices order by all").fetchall()]
+    if sources and ("sample" in sources) != (settings.source == "sample"):
+        kind = "simulated" if "sample" in sources else "real"
+        yield Finding(
+            "fail",
+            "warehouse",
+            f"{settings.published} holds {kind} prices and the source is '{settings.source}'.",
+            "Set ROTATION_HOME to another folder, or ROTATION_SOURCE to the source it was made from.",
+        )
+    held_words = "simulated prices" if "sample" in sources else "real prices" if sources else "no prices yet"
+    same = code is not None and code[0] == ledger.code_version()
+    derived = "derived by this version" if same else "the next run derives it anew, with this version"
+    yield Finding(
+        "ok", "warehouse", f"{settings.published} opens read-only: {held_words}{f', {derived}' if code else ''}."
+    )
+
+
+def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[Finding]:
+    """What `rotation status` calls a problem; the status goes `into` the list, for the checks after this one."""
+    from market_rotation.tasks.operations import status
+
+    if not settings.published.is_file():
+        return
+    state = status.read(settings, now)
+    into.append(state)
+    for problem in state.problems:
+        # A session that is missing is what the next run brings; all else wants a person.
+        stale = problem.startswith(("Stale", "Nothing was ever"))
+        what, _, remedy = problem.rpartition("; ")
+        step = f"{remedy[:1].upper()}{remedy[1:]}" if what and stale else "See `rotation status`, then `rotation run`."
+        yield Finding("warn" if stale else "fail", "last run", f"{what}." if what and stale else problem, step)
+    if not state.problems and state.last_run:
+        prices = state.freshness[0]
+        yield Finding(
+            "ok",
+            "last run",
+            f"{state.last_run.status.replace('_', ' ').capitalize()} at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC; "
+            f"prices up to {prices.latest_session}, {prices.expected_session} is due.",
+        )
+    if state.incidents:
+        titles = "; ".join(incident.title for incident in state.incidents[:3])
+        yield Finding(
+            "warn", "last run", f"{len(state.incidents)} incidents are open: {titles}.", "See `rotation status`."
+        )
+
+
+def clock(now: datetime, state: Status | None) -> Iterator[Finding]:
+    """Whether the clock can be right, and New York's time is known."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        local = now.astimezone(ZoneInfo("America/New_York"))
+    except ZoneInfoNotFoundError:
+        yield Finding(
+            "fail", "clock", "The time zone America/New_York is not known here.", "Install tzdata (pip install tzdata)."
+        )
+        return
+    told = f"It is {now:%Y-%m-%d %H:%M} UTC, {local:%H:%M} in New York"
+    if state and state.last_run and state.last_run.started_at > now + CLOCK_SLACK:
+        yield Finding(
+            "fail",
+            "clock",
+            f"{told}, but the last run started at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC.",
+            "Set the clock, or let it follow a time server.",
+        )
+    else:
+        yield Finding("ok", "clock", f"{told}.")
+
+
+def _nearest(folder: Path) -> Path:
+    """`folder`, or of those above it the nearest that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"

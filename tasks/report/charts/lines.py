@@ -1,0 +1,192 @@
+"""The charts over time, as Vega-Lite over the named dataset `rows`. Colours come from the page: its ranges, and its parameters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from market_rotation.tasks.report.charts.parts import (
+    DAY,
+    LABELS,
+    PERCENT,
+    colour,
+    day_axis,
+    day_tip,
+    finished,
+    fixed,
+    label_colours,
+    level,
+    lines,
+    pointed,
+    rows,
+    span,
+    stretches,
+    value_axis,
+)
+
+
+def headline(description: str) -> dict[str, Any]:
+    """The score over the bands of the labels, and the label in force as a strip below."""
+    import altair as alt
+
+    bands = (
+        rows()
+        .transform_aggregate(
+            confirmed="min(confirmed_from)",
+            building="min(building_from)",
+            neutral="min(neutral_from)",
+            fading="min(fading_from)",
+        )
+        .transform_calculate(reversed="-1")
+        .transform_fold(list(LABELS), as_=["label", "low"])
+        .transform_window(high="lead(low)", sort=[alt.SortField("low")])
+        .transform_calculate(high="isValid(datum.high) ? datum.high : 1", middle="(datum.low + datum.high) / 2")
+    )
+    y = alt.Y(
+        "low:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=False)
+    )
+    fill = label_colours("fill", legend=None)
+    score = (
+        rows()
+        .mark_line(interpolate="step-after", color=colour("ink"), strokeWidth=1.5)
+        .encode(x=day_axis(labelPadding=15), y=alt.Y("score:Q", title=None))
+    )
+    last = (
+        rows()
+        .transform_window(place="row_number()", sort=[alt.SortField("session", order="descending")])
+        .transform_filter("datum.place == 1 && isValid(datum.score)")
+        .mark_point(filled=True, size=70, color=colour("ink"), opacity=1)
+        .encode(x=day_axis(), y="score:Q")
+    )
+    strip = (
+        stretches(rows())
+        .mark_rect(tooltip=True)
+        .encode(
+            x="start:T",
+            x2="end:T",
+            y=fixed(alt.YValue, "height + 4"),
+            y2=fixed(alt.Y2Value, "height + 12"),
+            fill=fill,
+            fillOpacity=alt.FillOpacityValue(0.85),
+            tooltip=[alt.Tooltip("label:N", title="In force"), alt.Tooltip("start:T", title="From", format=DAY)],
+        )
+    )
+    tips = [
+        day_tip(),
+        alt.Tooltip("score:Q", title="Score", format="+.2f"),
+        alt.Tooltip("raw_label:N", title="Label of the day"),
+        alt.Tooltip("label:N", title="In force"),
+        alt.Tooltip("votes_for:Q", title="For"),
+        alt.Tooltip("votes_against:Q", title="Against"),
+        alt.Tooltip("votes_missing:Q", title="Not known"),
+    ]
+    chart = alt.layer(
+        bands.mark_rect().encode(
+            x=fixed(alt.XValue, "0"),
+            x2=fixed(alt.X2Value, "width"),
+            y=y,
+            y2="high:Q",
+            fill=fill,
+            fillOpacity=label_colours("fillOpacity", legend=None),
+        ),
+        bands.mark_text(align="left", dx=8, color=colour("muted"), fontSize=11).encode(
+            x=fixed(alt.XValue, "width"), y="middle:Q", text="label:N"
+        ),
+        score,
+        last,
+        strip,
+        pointed("headline", rows(), tips),
+    ).resolve_scale(fill="independent")
+    return finished(chart, description, 260)
+
+
+def relative_strength(pair: str, description: str) -> dict[str, Any]:
+    """The ratio with its two averages, on the colours of the label in force."""
+    import altair as alt
+
+    choice, kept = span("relative_strength")
+    shaded = stretches(kept)
+    bands = shaded.mark_rect().encode(
+        x="start:T",
+        x2="end:T",
+        fill=label_colours("fill", legend=None),
+        fillOpacity=label_colours("fillOpacity", legend=None),
+    )
+    # A stretch has its name where there is room for it.
+    named = (
+        shaded.transform_joinaggregate(first="min(start)", final="max(end)")
+        .transform_filter("(datum.end - datum.start) * width > 75 * (datum.final - datum.first)")
+        .mark_text(align="left", dx=5, dy=11, fontSize=11, color=colour("muted"))
+        .encode(x="start:T", y=fixed(alt.YValue, "0"), text="label:N")
+    )
+    series = {"ratio": pair, "ratio_ma50": "50-session average", "ratio_ma200": "200-session average"}
+    y = value_axis("value", zero=False)
+    in_force = alt.Tooltip("label:N", title="In force")
+    line, rule = lines("relative_strength", kept, series, y, ".2f", ["ink", "accent", "muted"], [in_force])
+    return finished(alt.layer(bands, named, line, rule).add_params(choice), description, 380)
+
+
+def over_time(
+    exhibit: str,
+    series: Mapping[str, str],
+    rule_at: float,
+    value_format: str,
+    axis_format: str,
+    description: str,
+    only: str | None = None,
+) -> dict[str, Any]:
+    """Lines over the years chosen, with a rule at a level that matters; `only` keeps the rows for which the expression holds."""
+    import altair as alt
+
+    choice, kept = span(exhibit)
+    if only:
+        kept = kept.transform_filter(only)
+    y = value_axis("value", axis_format)
+    return finished(
+        alt.layer(level(rule_at), *lines(exhibit, kept, series, y, value_format)).add_params(choice), description
+    )
+
+
+def drawdowns(description: str) -> dict[str, Any]:
+    """A line for each symbol, from 0 down."""
+    import altair as alt
+
+    choice, kept = span("drawdowns", 5)
+    chosen = alt.selection_point(name="drawdowns_series", fields=["symbol"], bind="legend")
+    line = (
+        kept.mark_line(strokeWidth=1.4)
+        .encode(
+            x=day_axis(),
+            y=value_axis("drawdown", ".0%"),
+            color=alt.Color("symbol:N", title=None, sort=None),
+            opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.1)),
+            tooltip=[
+                alt.Tooltip("name:N", title="Fund"),
+                day_tip(),
+                alt.Tooltip("drawdown:Q", title="Below its high", format=".1%"),
+            ],
+        )
+        .add_params(chosen)
+    )
+    return finished(alt.layer(level(0), line).add_params(choice), description)
+
+
+def earnings(description: str) -> dict[str, Any]:
+    """Expected growth of both sides, with the gap between them."""
+    import altair as alt
+
+    series = {"large_growth_next_year": "large companies", "small_growth_next_year": "small companies"}
+    y = value_axis("value", ".0%", zero=True)
+    difference = alt.Tooltip("gap:Q", title="Small less large", format=PERCENT)
+    line, rule = lines("earnings", rows(), series, y, PERCENT, tips=[difference], point=True)
+    gap = (
+        rows()
+        .mark_rule(strokeWidth=2, opacity=0.5)
+        .encode(
+            x=day_axis(format="%-d %b %Y"),
+            y=value_axis("large_growth_next_year", ".0%", zero=True),
+            y2="small_growth_next_year:Q",
+            color=alt.condition("datum.gap > 0", alt.value(colour("good")), alt.value(colour("bad"))),
+        )
+    )
+    return finished(alt.layer(gap, line, rule), description, 260)

@@ -1,0 +1,1 @@
+"""The exhibits of the report: a query and what is said of it."""

@@ -1,0 +1,91 @@
+"""The content of the report: every exhibit at a session, read from a warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date
+from typing import TYPE_CHECKING, Any
+
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.report import queries
+from market_rotation.tasks.report.exhibits import market, money, overview, sectors
+from market_rotation.tasks.report.exhibits.base import Exhibit, Report
+from market_rotation.tasks.report.phrases import plain
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+Builder = Callable[["pd.DataFrame", str], Exhibit]
+
+#: The exhibits by the names of their queries, and what makes them of the rows and the text of the query.
+TOP: dict[str, Builder] = {
+    "headline": overview.headline,
+    "evidence": overview.evidence,
+    "changes": overview.changes,
+    "freshness": overview.freshness,
+    "problems": overview.problems,
+}
+SECTIONS: dict[str, Builder] = {
+    "relative_strength": market.relative_strength,
+    "returns": market.returns,
+    "sector_rotation": sectors.sector_rotation,
+    "size_rotation": sectors.size_rotation,
+    "sector_ranks": sectors.sector_ranks,
+    "mega_cap": market.mega_cap,
+    "fund_flows": money.fund_flows,
+    "funds": money.funds,
+    "breadth": market.breadth,
+    "drawdowns": market.drawdowns,
+    "earnings": money.earnings,
+    "what_followed": money.what_followed,
+}
+
+
+def collect(con: duckdb.DuckDBPyConnection, session: date | None = None, as_known_then: bool = False) -> Report:
+    """The report on `session` (default: the latest), from a published or rebuilt warehouse that is only read.
+
+    Nothing dated after the session is in it. `as_known_then` is said of the report, not checked. Raises `RotationError` when
+    nothing was published, or the session is not in the warehouse.
+    """
+    from altair.utils.schemapi import debug_mode
+
+    origin = _origin(con, session)
+    found = origin["session"].date()
+    # Altair would check each part of each chart against its schema, which takes as long as all the rest; the tests compile every chart.
+    with debug_mode(False):
+        made = {name: _made(con, builder, name, found) for name, builder in {**TOP, **SECTIONS}.items()}
+    return Report(
+        session=found,
+        known_at=origin["known_at"].to_pydatetime().astimezone(UTC),
+        run_id=origin["run_id"],
+        code_version=origin["code_version"] or "not known",
+        source=origin["source"],
+        is_simulated=bool(origin["is_simulated"]),
+        as_known_then=as_known_then,
+        **{name: made[name] for name in TOP},
+        exhibits=tuple(made[name] for name in SECTIONS),
+    )
+
+
+def _made(con: duckdb.DuckDBPyConnection, builder: Builder, name: str, session: date) -> Exhibit:
+    return builder(queries.run(con, name, session), queries.shown(name, session))
+
+
+def _origin(con: duckdb.DuckDBPyConnection, session: date | None) -> dict[str, Any]:
+    import duckdb
+
+    try:
+        (origin,) = plain(queries.run(con, "origin", session))
+    except duckdb.CatalogException:
+        raise RotationError(
+            "Nothing was published yet, so there is nothing to report; start with `rotation run`."
+        ) from None
+    if origin["last_session"] is None:
+        raise RotationError("Nothing was published yet, so there is nothing to report; start with `rotation run`.")
+    if session and (origin["session"] is None or origin["session"].date() != session):
+        raise RotationError(
+            f"{session} is not a session of the warehouse, which goes from {origin['first_session']:%Y-%m-%d} to "
+            f"{origin['last_session']:%Y-%m-%d}; choose a trading day between them."
+        )
+    return origin

@@ -1,0 +1,225 @@
+"""The exhibits about money, estimates and what they have been worth: fund flows, the funds, earnings, what followed each label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from market_rotation.tasks.report.charts import bars, lines
+from market_rotation.tasks.report.exhibits.base import Column, Exhibit
+from market_rotation.tasks.report.phrases import NOT_KNOWN, first_upper, listed, percent, plain, plural, usd
+from market_rotation.tasks.report.words import written
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fund_flows(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """Money into and out of the groups of funds by month."""
+    title = "Money into and out of funds"
+    months = plain(rows)
+    groups = list(dict.fromkeys(row["flow_group"] for row in months))
+    findings, missing = [], []
+    for group in groups:
+        findings.append(_flows_told(first_upper(group), [row for row in months if row["flow_group"] == group]))
+        unknown = [
+            written(row["month"], "month")
+            for row in months
+            if row["flow_group"] == group and row["net_flow_usd"] is None
+        ]
+        if unknown:
+            missing.append(f"Not known of {group}: {listed(unknown)}.")
+        last = [row for row in months if row["flow_group"] == group][-1]
+        if last["members_known"] < last["members"]:
+            missing.append(
+                f"Of the {group}, {last['members_known']} of {last['members']} are known in {written(last['month'], 'month')}."
+            )
+    absent = [group for group in ("small-cap funds", "large-cap funds") if group not in groups]
+    if absent:
+        missing.append(f"No share counts are known of {listed(absent)}.")
+    finding = " ".join(findings) or "Money into and out of funds is not known."
+    drawn = bool(rows["net_flow_usd"].notna().any())
+    recent = rows.groupby("symbol", sort=False).tail(7).iloc[::-1].sort_values("symbol", ascending=False, kind="stable")
+    return Exhibit(
+        id="fund_flows",
+        title=title,
+        finding=finding,
+        note="Shares created less shares redeemed, at the NAV of the session before: bars by month, the line is the sum of the year so far. The pale bar is the running "
+        "month. A ? is a month of which under 90 % is known; its year has no sum from there on. A group is the sum of its known members, so a change in "
+        "how many are known changes its size. Flows of funds whose shares are derived from assets are estimates.",
+        sql=sql,
+        rows=rows,
+        table=recent.reset_index(drop=True),
+        columns=(
+            Column("flow_group", "Funds", "text"),
+            Column("month", "Month", "month"),
+            Column("net_flow_usd", "Net flow", "usd", bar=True),
+            Column("cumulative_ytd_usd", "Year so far", "usd"),
+            Column("streak_months", "Months in a row", "count"),
+            Column("members_known", "Funds known", "count"),
+            Column("members", "Of", "count"),
+            Column("sessions_covered_pct", "Sessions known", "percent"),
+            Column("is_partial", "Still running", "text"),
+        ),
+        chart=bars.fund_flows(groups, f"{title}: {finding}") if drawn else None,
+        missing=" ".join(missing) or None,
+    )
+
+
+def _flows_told(group: str, months: list[dict[str, Any]]) -> str:
+    """The last completed month, the year, and the streak in a sentence."""
+    completed = [row for row in months if not row["is_partial"]]
+    if not completed or completed[-1]["net_flow_usd"] is None:
+        return f"{group}: the last completed month is not known."
+    last = completed[-1]
+    told = f"{group} {_took(last['net_flow_usd'])} in {written(last['month'], 'month')}"
+    if abs(last["streak_months"]) > 1:
+        told += f", the {_ordinal(abs(last['streak_months']))} month of {'in' if last['streak_months'] > 0 else 'out'}flows in a row"
+    latest = months[-1]
+    so_far = latest["cumulative_ytd_usd"]
+    year = f"{latest['month']:%Y}"
+    return f"{told}; {year} so far {'is ' + NOT_KNOWN if so_far is None else 'they ' + _took(so_far)}."
+
+
+def _took(amount: float) -> str:
+    return f"{'took in' if amount > 0 else 'lost'} {usd(amount)}"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """The small-cap funds side by side."""
+    compared = plain(rows)
+    costs = [row for row in compared if row["expense_ratio"] is not None]
+    returned = sorted((row for row in compared if row["return_12m"] is not None), key=lambda row: -row["return_12m"])
+    told = []
+    if costs:
+        told.append(f"{costs[0]['symbol']} costs least, {written(costs[0]['expense_pct'], 'ratio')} % a year")
+    if returned:
+        told.append(f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}")
+    finding = "; ".join(told) + "." if told else "Neither cost nor return of a small-cap fund is known."
+    columns = (
+        Column("symbol", "Fund", "text"),
+        Column("index_name", "Index", "text"),
+        Column("expense_pct", "Cost a year, %", "ratio", bar=True),
+        Column("holdings_count", "Companies", "count"),
+        Column("total_net_assets_usd", "Assets", "usd", bar=True),
+        Column("return_12m", "Return, 12 months", "fraction", bar=True),
+        Column("volatility_252d", "Volatility", "level", bar=True),
+        Column("max_drawdown_252d", "Worst fall in a year", "fraction", bar=True),
+        Column("beta_252d", "Beta", "ratio"),
+        Column("median_dollar_volume_30d_usd", "Traded a day", "usd", bar=True),
+        Column("premium_pct", "Premium, %", "ratio"),
+        Column("premium_session", "Of", "session"),
+        Column("net_flow_12m_usd", "Flow, 12 months", "usd", bar=True),
+        Column("shares_source", "Shares from", "text"),
+    )
+    gaps = {
+        column.label: [row["symbol"] for row in compared if row[column.name] is None]
+        for column in columns
+        if column.name not in ("premium_session", "shares_source")
+    }
+    missing = "; ".join(f"{label}: {listed(symbols)}" for label, symbols in gaps.items() if symbols)
+    return Exhibit(
+        id="funds",
+        title="Small-cap funds side by side",
+        finding=finding,
+        note="Total returns and risk over 252 sessions, beta against SPY, traded value the median of 30 sessions. A premium is the close against the NAV of the same "
+        "session, which issuers publish a day later; it compares a price at 16:00 with a NAV of the closing prices. Where shares are derived from assets and NAV, "
+        "assets and flows are estimates. Cost, companies and assets are as of the last snapshot.",
+        sql=sql,
+        rows=rows,
+        table=rows,
+        columns=columns,
+        missing=f"Not known: {missing}."
+        if missing
+        else None
+        if compared
+        else "No small-cap fund has a price that session.",
+    )
+
+
+def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """Expected earnings growth of small and large companies; the last row of `rows` is that of the session."""
+    title = "Expected earnings"
+    last = plain(rows.tail(1))[0] if len(rows) else None
+    missing = None
+    if last is None:
+        finding = missing = "There are no estimates by then; they cannot be had for the past."
+    else:
+        finding = (
+            f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} next year, of large ones by "
+            f"{percent(last['large_growth_next_year'])}; the gap is {percent(last['gap'])}."
+        )
+        if last["gap"] is None:
+            missing = "There are no estimates of the last 20 sessions for both sides."
+    return Exhibit(
+        id="earnings",
+        title=title,
+        finding=finding,
+        note="Analysts' estimates, which are revised and on the whole too high, weighted as in the funds. They cover the largest companies of each side, a small part of "
+        "the small one. The line begins with the first snapshot, since past estimates cannot be had.",
+        sql=sql,
+        rows=rows,
+        table=rows.tail(1).reset_index(drop=True),
+        columns=(
+            Column("session", "Session", "session"),
+            Column("small_growth_next_year", "Small companies", "fraction"),
+            Column("large_growth_next_year", "Large companies", "fraction"),
+            Column("gap", "Gap", "fraction"),
+            Column("small_coverage_pct", "Covered, small", "percent"),
+            Column("large_coverage_pct", "Covered, large", "percent"),
+        ),
+        chart=lines.earnings(f"{title}: {finding}") if rows["gap"].notna().any() else None,
+        missing=missing,
+    )
+
+
+def what_followed(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """What small caps returned beyond large caps after each label."""
+    title = "What followed each label"
+    summary = rows[rows["part"] == "summary"].reset_index(drop=True)
+    by_horizon = {row["horizon"]: row for row in plain(summary) if row["in_force"]}
+    now = by_horizon.get("3m")
+    missing = None
+    if now is None:
+        finding = missing = "No label is in force, so there is nothing to look up."
+    elif not now["independent_observations"]:
+        finding = missing = f"No three months have passed after a session with the label {now['label']} yet."
+    else:
+        finding = (
+            f"In the three months after {plural(now['independent_observations'], 'independent session')} with the label in force, {now['label']}, small caps did "
+            f"{percent(now['independent_mean_spread'])} against large caps on average"
+        )
+        if now["t_stat"] is None:
+            finding += "; too few to tell it from chance."
+        else:
+            verdict = "which may well be chance" if abs(now["t_stat"]) < 2 else "which is rarely chance alone"
+            finding += f" (t {written(now['t_stat'], 'ratio')}, {verdict})."
+    return Exhibit(
+        id="what_followed",
+        title=title,
+        finding=finding,
+        note="A point is a session with the label and what small caps returned beyond large caps from there; windows that overlap are left out. The bar is their mean, the dashed "
+        "line the mean after any label. A t under 2 in size is what chance gives, and among 15 cells one of 2 would be no surprise; with fewer than about "
+        "ten observations it says nothing. The levels were set by people who knew this history. It describes; it does not forecast.",
+        sql=sql,
+        rows=rows,
+        table=summary,
+        columns=(
+            Column("label", "Label", "text"),
+            Column("horizon", "Over the next", "text"),
+            Column("observations", "Sessions", "count"),
+            Column("independent_observations", "Independent", "count"),
+            Column("mean_spread", "Mean", "fraction", bar=True),
+            Column("median_spread", "Median", "fraction"),
+            Column("hit_rate_pct", "Small ahead", "percent"),
+            Column("independent_mean_spread", "Mean, independent", "fraction", bar=True),
+            Column("t_stat", "t of it", "ratio"),
+            Column("mean_spread_any_label", "After any label", "fraction"),
+        ),
+        chart=bars.what_followed(f"{title}: {finding}") if (rows["part"] == "observation").any() else None,
+        missing=missing,
+    )

@@ -1,0 +1,1 @@
+"""A run: its context, its sequence, fetching, staging, the ledger."""

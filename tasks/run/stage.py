@@ -1,0 +1,109 @@
+"""Staging: what a run knows and was told, as tables of the schema `stage`, before anything is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.datasets import DATASETS, Offer
+from market_rotation.tasks.run.fetch import Answer, Request
+from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.universe import Pair, Universe
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from market_rotation.tasks.calendar import Calendar
+
+
+def put_references(
+    con: duckdb.DuckDBPyConnection, universe: Universe, calendar: Calendar, start: date, session: date
+) -> None:
+    """Fills `stage.universe`, `stage.pairs` and `stage.sessions` (those from `start` to `session`), and leaves `stage.backfill` empty."""
+    import pandas as pd
+
+    instruments = pd.DataFrame([instrument.model_dump() for instrument in universe.instruments])
+    types = {name: "date" if name == "inception" else "varchar" for name in instruments.columns}
+    _put_typed(con, "stage.universe", instruments, types)
+    pairs = pd.DataFrame([pair.model_dump() for pair in universe.pairs], columns=list(Pair.model_fields))
+    _put_typed(
+        con,
+        "stage.pairs",
+        pairs,
+        {name: "varchar" if name.endswith("symbol") else "boolean" for name in Pair.model_fields},
+    )
+    hours = calendar.hours(start, session)
+    _put_typed(con, "stage.sessions", hours, {"session": "date", "opens_at": "timestamptz", "closes_at": "timestamptz"})
+    put_backfill(con, (), None, None)
+
+
+def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
+    """Fills `stage.offers`: what can be asked beside prices, and how old it may be."""
+    import pandas as pd
+
+    frame = pd.DataFrame(offers, columns=list(Offer._fields))
+    _put_typed(con, "stage.offers", frame, {"dataset": "varchar", "symbol": "varchar", "max_age_sessions": "bigint"})
+
+
+def put_backfill(con: duckdb.DuckDBPyConnection, symbols: Sequence[str], start: date | None, end: date | None) -> None:
+    """Fills `stage.backfill`: the symbols to ask for all of `start` to `end`, whatever is known of them."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"symbol": list(symbols), "start_session": start, "end_session": end})
+    _put_typed(con, "stage.backfill", frame, {"symbol": "varchar", "start_session": "date", "end_session": "date"})
+
+
+def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:
+    """What to ask, one request per dataset and symbol that lacks something; empty when nothing is missing."""
+    return _requests(con, "stage.requests")
+
+
+def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
+    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given)."""
+    import pandas as pd
+
+    outcome = pd.DataFrame(
+        [{**vars(a.request), "error": a.error} for a in answers], columns=[*Request.__annotations__, "error"]
+    )
+    types = {"start_session": "date", "end_session": "date", "is_full_history": "boolean"}
+    _put_typed(con, "stage.answers", outcome, {name: types.get(name, "varchar") for name in outcome.columns})
+    for dataset, columns in ((d.name, d.columns) for d in DATASETS.values()):
+        given = [a.frame for a in answers if a.request.dataset == dataset and a.frame is not None and len(a.frame)]
+        sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
+        _put_typed(con, f"stage.fetched_{dataset}", pd.concat(given) if given else typed({}, columns), sql_types)
+
+
+_SQL_TYPES = {"object": "varchar", "float64": "double", "datetime64[s]": "timestamp"}
+
+
+def estimates(con: duckdb.DuckDBPyConnection) -> list[Request]:
+    """Requests for the earnings estimates of the largest constituents, when they are due."""
+    return _requests(con, "stage.estimate_requests")
+
+
+def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
+    warehouse.build(con, table)
+    return [Request(*row) for row in con.execute(f"from {table}").fetchall()]
+
+
+def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
+    """Requests for the whole history of the symbols whose overlap shows that a split or restatement reaches further back."""
+    warehouse.build(con, "stage.restated")
+    symbols = con.execute("select symbol from stage.restated").fetchall()
+    return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Drops all that is staged, so that the file readers get holds nothing that was not audited."""
+    con.execute("drop schema stage cascade")
+    con.execute("create schema stage")
+
+
+def _put_typed(con: duckdb.DuckDBPyConnection, table: str, frame: object, types: dict[str, str]) -> None:
+    """Replaces `table` by `frame` with the SQL types given: a column that is all blank has no type of its own."""
+    columns = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in types.items())
+    con.register("incoming", frame)
+    con.execute(f"create or replace table {table} as select {columns} from incoming")
+    con.unregister("incoming")

@@ -1,0 +1,1 @@
+"""A simulated market, its funds and companies, and simulated vendor faults."""

@@ -1,0 +1,156 @@
+"""The companies of the simulated market: which of them an index holds, and what analysts expect them to earn.
+
+They are the seven mega caps and simulated ones, heaviest first: LAAAB … (large), MAAAB … (mid) and SAAAB … (small), numbers in letters, as tickers have no digits. Indices
+hold overlapping ranges of them. All is drawn from streams named after the company or the index, and depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from market_rotation.tasks.sources.simulated.prices import ANCHOR, Floats, stream
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from market_rotation.tasks.universe import Instrument
+
+
+class Pool(NamedTuple):
+    """Simulated companies: how many, the size of the first (billions of USD), and at which place and how fast sizes fall."""
+
+    word: str
+    companies: int
+    largest: float
+    knee: float
+    fall: float
+
+
+class Constituents(NamedTuple):
+    """The companies of an index, heaviest first. `weights` are fractions that sum to 1, read-only."""
+
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    weights: Floats
+
+
+POOLS = {
+    "LC": Pool("Large", 1003, 800, 12, 1.15),
+    "MC": Pool("Mid", 401, 30, 200, 1),
+    "SC": Pool("Small", 2300, 12, 100, 1),
+}
+#: Ticker, name, sector and size (billions of USD) of the companies that lead every large-cap index.
+MEGA_CAPS = (
+    ("NVDA", "NVIDIA Corporation", "technology", 4500),
+    ("AAPL", "Apple Inc.", "technology", 4000),
+    ("MSFT", "Microsoft Corporation", "technology", 3700),
+    ("GOOGL", "Alphabet Inc. Class A", "communication_services", 3300),
+    ("AMZN", "Amazon.com, Inc.", "consumer_discretionary", 2400),
+    ("META", "Meta Platforms, Inc.", "communication_services", 1700),
+    ("TSLA", "Tesla, Inc.", "consumer_discretionary", 1400),
+)
+#: The pool, first and last company of each index; those of large companies hold the seven mega caps as well.
+INDICES = {
+    "S&P 500": ("LC", 1, 496),
+    "Russell 1000": ("LC", 1, 1003),
+    "S&P MidCap 400": ("MC", 1, 401),
+    "S&P SmallCap 600": ("SC", 1, 603),
+    "Russell 2000": ("SC", 1, 1960),
+    "Russell Microcap": ("SC", 961, 2300),
+}
+#: The index that stands for those that are not simulated, where it is not the S&P 500.
+SIZE_INDEX = {"mid": "S&P MidCap 400", "small": "S&P SmallCap 600", "micro": "Russell Microcap"}
+#: How many companies of the S&P 500 are in each sector, the seven included.
+SECTORS = {
+    "materials": 26,
+    "communication_services": 23,
+    "energy": 22,
+    "financials": 75,
+    "industrials": 75,
+    "technology": 70,
+    "consumer_staples": 37,
+    "real_estate": 31,
+    "utilities": 31,
+    "health_care": 60,
+    "consumer_discretionary": 50,
+}
+#: By how much small companies' expected growth exceeds large ones' on a day; on a line between two of them.
+SMALL_LEAD = (
+    ("2000-01-03", 0.02),
+    ("2012-01-02", 0.03),
+    ("2016-01-04", -0.02),
+    ("2020-09-01", 0.05),
+    ("2022-09-01", -0.04),
+    ("2025-02-03", -0.04),
+    ("2026-01-02", 0.04),
+)
+_LEAD_DAYS = (np.array([day for day, _ in SMALL_LEAD], "datetime64[D]") - ANCHOR).astype(np.float64)
+_LEADS = np.array([lead for _, lead in SMALL_LEAD])
+
+
+def constituents(instrument: Instrument) -> Constituents:
+    """What a fund's index holds. An index that is not simulated holds what is usual for the fund's sector or size."""
+    if instrument.kind == "sector" and instrument.sector in SECTORS:
+        return _constituents("S&P 500", instrument.sector)
+    usual = SIZE_INDEX.get(instrument.size_bucket or "", "S&P 500")
+    return _constituents(instrument.index_name if instrument.index_name in INDICES else usual, None)
+
+
+_LETTERS, _DIGITS = str.maketrans("0123456789", "ABCDEFGHIJ"), str.maketrans("ABCDEFGHIJ", "0123456789")
+
+
+def is_company(symbol: str) -> bool:
+    """Whether `symbol` is one of the simulated companies or the seven mega caps."""
+    match = re.fullmatch(r"([LMS])([A-J]{4})", symbol)
+    if not match:
+        return symbol in {row[0] for row in MEGA_CAPS}
+    return 1 <= int(match[2].translate(_DIGITS)) <= POOLS[f"{match[1]}C"].companies
+
+
+def is_small(symbol: str) -> bool:
+    """Whether `symbol` is one of the simulated small companies."""
+    return is_company(symbol) and re.fullmatch(r"S[A-J]{4}", symbol) is not None
+
+
+def growth(symbol: str, small: bool, as_of: date) -> tuple[float, float]:
+    """Expected earnings growth of a company this year and the next, fractions that change on Mondays; NaN: no estimate."""
+    own = stream(symbol, "growth")
+    mega = symbol in {row[0] for row in MEGA_CAPS}
+    followed = own.uniform() >= (0.0 if mega else 0.05 if small else 0.01)
+    if not followed:
+        return float("nan"), float("nan")
+    week = (np.datetime64(as_of) - ANCHOR).astype(int) // 7
+    lead = float(np.interp(7 * week, _LEAD_DAYS, _LEADS)) if small else 0.0
+    spread = 0.03 if mega else 0.10 if small else 0.06
+    base = np.array([0.09 + lead / 2, 0.12 + lead]) + spread * np.clip(own.standard_normal(2), -2.5, 2.5)
+    # Estimates are revised for months in one direction.
+    swing = spread / 3 * np.sin(2 * np.pi * (week / own.uniform(40, 120, 2) + own.uniform(size=2)))
+    this, following = np.round(base + swing, 4).tolist()
+    return this, following
+
+
+@lru_cache(maxsize=64)
+def _constituents(index_name: str, sector: str | None) -> Constituents:
+    prefix, first, last = INDICES[index_name]
+    numbers = np.arange(first, last + 1)
+    leaders = [row for row in MEGA_CAPS if prefix == "LC" and sector in (None, row[2])]
+    if sector:
+        shuffled, start = stream("sectors").permutation(numbers), 0
+        for name, companies in SECTORS.items():
+            count = companies - sum(row[2] == name for row in MEGA_CAPS)
+            if name == sector:
+                numbers = np.sort(shuffled[start : start + count])
+            start += count
+    pool = POOLS[prefix]
+    # Sector indices cap their giants.
+    giants = [row[3] * (0.3 if sector else 1.0) for row in leaders]
+    sizes = np.concatenate([giants, pool.largest * (1 + numbers / pool.knee) ** -pool.fall])
+    weights = sizes / sizes.sum()
+    weights.setflags(write=False)
+    symbols = [row[0] for row in leaders] + [prefix[0] + f"{n:04}".translate(_LETTERS) for n in numbers]
+    names = [row[1] for row in leaders] + [f"{pool.word} Company {n}" for n in numbers]
+    return Constituents(tuple(symbols), tuple(names), weights)

@@ -1,0 +1,136 @@
+"""The warehouse: connections, and running the SQL files in the order of what they read. A file's header becomes DuckDB's COMMENT."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from market_rotation.tasks.warehouse import derive
+from market_rotation.tasks.errors import RotationError, WarehouseBusy
+from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
+
+log = logging.getLogger("rotation.warehouse")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build database at `path`, opened by this process alone, with its schemas and growing tables in place.
+
+    Raises `WarehouseBusy` naming the process that holds it, and since when.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        con = duckdb.connect(str(path))
+    except OSError as error:
+        raise RotationError(
+            f"{path.parent} cannot be made a folder ({error.strerror}); set ROTATION_HOME to another."
+        ) from None
+    except duckdb.IOException as error:
+        if "Could not set lock" not in str(error):
+            raise RotationError(
+                f"{path} cannot be opened: {_first_line(error)}; check the file and its permissions."
+            ) from None
+        holder = re.search(r"\(PID (\d+)\)", str(error))
+        who = _who(int(holder[1])) if holder else "another process"
+        raise WarehouseBusy(f"{path} is being written by {who}; wait until that run ends, then start again.") from None
+    try:
+        # A DATE or TIMESTAMPTZ means the same on every machine, whatever its own time zone.
+        con.execute("set timezone = 'UTC'")
+        # Tables made in the same transaction have no statistics yet, so DuckDB would guess: 6 s, not 2. Joins run as they are written, the larger
+        # side first, and an ASOF join is never a loop.
+        con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+        con.execute("set asof_loop_join_threshold = 0")
+        for schema in SCHEMAS:
+            con.execute(f"create schema if not exists {schema}")
+        for model in models():
+            if model.kind == "ledger" or model.name.startswith("raw."):
+                con.execute(model.statements[0])
+                _add_columns(con, model)
+                derive.comment(con, model)
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`writing`, after whoever writes now; raises `WarehouseBusy` when that takes longer than `wait_s` seconds."""
+    import stamina
+
+    from market_rotation.tasks.run.fetch import log_retries_quietly
+
+    log_retries_quietly()
+    attempts, timeout = (None, wait_s) if wait_s else (1, None)
+    with ExitStack() as stack:
+        for attempt in stamina.retry_context(
+            on=WarehouseBusy, attempts=attempts, timeout=timeout, wait_initial=0.5, wait_max=5
+        ):
+            with attempt:
+                try:
+                    con = stack.enter_context(writing(path))
+                except WarehouseBusy as busy:
+                    log.info("Waiting: %s", str(busy).partition(";")[0])
+                    raise
+        yield con
+
+
+def _who(pid: int) -> str:
+    import psutil
+
+    try:
+        since = datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
+    except psutil.Error:
+        return f"process {pid}"
+    return f"process {pid}, which began at {since:%Y-%m-%d %H:%M} UTC"
+
+
+def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Adds what a newer version gave a growing table to one that an older version made; its old rows have NULL there."""
+    schema, table = model.name.split(".")
+    found = con.execute(
+        "select column_name from duckdb_columns() where schema_name = $1 and table_name = $2", [schema, table]
+    ).fetchall()
+    for column in model.columns.keys() - {name for (name,) in found}:
+        con.execute(f"alter table {model.name} add column {column} {model.columns[column]}")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published file at `path`, read-only. Raises `RotationError` where there is none, or it lacks a table or column asked for."""
+    if not path.is_file():
+        raise RotationError(f"There is no warehouse at {path} yet; make one with `rotation run`, or set ROTATION_HOME.")
+    try:
+        con = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
+    try:
+        con.execute("set timezone = 'UTC'")
+        yield con
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise RotationError(
+            f"{path} was published by an older version ({_first_line(error)}); the next `rotation run` upgrades it."
+        ) from error
+    finally:
+        con.close()
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing: commits at the end, rolls back on any error."""
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]

@@ -1,0 +1,123 @@
+"""Everything derived again from `raw` alone, as it was known at a moment of the past, into a file of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.audit.run import audit, load_suite, stop_if_blocked
+from market_rotation.tasks.errors import ConfigError, RotationError
+from market_rotation.tasks.run.pipeline import DERIVED
+from market_rotation.tasks.warehouse.models import models
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from market_rotation.tasks.settings import Settings
+
+log = logging.getLogger("rotation.rebuild")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What `rebuild` made: the file, when its newest prices were fetched, its last session, rows of `raw.prices`."""
+
+    path: Path
+    known_at: datetime
+    session: date
+    rows: int
+    is_simulated: bool
+
+
+def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now: datetime) -> Rebuilt:
+    """Derives `core`, `signals` and `ops.revisions` from what the published `raw` knew at `as_of` (default: all) into `target`.
+
+    The published file is only read, and a run may go on meanwhile. `target` (default: rebuilt.duckdb beside it) is replaced as a whole
+    once everything is derived and audited. Raises `ConfigError` on a moment or file that won't do, `AuditFailed` when what was derived
+    is not as it must be.
+    """
+    if as_of and as_of > now:
+        raise ConfigError(f"--as-of {as_of:%Y-%m-%d %H:%M %Z} is in the future; choose a moment that has passed.")
+    path = target or settings.published.with_name("rebuilt.duckdb")
+    _refuse_other_files(path, settings)
+    with warehouse.reading(settings.published) as published:
+        _refuse_before_first(published, as_of)
+    temporary = path.with_name(f".{path.name}.tmp")
+    _remove(temporary)
+    try:
+        with warehouse.writing(temporary) as con:
+            log.info("Copying what was known")
+            _copy_known(con, settings.published, as_of)
+            log.info("Building core and signals")
+            with warehouse.transaction(con):
+                warehouse.build(con, *DERIVED)
+                stop_if_blocked(con, audit(con, load_suite("signals")))
+            con.execute("drop schema stage cascade")
+            made = _describe(con, path)
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+    return made
+
+
+def _refuse_other_files(path: Path, settings: Settings) -> None:
+    if path.resolve() in (settings.published.resolve(), settings.build.resolve()):
+        raise ConfigError(
+            f"{path} is the warehouse itself, which a rebuild never touches; choose another file with --to."
+        )
+    if not path.exists():
+        return
+    try:
+        with warehouse.reading(path) as con:
+            con.execute("select 1 from raw.prices limit 0")
+    except Exception:
+        raise ConfigError(f"{path} is there and is no warehouse; choose another file with --to.") from None
+
+
+def _refuse_before_first(con: duckdb.DuckDBPyConnection, as_of: datetime | None) -> None:
+    (first,) = con.execute("select min(known_at) from raw.prices").fetchone() or (None,)
+    if first is None:
+        raise RotationError("The warehouse holds no prices yet; fill it with `rotation run`.")
+    if as_of and as_of < first:
+        raise ConfigError(
+            f"Nothing was known at {as_of:%Y-%m-%d %H:%M %Z}; the first prices came at {first:%Y-%m-%d %H:%M %Z}: choose a later moment."
+        )
+
+
+def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime | None) -> None:
+    """Copies the rows of `raw` known at `as_of`, and of the ledgers those of the runs until then."""
+    moment = as_of or datetime.max.replace(tzinfo=UTC)
+    con.execute(f"attach {warehouse.quoted(str(published))} as published (read_only)")
+    for model in models():
+        if model.kind == "ledger" and model.name.startswith("raw."):
+            con.execute(
+                f"insert into {model.name} by name from published.{model.name} where known_at <= $1 order by rowid",
+                [moment],
+            )
+    con.execute("insert into ops.runs by name from published.ops.runs where started_at <= $1", [moment])
+    con.execute("insert into ops.validations by name from published.ops.validations semi join ops.runs using (run_id)")
+    con.execute(
+        "insert into ops.quarantine by name select * replace (case when resolved_at <= $1 then resolved_at end as resolved_at) "
+        "from published.ops.quarantine semi join ops.runs using (run_id)",
+        [moment],
+    )
+    con.execute("insert into ops.accepted by name from published.ops.accepted where accepted_at <= $1", [moment])
+    con.execute("detach published")
+
+
+def _describe(con: duckdb.DuckDBPyConnection, path: Path) -> Rebuilt:
+    row = con.execute(
+        "select max(known_at), (select max(session) from core.sessions), count(*), bool_or(source = 'sample') from raw.prices"
+    ).fetchone()
+    assert row is not None
+    return Rebuilt(path, *row)
+
+
+def _remove(path: Path) -> None:
+    for leftover in (path, path.with_name(f"{path.name}.wal")):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""The documentation is what the code says: the generated page is up to date, and links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from datetime import date
+from pathlib import Path
+
+import pytest
+import world
+
+from market_rotation.tasks.audit.run import SUITES
+from market_rotation.tasks.sources.files import FilesSource
+from market_rotation.tasks.warehouse.models import models
+
+ROOT = Path(__file__).parents[2]
+GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("name", ["tables", "expectations"])
+def test_the_references_are_up_to_date(name: str) -> None:
+    """docs/tables.md and docs/expectations.md are what `make docs` makes of the SQL files and suites now."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert text == GENERATOR[name](), "out of date: run `make docs`"
+
+
+def test_the_reference_of_expectations_has_every_suite() -> None:
+    """Each file of expectations/ has a section."""
+    text = (ROOT / "docs" / "expectations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## (\S+)$", text, re.MULTILINE)) == {path.stem for path in SUITES.glob("*.json")}
+
+
+def test_the_table_reference_has_every_table_people_read() -> None:
+    """Each table and macro of signals, core, ops and raw has a section."""
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    wanted = {m.name for m in models() if not m.name.startswith("stage.")}
+    assert set(re.findall(r"^### (\S+)$", text, re.MULTILINE)) == wanted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of the repository names one that exists, and every link within a page a heading."""
+    text = page.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        assert not path or (page.parent / path).exists(), target
+        assert path or anchor in headings, target
+
+
+def test_january_2026_is_what_real_prices_give(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each query of docs/january-2026.md gives what is shown there, on real prices up to that session."""
+    monkeypatch.setenv("ROTATION_SOURCE", "files")
+    monkeypatch.setenv("ROTATION_FILES", str(real_data / "files"))
+    assert world.run(FilesSource(real_data / "files"), date(2026, 1, 16)).status == "published"
+    shown = world.shown_queries(ROOT / "docs" / "january-2026.md")
+    assert len(shown) == 12
+    for command, output in shown:
+        assert world.output_of(command) == output.strip().splitlines(), command

@@ -1,0 +1,286 @@
+"""Prefect as on a machine that runs the project: a server, a worker and the flow runs, each in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+REPOSITORY = Path(__file__).parents[3]
+#: What deploying and running need of the repository.
+NEEDED = ("prefect.yaml", "pyproject.toml", "flows", "tasks", "sql", "expectations")
+#: Generous, since a machine that never ran Prefect compiles all of it first; nothing waits longer than it must.
+DEADLINE_S = 180.0
+#: Asks the server itself, whatever proxy the machine has.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+#: States after which a flow run stays as it is.
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def deployments() -> list[dict[str, Any]]:
+    """The deployments of prefect.yaml."""
+    found: list[dict[str, Any]] = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8"))[
+        "deployments"
+    ]
+    return found
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment with a Prefect that was never used, in `home`, and no other setting of Prefect or ours but `more`."""
+    # Compiled once, a flow run of the copied repository starts sooner.
+    mine = ("PREFECT_", "ROTATION_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    own = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "COLUMNS": "200",
+    }
+    return {**kept, **own, **more}
+
+
+def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
+    """What `condition` gives as soon as that is true. Raises `TimeoutError` naming `what`."""
+    end = time.monotonic() + deadline_s
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {deadline_s:.0f} s: {what}")
+        time.sleep(0.1)
+    return found
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that `pid` started, and those that they started."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                # After the name, which may hold anything, come the state and the parent.
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    found = parents.get(pid, [])
+    return found + [below for child in found for below in descendants(child)]
+
+
+def of_home(home: Path) -> list[str]:
+    """The command lines of all processes whose Prefect lives in `home`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if f"PREFECT_HOME={home}\0".encode() in (entry / "environ").read_bytes() + b"\0":
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+    return found
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends `process` and all it started at once, as when the machine loses power. A flow run is in a session of its own, so no signal to the group."""
+    for pid in [process.pid, *descendants(process.pid)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait()
+
+
+class Prefect:
+    """A server with the deployments of this repository. `took` says in seconds how long the parts of it took to come up.
+
+    `shipped` is what the files of the repository held before anything was done with them.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.repository = folder / "repository"
+        self.url = f"http://127.0.0.1:{free_port()}/api"
+        self.environment = environment(folder / "prefect", **{"PREFECT_API_URL": self.url, **settings})
+        self.took: dict[str, float] = {}
+        self.shipped: dict[str, bytes] = {}
+
+    def popen(self, name: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+        """`prefect <arguments>` in the background, from the repository; what it prints goes to `<name>.log`."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "prefect", *arguments],
+                cwd=self.repository,
+                env={**self.environment, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def call(self, *arguments: str, module: str = "prefect") -> str:
+        """What `prefect <arguments>`, or another module's command, prints. Nobody answers its questions."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.repository,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{module} {' '.join(arguments)}: {done.stdout}"
+        self.took[" ".join(arguments[:2])] = time.monotonic() - began
+        return done.stdout
+
+    def ask(self, path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> Any:
+        """The server's answer to a GET, or with a `body` to a POST."""
+        request = urllib.request.Request(  # noqa: S310
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                with DIRECT.open(request, timeout=60) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:
+                # With SQLite it says so while its database is locked; Prefect's own client asks again as well.
+                if error.code != 503 or time.monotonic() > end:
+                    raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from None
+                time.sleep(0.2)
+
+    def is_up(self) -> bool:
+        """Whether the server answers."""
+        try:
+            return bool(self.ask("/health"))
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def rest(self) -> None:
+        """Stops the schedules, so that nothing runs but what a test starts, at whatever hour that is."""
+        for deployment in self.ask("/deployments/filter", {}):
+            for schedule in deployment["schedules"]:
+                self.ask(f"/deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False}, "PATCH")
+
+    def log(self, name: str) -> str:
+        """What the process of that name has printed so far."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    # ---- flow runs ----
+
+    def start(self, deployment: str, **parameters: str) -> str:
+        """Starts a flow run as `prefect deployment run` does, without its two seconds of start-up; returns its identifier."""
+        found = self.ask(f"/deployments/name/{deployment}")
+        run = self.ask(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        return str(run["id"])
+
+    def flow_run(self, run_id: str) -> dict[str, Any]:
+        """The flow run as the server knows it now."""
+        found: dict[str, Any] = self.ask(f"/flow_runs/{run_id}")
+        return found
+
+    def ended(self, run_id: str, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
+        """The flow run once it has ended. Raises `TimeoutError` with what the worker printed."""
+        try:
+            until(lambda: self.flow_run(run_id)["state_type"] in ENDED, f"flow run {run_id} ends", deadline_s)
+        except TimeoutError as error:
+            state = self.flow_run(run_id)["state"]
+            raise TimeoutError(f"{error}; it is {state['name']}.\n{self.log('worker')[-4000:]}") from None
+        return self.flow_run(run_id)
+
+    def run(self, deployment: str, **parameters: str) -> dict[str, Any]:
+        """A flow run from its start to its end."""
+        return self.ended(self.start(deployment, **parameters))
+
+    def artifacts(self, run_id: str) -> dict[str, Any]:
+        """The artifacts of a flow run by key, as tables or Markdown."""
+        found = self.ask("/artifacts/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        return {a["key"]: json.loads(a["data"]) if a["type"] == "table" else a["data"] for a in found}
+
+    def tasks(self, run_id: str) -> dict[str, int]:
+        """How often each task of a flow run was started, by the task's name without the run's own part."""
+        wanted = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
+        return {task["name"]: task["run_count"] for task in self.ask("/task_runs/filter", wanted)}
+
+    def events(self, run_id: str, prefix: str = "market-rotation.") -> list[dict[str, Any]]:
+        """The events so far whose name begins with `prefix` and that are related to a flow run, oldest first."""
+        wanted = {"event": {"prefix": [prefix]}, "related": {"id": [f"prefect.flow-run.{run_id}"]}, "order": "ASC"}
+        found: list[dict[str, Any]] = self.ask("/events/filter", {"filter": wanted, "limit": 50})["events"]
+        return found
+
+    @contextmanager
+    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker of the pool, which asks twice a second for something to do."""
+        before = len(self.log("worker")) if (self.folder / "worker.log").exists() else 0
+        began = time.monotonic()
+        process = self.popen("worker", "worker", "start", "--pool", "rotation", PREFECT_WORKER_QUERY_SECONDS="0.5")
+        try:
+            until(lambda: "started!" in self.log("worker")[before:] or process.poll() is not None, "the worker starts")
+            assert process.poll() is None, self.log("worker")
+            self.took.setdefault("worker start", time.monotonic() - began)
+            yield process
+        finally:
+            kill(process)
+
+
+@contextmanager
+def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[Prefect]:
+    """A server that was never used, with the work pool and `prefect deploy --all`, from a copy of the repository in `folder`.
+
+    `settings` are environment variables of the server, of the worker and of the flow runs.
+    """
+    prefect = Prefect(folder, settings)
+    for name in NEEDED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, prefect.repository / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            prefect.repository.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, prefect.repository / name)
+    prefect.shipped = files(prefect.repository)
+    began = time.monotonic()
+    port = prefect.url.split(":")[2].split("/")[0]
+    # Else a test would wait some seconds for each event to be found.
+    quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1"}
+    server = prefect.popen("server", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui", **quick)
+    try:
+        until(lambda: prefect.is_up() or server.poll() is not None, "the server answers")
+        assert server.poll() is None, prefect.log("server")
+        prefect.took["server start"] = time.monotonic() - began
+        prefect.call("work-pool", "create", "rotation", "--type", "process")
+        prefect.call("deploy", "--all")
+        yield prefect
+    finally:
+        kill(server)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What every file below `folder` holds, but for compiled Python."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }

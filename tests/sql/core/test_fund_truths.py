@@ -1,0 +1,227 @@
+"""The flow layer on the real records of IWM, 2000 … 2026: what is set aside, what is kept, and every value worked out again."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+import pytest
+import world
+
+from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.run.ledger import Run
+from market_rotation.tasks.sources.files import FilesSource
+from market_rotation.tasks.universe import load_universe
+
+SESSION = date(2026, 1, 16)
+IMPOSSIBLE = [
+    *[date(2001, 2, 13), date(2001, 2, 14), date(2001, 3, 16), date(2001, 9, 21), date(2004, 4, 30)],
+    *[date(2007, 6, 21), date(2007, 6, 22), date(2007, 6, 25), date(2007, 6, 28)],
+]
+#: Memorial Day, a Sunday, Good Friday and Easter Sunday.
+NO_SESSIONS = [date(2010, 5, 31), date(2013, 6, 30), date(2024, 3, 29), date(2024, 3, 31)]
+DATA = (
+    *("core.prices", "core.fund_nav", "core.fund_flows"),
+    *("signals.fund_flows_monthly", "signals.fund_comparison"),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What two runs in a row for the same session left behind."""
+
+    runs: tuple[Run, Run]
+    hashes: tuple[dict[str, str], dict[str, str]]
+    tables: dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def seen(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """Two runs on the real files with the shipped universe."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROTATION_HOME", str(home))
+        patch.setenv("ROTATION_SOURCE", "files")
+        patch.setenv("ROTATION_FILES", str(real_data / "files"))
+        source = FilesSource(real_data / "files")
+        first = world.run(source, SESSION)
+        before = world.content(home / "rotation.duckdb", *DATA)
+        second = world.run(source, SESSION)
+        after = world.content(home / "rotation.duckdb", *DATA)
+    with warehouse.reading(home / "rotation.duckdb") as con:
+        names = ("core.fund_nav", "core.fund_flows", "signals.fund_flows_monthly", "ops.quarantine", "ops.alerts")
+        tables = {name: world.table(con, name) for name in names}
+    return Seen((first, second), (before, after), tables)
+
+
+@pytest.fixture(scope="module")
+def sessions() -> list[date]:
+    return calendar.load(date(2000, 5, 1), SESSION).sessions(date(2000, 5, 1), SESSION)
+
+
+@pytest.fixture(scope="module")
+def published(real_data: Path, sessions: list[date]) -> dict[date, tuple[float, float]]:
+    """Session → NAV and share count, read from the file with nothing of the project; days without a session left out."""
+    with (real_data / "files" / "fund_nav.csv").open() as file:
+        rows = {date.fromisoformat(row["session"]): row for row in csv.DictReader(file)}
+    assert sorted(set(rows) - set(sessions)) == NO_SESSIONS
+    return {
+        day: (float(rows[day]["nav"]), float(rows[day]["shares_outstanding"]))
+        for day in sorted(set(rows) & set(sessions))
+    }
+
+
+@pytest.fixture(scope="module")
+def flows(published: dict[date, tuple[float, float]], sessions: list[date]) -> dict[date, float | None]:
+    """Session → flow, as a person would work it out down a sheet; IWM's NAVs and counts are on one split basis throughout."""
+    days = list(published)
+    suspect = {
+        day
+        for i, day in enumerate(days)
+        if i >= 11
+        for usual in [median(published[d][1] for d in days[i - 11 : i])]
+        if max(published[day][1] / usual, usual / published[day][1]) >= 1.7
+    }
+    found: dict[date, float | None] = {}
+    for day in days:
+        at = sessions.index(day)
+        before = sessions[at - 1]
+        if before not in published or day in suspect or before in suspect:
+            found[day] = None
+        else:
+            nav, shares = published[before]
+            found[day] = (published[day][1] - shares) * nav
+    return found
+
+
+@pytest.fixture(scope="module")
+def months(
+    published: dict[date, tuple[float, float]], flows: dict[date, float | None], sessions: list[date]
+) -> list[dict[str, object]]:
+    """One row per month, month by month."""
+    by_month: dict[date, list[date]] = defaultdict(list)
+    for day in sessions:
+        by_month[day.replace(day=1)].append(day)
+    first_month = min(flows).replace(day=1)
+    rows: list[dict[str, object]] = []
+    streak, year, so_far = 0, None, 0.0
+    for month, members in sorted(by_month.items()):
+        if month < first_month:
+            continue
+        known = [flow for day in members if (flow := flows.get(day)) is not None]
+        is_partial = month == SESSION.replace(day=1)
+        total = sum(known) if is_partial or len(known) / len(members) >= 0.9 else None
+        if month.year != year:
+            year, so_far = month.year, 0.0
+        so_far = None if so_far is None or total is None else so_far + total
+        earlier = [day for day in published if day < month and day not in IMPOSSIBLE]
+        assets = published[earlier[-1]][0] * published[earlier[-1]][1] if earlier else None
+        if not is_partial:
+            direction = 0 if not total else 1 if total > 0 else -1
+            streak = 0 if direction == 0 else streak + direction if streak * direction > 0 else direction
+        rows.append(
+            {
+                "month": pd.Timestamp(month),
+                "net_flow_usd": total,
+                "flow_pct_of_assets": 100 * total / assets if total is not None and assets else None,
+                "cumulative_ytd_usd": so_far,
+                "streak_months": streak,
+                "sessions_covered_pct": 100 * len(known) / len(members),
+                "is_partial": is_partial,
+            }
+        )
+    return rows
+
+
+def test_impossible_counts_and_closed_days_are_set_aside(seen: Seen) -> None:
+    """Exactly nine impossible share counts and the four records on days without a session are in quarantine."""
+    rows = seen.tables["ops.quarantine"]
+    assert {(r.dataset, r.symbol) for r in rows.itertuples()} == {("fund_nav", "IWM")}
+    assert rows["resolved_at"].isna().all()
+    found = {name: [day.date() for day in sorted(days)] for name, days in rows.groupby("expectation")["session"]}
+    assert found == {"share_count_possible": IMPOSSIBLE, "on_a_session": NO_SESSIONS}
+
+
+def test_flows_are_null_on_them_and_the_session_after(seen: Seen, sessions: list[date]) -> None:
+    """Besides the first record nothing but the impossible counts and the session after each has no flow; NAV stays."""
+    flows = seen.tables["core.fund_flows"].set_index("session")
+    after = {sessions[sessions.index(day) + 1] for day in IMPOSSIBLE}
+    missing = flows[flows["net_flow_usd"].isna()]
+    assert {day.date() for day in missing.index} == {*IMPOSSIBLE, *after, date(2000, 5, 22)}
+    assert set(missing["null_reason"][1:]) == {"share count not possible"}
+    nav = seen.tables["core.fund_nav"].set_index("session").loc[[pd.Timestamp(day) for day in IMPOSSIBLE]]
+    assert nav["nav"].notna().all()
+    assert nav[["shares_outstanding", "total_net_assets_usd"]].isna().all(axis=None)
+    assert nav["is_suspect"].all()
+
+
+@pytest.mark.parametrize(
+    ("day", "flow", "pct"),
+    [
+        # 4,200,000 shares on top of 300,000, at 45.744157 the session before.
+        ("2000-05-30", 192_125_459.40, 1400.0),
+        # 44,000,000 shares on top of 67,650,000, at 62.46.
+        ("2005-06-28", 2_748_240_000.00, 100 * 44_000 / 67_650),
+    ],
+)
+def test_large_flows_that_happened_are_kept(seen: Seen, day: str, flow: float, pct: float) -> None:
+    """The fund's first creations and those around the end of a quarter are no errors: kept, and marked large."""
+    row = seen.tables["core.fund_flows"].set_index("session").loc[day]
+    assert row["net_flow_usd"] == pytest.approx(flow, abs=0.005)
+    assert row["flow_pct_of_assets"] == pytest.approx(pct, rel=1e-9)
+    assert bool(row["is_large"])
+
+
+def test_every_flow_to_the_cent(seen: Seen, flows: dict[date, float | None]) -> None:
+    """The flow of each session of 26 years is that of an independent calculation, and no other rows exist."""
+    rows = seen.tables["core.fund_flows"]
+    assert {day.date() for day in rows["session"]} == set(flows)
+    assert len(rows) == len(flows)
+    wanted = [flows[day.date()] for day in rows["session"]]
+    found = [None if pd.isna(value) else value for value in rows["net_flow_usd"]]
+    assert [value is None for value in found] == [value is None for value in wanted]
+    assert max(abs(f - w) for f, w in zip(found, wanted, strict=True) if f is not None) < 0.005
+
+
+@pytest.mark.parametrize("symbol", ["IWM", "group:small_cap"])
+def test_every_month(seen: Seen, months: list[dict[str, object]], symbol: str) -> None:
+    """Each month's flow, percentage, year to date, streak and coverage equal a loop over the months; the group is its one known member."""
+    rows = seen.tables["signals.fund_flows_monthly"]
+    found = rows[rows["symbol"] == symbol].sort_values("month").reset_index(drop=True)
+    wanted = pd.DataFrame(months)
+    assert (found["members_known"] == found["net_flow_usd"].notna()).all()
+    pd.testing.assert_frame_equal(
+        found[list(wanted.columns)], wanted, check_dtype=False, check_index_type=False, rtol=1e-9, atol=0.005
+    )
+
+
+def test_members_of_the_group_are_those_listed_by_then(seen: Seen) -> None:
+    """The small-cap group has as many members as funds had been listed by the end of each month."""
+    listed = [i.inception for i in load_universe().instruments if i.peer_group == "small_cap"]
+    assert len(listed) == 5
+    rows = seen.tables["signals.fund_flows_monthly"]
+    assert set(rows["symbol"]) == {"IWM", "group:small_cap"}
+    for row in rows[rows["symbol"] == "group:small_cap"].itertuples():
+        end = (row.month + pd.offsets.MonthEnd(0)).date()
+        assert row.members == sum(day <= end for day in listed), row.month
+
+
+def test_second_run_changes_nothing(seen: Seen) -> None:
+    """The same session again is up to date, and every table keeps its content."""
+    assert [run.status for run in seen.runs] == ["published", "up_to_date"]
+    assert seen.runs[1].rows_fetched == 0
+    assert seen.hashes[0] == seen.hashes[1]
+
+
+def test_nothing_is_taken_for_a_dead_source(seen: Seen) -> None:
+    """In 26 years the issuer's counts never stood still for longer than they do; alerted is only what was set aside, once."""
+    assert (seen.tables["core.fund_flows"]["null_reason"] != "dead source").all()
+    assert sorted(seen.tables["ops.alerts"]["fingerprint"]) == [
+        "set-aside:fund_nav:on_a_session",
+        "set-aside:fund_nav:share_count_possible",
+    ]

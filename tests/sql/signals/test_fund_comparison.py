@@ -1,0 +1,280 @@
+"""signals.fund_comparison: every column against loops over a random world, and no value before its window is full."""
+
+from __future__ import annotations
+
+from datetime import date
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from world import bars, days, derived, instrument, records, universe
+
+from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, HOLDINGS_COLUMNS
+from market_rotation.tasks.sources.base import typed
+
+N = 320
+DAYS = days()[:N]
+SMALL = ("AAA", "BBB", "CCC", "UPP")
+MEMBERS = universe(
+    instrument("SPY", peer_group="large_cap"), *(instrument(symbol, peer_group="small_cap") for symbol in SMALL)
+)
+#: First session of each fund; CCC has no bar on session 20, though a record.
+BEGINS = {"SPY": 0, "AAA": 0, "BBB": 25, "CCC": 0, "UPP": 0}
+GAP = 20
+FACTS = {
+    # Symbol, day → expense ratio and assets; the first snapshots come late, and one has no expense ratio.
+    ("AAA", 100): (0.0020, 5e9),
+    ("AAA", 300): (0.0019, 6e9),
+    ("BBB", 250): (0.0003, 7e9),
+    ("BBB", 280): (None, 8e9),
+    ("CCC", 319): (0.0006, None),
+}
+#: Symbol, day of the file → number of constituents.
+FILES = {("AAA", 90): 5, ("AAA", 200): 7, ("BBB", 260): 3, ("CCC", 319): 4}
+COLUMNS = [
+    *("symbol", "session", "expense_ratio", "holdings_count", "total_net_assets_usd", "return_12m", "beta_252d"),
+    *("volatility_252d", "max_drawdown_252d", "median_dollar_volume_30d_usd", "premium_pct", "net_flow_12m_usd"),
+]
+
+
+def holdings(symbol: str, day: int, count: int) -> pd.DataFrame:
+    """A file with so many companies and one row of cash."""
+    names = [f"C{i}" for i in range(count)] + [None]
+    file = {"fund_symbol": symbol, "as_of": pd.Timestamp(DAYS[day]), "symbol": names, "name": "x", "source": "issuer"}
+    return typed({**file, "weight": 1 / (count + 1)}, HOLDINGS_COLUMNS)
+
+
+def make() -> tuple[list[pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Prices and fund data of the random world."""
+    rng = np.random.default_rng(5)
+    market = rng.normal(0.0004, 0.011, N)
+    prices, given = [], []
+    for k, (symbol, begin) in enumerate(BEGINS.items()):
+        own = market if symbol == "SPY" else 0.9 * market + rng.normal(0, 0.008, N)
+        if symbol == "UPP":
+            own = np.abs(own) + 1e-6
+        closes = (80.0 + 10 * k) * np.cumprod(1 + own)
+        paid = np.zeros(N)
+        if symbol in ("SPY", "AAA"):
+            paid[60::63] = 0.4
+        volume = rng.integers(1_000, 90_000, N).astype(float)
+        frame = bars(
+            symbol,
+            list(closes[begin:]),
+            DAYS[begin],
+            dividend=list(paid[begin:]),
+            volume=list(volume[begin:]),
+        )
+        navs = closes * (1 + rng.normal(0, 0.001, N))
+        shares = 1e6 + np.cumsum(rng.integers(-5_000, 6_000, N))
+        issued = records(symbol, list(navs[begin:]), list(shares[begin:]), DAYS[begin])
+        at = issued["session"].map({pd.Timestamp(day): i for i, day in enumerate(DAYS)})
+        if symbol == "CCC":
+            frame = frame.drop(index=GAP)
+            # Twelve gaps leave 24 flows unknown, a little under a tenth of a year; two more are too many.
+            issued = issued[~at.isin([*range(40, 64, 2), 300, 302])]
+        elif symbol == "BBB":
+            issued = issued[at <= 290]
+        elif symbol == "AAA":
+            issued = issued[at <= N - 2]
+        else:
+            issued = issued.iloc[:0]
+        prices.append(frame)
+        given.append(issued)
+    facts = [
+        {
+            "symbol": s,
+            "as_of": pd.Timestamp(DAYS[i]),
+            "expense_ratio": ratio,
+            "total_net_assets_usd": assets,
+            "source": "v",
+        }
+        for (s, i), (ratio, assets) in FACTS.items()
+    ]
+    fetched = {
+        "fund_nav": pd.concat([frame for frame in given if len(frame)]),
+        "fund_facts": typed(pd.DataFrame(facts), FUND_FACTS_COLUMNS),
+        "holdings": pd.concat(holdings(symbol, day, count) for (symbol, day), count in FILES.items()),
+    }
+    return prices, fetched
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, pd.DataFrame]:
+    prices, fetched = make()
+    with derived(prices, MEMBERS, DAYS[-1], **fetched) as con:
+        names = ("signals.fund_comparison", "core.prices", "core.fund_nav", "core.fund_flows")
+        return {name: con.sql(f"from {name} order by symbol, session").df() for name in names}
+
+
+def by_day(table: pd.DataFrame, symbol: str, column: str) -> dict[int, float]:
+    """Place of the session → value, NULL left out."""
+    places = {pd.Timestamp(day): i for i, day in enumerate(DAYS)}
+    rows = table[(table["symbol"] == symbol) & table[column].notna()]
+    return {places[day]: value for day, value in zip(rows["session"], rows[column], strict=True)}
+
+
+def rows_of(found: dict[str, pd.DataFrame], symbol: str) -> pd.DataFrame:
+    rows = found["signals.fund_comparison"]
+    return rows[rows["symbol"] == symbol].reset_index(drop=True)
+
+
+def assert_same(found: pd.Series, wanted: list[float | None]) -> None:
+    """Equal in NULLs and, to 1e-9, in values."""
+    np.testing.assert_allclose(found.to_numpy(float), np.array(wanted, float), rtol=1e-9, atol=1e-12)
+
+
+def places(found: dict[str, pd.DataFrame], symbol: str) -> list[int]:
+    """The sessions with a bar."""
+    return sorted(by_day(found["core.prices"], symbol, "close"))
+
+
+def test_rows_and_columns(found):
+    """One row per bar of each small-cap fund, and nobody else."""
+    rows = found["signals.fund_comparison"]
+    assert list(rows.columns) == COLUMNS
+    assert rows.groupby("symbol").size().to_dict() == {"AAA": N, "BBB": N - 25, "CCC": N - 1, "UPP": N}
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_beta_and_volatility(found, symbol):
+    """Sample covariance over variance, and the sample deviation of a year, of 252 returns in a row; NULL until they are there."""
+    own, market = (by_day(found["core.prices"], s, "return_1d") for s in (symbol, "SPY"))
+    at = places(found, symbol)
+    betas: list[float | None] = []
+    deviations: list[float | None] = []
+    for i in range(len(at)):
+        window = at[i - 251 : i + 1] if i >= 251 else []
+        if not window or any(day not in own or day not in market for day in window):
+            betas.append(None)
+        else:
+            x, y = np.array([market[day] for day in window]), np.array([own[day] for day in window])
+            betas.append(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+        if not window or any(day not in own for day in window):
+            deviations.append(None)
+        else:
+            y = np.array([own[day] for day in window])
+            deviations.append(np.sqrt(((y - y.mean()) ** 2).sum() / 251) * np.sqrt(252))
+    rows = rows_of(found, symbol)
+    assert_same(rows["beta_252d"], betas)
+    assert_same(rows["volatility_252d"], deviations)
+    # The first bar has no return, nor has that after a gap; from then on a full year is needed.
+    assert rows["beta_252d"].first_valid_index() == {"CCC": GAP + 252}.get(symbol, 252)
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_drawdown(found, symbol):
+    """The deepest fall inside the last 252 bars, by two loops over each window."""
+    index = by_day(found["core.prices"], symbol, "total_return_index")
+    at = places(found, symbol)
+    wanted: list[float | None] = [None] * 251
+    for i in range(251, len(at)):
+        high, fall = 0.0, 0.0
+        for day in at[i - 251 : i + 1]:
+            high = max(high, index[day])
+            fall = min(fall, index[day] / high - 1)
+        wanted.append(fall)
+    rows = rows_of(found, symbol)
+    assert_same(rows["max_drawdown_252d"], wanted)
+    if symbol == "UPP":
+        assert set(rows["max_drawdown_252d"].dropna()) == {0.0}
+    else:
+        assert (rows["max_drawdown_252d"].dropna() < -0.02).all()
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_return_and_dollar_volume(found, symbol):
+    """The return over 252 sessions, and the median of close x volume over 30 bars."""
+    prices = found["core.prices"]
+    index, close, volume = (by_day(prices, symbol, c) for c in ("total_return_index", "close", "volume"))
+    at = places(found, symbol)
+    rows = rows_of(found, symbol)
+    assert_same(rows["return_12m"], [index[day] / index[day - 252] - 1 if day - 252 in index else None for day in at])
+    medians = [
+        median(close[day] * volume[day] for day in at[i - 29 : i + 1]) if i >= 29 else None for i in range(len(at))
+    ]
+    assert_same(rows["median_dollar_volume_30d_usd"], medians)
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_premium(found, symbol):
+    """The close above that session's NAV in percent; NULL where the NAV isn't published, as on the last session."""
+    close, nav = by_day(found["core.prices"], symbol, "close"), by_day(found["core.fund_nav"], symbol, "nav")
+    rows = rows_of(found, symbol)
+    assert_same(
+        rows["premium_pct"],
+        [100 * (close[day] / nav[day] - 1) if day in nav else None for day in places(found, symbol)],
+    )
+    assert pd.isna(rows["premium_pct"].iloc[-1]) == (symbol != "CCC")
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_flow_of_twelve_months(found, symbol):
+    """The sum of the flows of the last 252 sessions, NULL with under 90 % of them, a session without a bar included."""
+    flows = by_day(found["core.fund_flows"], symbol, "net_flow_usd")
+    wanted: list[float | None] = []
+    for day in places(found, symbol):
+        known = [flows[i] for i in range(day - 251, day + 1) if i in flows]
+        wanted.append(sum(known) if len(known) >= 0.9 * 252 else None)
+    np.testing.assert_allclose(rows_of(found, symbol)["net_flow_12m_usd"], np.array(wanted, float), rtol=1e-9, atol=1)
+    count = sum(value is not None for value in wanted)
+    assert (count > 20) if symbol != "UPP" else count == 0
+    assert None in wanted
+
+
+@pytest.mark.parametrize("symbol", SMALL)
+def test_what_snapshots_say_as_of_each_session(found, symbol):
+    """Expense ratio and holdings are those of the last snapshot by then; assets are the issuer's, if not older than 5 sessions."""
+    published = by_day(found["core.fund_nav"], symbol, "total_net_assets_usd")
+    rows = rows_of(found, symbol)
+    ratios, counts, assets = [], [], []
+    for day in places(found, symbol):
+        asked = [i for (s, i) in FACTS if s == symbol and i <= day]
+        ratio, vendor = FACTS[symbol, max(asked)] if asked else (None, None)
+        files = [i for (s, i) in FILES if s == symbol and asked and i <= max(asked)]
+        recent = [i for i in published if day - 5 < i <= day]
+        ratios.append(ratio)
+        counts.append(FILES[symbol, max(files)] if files else None)
+        assets.append(published[max(recent)] if recent else vendor)
+    assert_same(rows["expense_ratio"], ratios)
+    assert_same(rows["holdings_count"], counts)
+    assert_same(rows["total_net_assets_usd"], assets)
+
+
+@pytest.mark.parametrize("cut", [40, 251, 275, 301])
+def test_the_past_does_not_know_the_future(found, cut):
+    """Derived with what was known at the cut, every row up to there is the same as with everything."""
+    prices, fetched = make()
+    with derived(prices, MEMBERS, DAYS[cut], **fetched) as con:
+        before = con.sql("from signals.fund_comparison order by symbol, session").df()
+    after = found["signals.fund_comparison"]
+    after = after[after["session"] <= pd.Timestamp(DAYS[cut])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(before, after, check_dtype=False, rtol=1e-10, atol=1e-12)
+
+
+def fall(*index: float) -> Any:
+    """The deepest fall of an index, joined stretch by stretch from the left."""
+    stretch = "{{'high': {0}::double, 'low': {0}::double, 'fall': 0.0::double}}"
+    joined = stretch.format(index[0])
+    for value in index[1:]:
+        joined = f"core.fall_joined({joined}, {stretch.format(value)})"
+    with derived([bars("SPY", [100.0])], universe(instrument("SPY")), date(2024, 1, 2)) as con:
+        return con.sql(f"select ({joined}).fall").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        ((1, 2, 3, 4), 0.0),
+        ((5, 5, 5), 0.0),
+        ((4, 3, 2, 1), -0.75),
+        ((1, 4, 2, 8, 5), -0.5),
+        ((8, 1, 9, 2), -0.875),
+        ((2, 10, 1), -0.9),
+    ],
+)
+def test_fall_joined(index, wanted):
+    """The deepest fall lies within a stretch or between the high of the earlier and the low of the later; none is zero."""
+    assert fall(*index) == pytest.approx(wanted)

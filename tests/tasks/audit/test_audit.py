@@ -1,0 +1,253 @@
+"""The audit: each expectation has a batch it passes and one it fails, and what cannot be checked blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+import test_price_suite
+import world
+
+from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.audit.run import SUITES, Result, audit, load_suite, offending
+from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.run import pipeline, stage
+from market_rotation.tasks.run.fetch import Answer, Request
+
+DAYS = world.days(date(2024, 1, 2))
+SESSION = DAYS[19]
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse that is about to take in its first batch: twenty sessions of SPY, IWM, IJR, MDY and VB."""
+    members = world.universe(
+        *map(world.instrument, ("SPY", "IWM", "IJR", "MDY")), world.instrument("VB", inception=DAYS[2])
+    )
+    with warehouse.writing(Path(":memory:")) as con:
+        stage.put_references(con, members, calendar.load(date(2005, 1, 3), date(2026, 11, 20)), DAYS[0], SESSION)
+        now = datetime(2024, 2, 1, tzinfo=UTC)
+        warehouse.parameters(
+            con, run_id="r1", known_at=now, source="files", target_session=SESSION, history_start=DAYS[0]
+        )
+        yield con
+
+
+def good_frames() -> dict[str, pd.DataFrame]:
+    closes = [100.0 + i % 5 for i in range(20)]
+    quotes = {
+        "open": closes,
+        "high": [c + 1 for c in closes],
+        "low": [c - 1 for c in closes],
+        "volume": range(1000, 1020),
+    }
+    frames = {symbol: world.bars(symbol, closes, **quotes) for symbol in ("SPY", "IWM", "IJR", "MDY", "VB")}
+    frames["VB"] = frames["VB"].iloc[2:]
+    return frames
+
+
+def put(con: duckdb.DuckDBPyConnection, frames: dict[str, pd.DataFrame | str], *, is_full_history: bool = True) -> None:
+    """Stages these frames as the answers for DAYS[0] … SESSION; a text is the error of a symbol that was not answered."""
+    answers = [
+        Answer(
+            Request("prices", symbol, DAYS[0], SESSION, is_full_history),
+            *((None, held) if isinstance(held, str) else (held, None)),
+        )
+        for symbol, held in frames.items()
+    ]
+    stage.put_answers(con, answers)
+    warehouse.build(con, *pipeline.BATCHES)
+
+
+def changed(symbol: str, row: int, **values: object) -> dict[str, pd.DataFrame]:
+    frames = good_frames()
+    for column, value in values.items():
+        frames[symbol].loc[frames[symbol].index[row], column] = value
+    return frames
+
+
+def with_bar(symbol: str, **values: object) -> dict[str, pd.DataFrame]:
+    """The good frames and one more bar of `symbol`: its last one, with `values` changed."""
+    frames = good_frames()
+    extra = frames[symbol if symbol in frames else "IWM"].iloc[[-1]].assign(symbol=symbol, **values)
+    frames[symbol] = pd.concat([frames.get(symbol, extra.iloc[:0]), extra])
+    return frames
+
+
+def without(symbol: str, *sessions: date) -> dict[str, pd.DataFrame]:
+    frames = good_frames()
+    frames[symbol] = frames[symbol][~frames[symbol]["session"].isin([pd.Timestamp(day) for day in sessions])]
+    return frames
+
+
+def failed(results: list[Result]) -> dict[str, int | None]:
+    return {r.expectation.id: r.unexpected_count for r in results if not r.success}
+
+
+BAD = {
+    "one_row_per_bar": (lambda: with_bar("IWM"), [("IWM", SESSION)]),
+    "not_after_session": (lambda: with_bar("IWM", session=pd.Timestamp("2024-02-01")), [("IWM", date(2024, 2, 1))]),
+    "in_universe": (lambda: with_bar("GME"), [("GME", SESSION)]),
+    "on_a_session": (lambda: with_bar("IWM", session=pd.Timestamp("2024-01-15")), [("IWM", date(2024, 1, 15))]),
+    "close_present": (lambda: changed("IWM", 7, close=None), [("IWM", DAYS[7])]),
+    "prices_positive": (lambda: changed("IWM", 7, low=-1.0), [("IWM", DAYS[7])]),
+    "bar_consistent": (lambda: changed("IWM", 7, high=50.0), [("IWM", DAYS[7])]),
+    "volume_not_negative": (lambda: changed("IWM", 7, volume=-1), [("IWM", DAYS[7])]),
+    "actions_plausible": (lambda: changed("IWM", 7, dividend=200.0), [("IWM", DAYS[7])]),
+    "no_session_missing": (lambda: without("IWM", DAYS[7], SESSION), [("IWM", DAYS[7]), ("IWM", SESSION)]),
+    "capital_gain_counted_once": (lambda: changed("IWM", 7, dividend=7.857, capital_gain=6.42), [("IWM", DAYS[7])]),
+    "starts_at_inception": (lambda: without("VB", *DAYS[2:9]), [("VB", None)]),
+}
+#: What else such a batch fails, rightly.
+TOO = {"not_after_session": {"on_a_session"}}
+
+
+def test_every_expectation_has_a_case() -> None:
+    """An expectation added to the suite without a batch that it must fail is noticed here."""
+    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
+    assert covered == {e.id for name in ("prices", "prices_coverage") for e in load_suite(name).expectations}
+
+
+def test_good_batch_passes_everything(con: duckdb.DuckDBPyConnection) -> None:
+    """Ordinary bars fail nothing, and each expectation was really checked."""
+    put(con, good_frames())
+    results = audit(con, load_suite("prices")) + audit(con, load_suite("prices_coverage"))
+    assert failed(results) == {}
+    assert {(r.raised, r.element_count, r.unexpected_count) for r in results} == {(False, 98, 0)}
+
+
+@pytest.mark.parametrize("expectation", BAD)
+def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, expectation: str) -> None:
+    """A batch with one fault fails the expectation that is meant for it, which names the offending rows."""
+    make, offenders = BAD[expectation]
+    put(con, make())
+    suite = load_suite("prices")
+    results = {r.expectation.id: r for r in audit(con, suite)}
+    assert set(failed(list(results.values()))) == {expectation} | TOO.get(expectation, set())
+    result = results[expectation]
+    assert result.unexpected_count == len(offenders)
+    assert result.details == result.expectation.sentence
+    found = con.execute(f"select symbol, session from ({suite.rows(result.expectation)}) order by all").fetchall()
+    assert found == offenders
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"open": 0.0}, {"close": float("inf"), "high": float("inf")}, {"close": -3.0, "low": -3.0}],
+    ids=["zero", "infinite", "negative"],
+)
+def test_prices_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, float]) -> None:
+    """Zero, infinite and negative prices are all caught."""
+    put(con, changed("IWM", 7, **values))
+    assert "prices_positive" in failed(audit(con, load_suite("prices")))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"dividend": -0.1}, {"capital_gain": -0.1}, {"split_ratio": 0.0}, {"dividend": 50.0, "capital_gain": 60.0}],
+)
+def test_actions_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, float]) -> None:
+    """Negative distributions, distributions above the price and a split ratio of zero are all caught."""
+    put(con, changed("IWM", 7, **values))
+    assert set(failed(audit(con, load_suite("prices")))) == {"actions_plausible"}
+
+
+def test_missing_quotes_are_no_fault(con: duckdb.DuckDBPyConnection) -> None:
+    """A vendor that gives closes only, as some do, fails nothing."""
+    put(
+        con,
+        {symbol: frame.assign(open=None, high=None, low=None, volume=None) for symbol, frame in good_frames().items()},
+    )
+    assert failed(audit(con, load_suite("prices"))) == {}
+
+
+def test_history_that_loses_bars(con: duckdb.DuckDBPyConnection) -> None:
+    """Five bars withdrawn from a history pass, six fail and name the symbol as a whole."""
+    put(con, good_frames())
+    warehouse.load(con, "raw")
+    warehouse.parameters(con, known_at=datetime(2024, 2, 2, tzinfo=UTC))
+    put(con, without("IWM", *DAYS[3:8]))
+    assert failed(audit(con, load_suite("prices"))) == {}
+    put(con, without("IWM", *DAYS[3:9]))
+    results = [r for r in audit(con, load_suite("prices")) if not r.success]
+    assert [r.expectation.id for r in results] == ["history_not_truncated"]
+    assert json.loads(offending(con, results[0])[0]) == {
+        "symbol": "IWM",
+        "session": None,
+        "bars_left_out": 6,
+        "first_left_out": str(DAYS[3]),
+        "last_left_out": str(DAYS[8]),
+    }
+
+
+def test_symbols_without_an_answer(con: duckdb.DuckDBPyConnection) -> None:
+    """One of five symbols unanswered passes; two, more than a fifth, fail."""
+    frames: dict[str, pd.DataFrame | str] = {**good_frames(), "IWM": "Gone."}
+    put(con, frames)
+    assert failed(audit(con, load_suite("prices_coverage"))) == {}
+    put(con, {**frames, "IJR": "Gone."})
+    assert failed(audit(con, load_suite("prices_coverage"))) == {"most_symbols_answered": 2}
+
+
+def test_benchmark_without_recent_bars(con: duckdb.DuckDBPyConnection) -> None:
+    """A benchmark may lack a bar eleven sessions ago, not one of the last ten."""
+    put(con, without("SPY", DAYS[9]))
+    assert failed(audit(con, load_suite("prices_coverage"))) == {}
+    put(con, without("SPY", DAYS[10]))
+    assert failed(audit(con, load_suite("prices_coverage"))) == {"benchmark_complete": 1}
+
+
+def test_check_that_raises_blocks(con: duckdb.DuckDBPyConnection) -> None:
+    """An expectation that cannot be checked is not a pass and not a failure of the data: it blocks, whatever its severity."""
+    put(con, good_frames())
+    suite = load_suite("prices")
+    broken = suite.expectations[-1].model_copy(update={"rows": "select no_such_column from {batch}"})
+    results = audit(con, suite.model_copy(update={"expectations": (*suite.expectations[:-1], broken)}))
+    assert [(r.expectation.id, r.raised, r.blocks) for r in results if not r.success] == [(broken.id, True, True)]
+    assert "no_such_column" in str(results[-1].details)
+
+
+def test_suite_that_cannot_be_run_blocks(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Great Expectations itself falls over, every expectation is unchecked and blocks."""
+    put(con, good_frames())
+
+    def fall(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("market_rotation.tasks.audit.great_expectations.gx_suite", fall)
+    results = audit(con, load_suite("prices"))
+    assert all(r.raised and r.blocks for r in results)
+    assert results[0].details == "RuntimeError: out of order"
+
+
+def test_audit_sees_and_keeps_the_open_transaction(con: duckdb.DuckDBPyConnection) -> None:
+    """The audit reads uncommitted rows and neither commits nor rolls back what it was lent."""
+    con.begin()
+    put(con, changed("IWM", 7, close=None))
+    assert set(failed(audit(con, load_suite("prices")))) == {"close_present"}
+    con.rollback()
+    assert con.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'stage' and table_name = 'prices'"
+    ).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.json")), ids=lambda path: path.stem)
+def test_suite_files(path: Path) -> None:
+    """Each suite is named as its file, its identifiers are unique, and its sentences are sentences."""
+    suite = load_suite(path.stem)
+    assert suite.name == path.stem
+    assert len({e.id for e in suite.expectations}) == len(suite.expectations)
+    assert all(e.sentence[0].isupper() and e.sentence.endswith(".") for e in suite.expectations)
+
+
+def test_unusable_suite_is_named(tmp_path: Path) -> None:
+    """A suite with a misspelt severity is refused by file name, not half applied."""
+    text = (SUITES / "prices.json").read_text().replace('"critical"', '"fatal"', 1)
+    (tmp_path / "prices.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"prices\.json is not a usable suite"):
+        load_suite("prices", tmp_path)

@@ -1,0 +1,438 @@
+"""The content of the report: that it says what the tables say on its session, nothing from later, and names what is not known."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import world
+
+from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.report import queries
+from market_rotation.tasks.report.exhibits import collect
+from market_rotation.tasks.sources.simulated.source import SampleSource
+from market_rotation.tasks.universe import load_universe
+
+LATEST = date(2026, 1, 16)
+#: A Wednesday in the middle of a month.
+PAST = date(2025, 12, 10)
+NAMES = [*collect.TOP, *collect.SECTIONS]
+
+#: Where each exhibit takes rows over as they are: the table, its grain, the columns that are the same in both, and which rows.
+TAKEN_OVER = {
+    "headline": (
+        "signals.rotation_regime",
+        ["session"],
+        ["score", "label", "raw_label", "label_since", "days_in_label", "votes_for", "votes_against", "votes_missing"],
+    ),
+    "evidence": ("signals.rotation_evidence", ["session", "evidence"], ["value", "verdict"]),
+    "relative_strength": (
+        "signals.relative_strength",
+        ["pair", "session"],
+        ["ratio", "ratio_ma50", "ratio_ma200", "ratio_z252", "spread_3m"],
+    ),
+    "sector_rotation": (
+        "(from signals.relative_rotation where timeframe = 'weekly')",
+        ["symbol", "session"],
+        ["rs_ratio", "rs_momentum", "quadrant", "heading_deg", "is_provisional"],
+    ),
+    "size_rotation": (
+        "(from signals.relative_rotation where timeframe = 'weekly')",
+        ["symbol", "session"],
+        ["rs_ratio", "rs_momentum", "quadrant", "heading_deg", "is_provisional"],
+    ),
+    "sector_ranks": (
+        "signals.sector_leadership",
+        ["sector", "session"],
+        ["return_3m", "excess_3m", "rank_1m", "rank_3m", "rank_6m", "rank_12m"],
+    ),
+    "breadth": (
+        "signals.breadth",
+        ["session"],
+        [
+            "universe_above_200d_pct",
+            "sectors_beating_spy_3m",
+            "sectors_above_200d",
+            "equal_minus_cap_3m",
+            "counted",
+            "missing",
+        ],
+    ),
+    "earnings": ("signals.earnings_momentum", ["session"], ["gap", "small_growth_next_year", "small_coverage_pct"]),
+}
+
+
+def make_market(folder: Path) -> None:
+    """Publishes the simulated market with every dataset over a year and a half."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROTATION_HOME", str(folder))
+        patch.setenv("ROTATION_SOURCE", "sample")
+        patch.setenv("ROTATION_HISTORY_START", "2024-07-01")
+        days = calendar.load(date(1993, 1, 29), LATEST)
+        assert world.run(SampleSource(days, load_universe().instruments), LATEST).status == "published"
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """A connection to the simulated market, read-only."""
+    folder = world.made_once(tmp_path_factory, "report_market", make_market)
+    with warehouse.reading(folder / "rotation.duckdb") as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def reports(market):
+    """The report of the latest session and of one in the past."""
+    return {session: collect.collect(market, session) for session in (LATEST, PAST)}
+
+
+def made(report: collect.Report) -> dict[str, collect.Exhibit]:
+    """All exhibits of a report by their identifiers."""
+    top = (report.headline, report.evidence, report.changes, report.freshness, report.problems)
+    return {exhibit.id: exhibit for exhibit in (*top, *report.exhibits)}
+
+
+def few_symbols() -> world.Universe:
+    """Three funds and a pair: no sectors, no Magnificent Seven, no equal weight, no fund records."""
+    return world.universe(
+        world.instrument("SPY", size_bucket="large"),
+        world.instrument("IWB", size_bucket="large"),
+        world.instrument("IWM"),
+        pairs=[("IWM", "IWB")],
+    )
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A warehouse of three symbols over thirty sessions; writable."""
+    frames = [world.bars(symbol, [100 + 0.1 * i for i in range(30)]) for symbol in few_symbols().symbols]
+    with world.derived(frames, few_symbols(), world.days()[29]) as con:
+        yield con
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_what_is_shown_gives_the_rows(market, reports, name, session):
+    """The SQL shown to readers yields the exhibit's rows wherever it is pasted, without any variable of the connection."""
+    exhibit = made(reports[session])[name]
+    assert "getvariable" not in exhibit.sql
+    market.execute("reset variable session")
+    pd.testing.assert_frame_equal(market.sql(exhibit.sql).df(), exhibit.rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shown_survives_a_shell(name):
+    """In double quotes on a command line no character of a query has a meaning of its own, and no query looks like an option."""
+    text = queries.shown(name, LATEST)
+    assert not re.search(r'["$`\\!]', text)
+    assert not text.startswith("-")
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "changes"])
+def test_no_row_after_the_session(reports, name, session):
+    """No exhibit holds a date after the report's session."""
+    rows = made(reports[session])[name].rows
+    dates = rows.select_dtypes("datetime")
+    assert not (dates > pd.Timestamp(session)).any().any()
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+@pytest.mark.parametrize("name", TAKEN_OVER)
+def test_values_are_those_of_the_tables(market, reports, name, session):
+    """Each value is that of the signal table on the same date, bit by bit, and those not known are not known here either."""
+    table, grain, columns = TAKEN_OVER[name]
+    rows = made(reports[session])[name].rows[[*grain, *columns]]
+    if name == "earnings" and session == PAST:
+        assert rows.empty
+        return
+    assert not rows.empty
+    market.register("shown_rows", rows[grain])
+    found = market.sql(
+        f"select {', '.join(f't.{c}' for c in [*grain, *columns])} from {table} as t semi join shown_rows using ({', '.join(grain)})"
+    ).df()
+    market.unregister("shown_rows")
+    order = {"by": grain, "ignore_index": True}
+    pd.testing.assert_frame_equal(
+        rows.sort_values(**order), found.sort_values(**order), check_dtype=False, check_exact=True
+    )
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_returns_are_those_of_the_tables(market, reports, session):
+    """Spreads and legs of the headline pair over twelve months and a week are those of the tables on the session."""
+    head = made(reports[session])["returns"].rows.iloc[0]
+    (spread_12m, spread_since_low), small_1w = (
+        market.execute(
+            "select spread_12m, spread_since_low from signals.relative_strength where pair = 'IWM/IWB' and session = $1",
+            [session],
+        ).fetchone(),
+        market.execute(
+            "select return_1w from core.returns where symbol = 'IWM' and session = $1", [session]
+        ).fetchone()[0],
+    )
+    assert (head["pair"], head["spread_12m"], head["spread_since_low"], head["small_return_1w"]) == (
+        "IWM/IWB",
+        spread_12m,
+        spread_since_low,
+        small_1w,
+    )
+    assert head["small_return_3m"] - head["large_return_3m"] == pytest.approx(head["spread_3m"])
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_evidence_board_is_that_of_the_session(market, reports, session):
+    """The board has the six verdicts of the session, and what they were one and twenty-one sessions before."""
+    board = made(reports[session])["evidence"].table
+    assert list(board["session"].dt.date) == [session] * 6
+    for row in board.to_dict("records"):
+        found = market.execute(
+            "select verdict, detail from signals.rotation_evidence where evidence = $1 and session <= $2 order by session desc limit 22",
+            [row["evidence"], session],
+        ).fetchall()
+        before = [
+            None if pd.isna(row[name]) else row[name] for name in ("verdict", "verdict_previous", "verdict_month_ago")
+        ]
+        assert (before, row["detail"]) == ([found[0][0], found[1][0], found[21][0]], found[0][1])
+
+
+def test_what_followed_is_regime_performance(market, reports):
+    """At the latest session the summary is `signals.regime_performance`."""
+    summary = made(reports[LATEST])["what_followed"].table
+    found = market.sql("from signals.regime_performance").df()
+    order = {"by": ["label", "horizon"], "ignore_index": True}
+    pd.testing.assert_frame_equal(
+        summary[list(found.columns)].sort_values(**order), found.sort_values(**order), check_dtype=False
+    )
+    assert found["observations"].sum() > 100
+
+
+def test_what_followed_does_not_look_ahead(market, reports):
+    """A past report counts only windows that had ended by its session."""
+    summary = made(reports[PAST])["what_followed"].table
+    (counted,) = market.execute(
+        """
+        select count(*) from signals.rotation_regime as g join core.sessions as s using (session)
+        where g.label is not null and s.session_number <= (select session_number - 63 from core.sessions where session = $1)
+        """,
+        [PAST],
+    ).fetchone()
+    assert summary.loc[summary["horizon"] == "3m", "observations"].sum() == counted > 0
+
+
+def test_flows_are_those_of_the_table(market, reports):
+    """At the latest session each of the last 37 months, the running one included, is that of `signals.fund_flows_monthly`."""
+    rows = made(reports[LATEST])["fund_flows"].rows
+    found = market.sql(
+        "from signals.fund_flows_monthly where symbol like 'group:%' and month >= '2023-01-01' order by symbol desc, month"
+    ).df()
+    assert rows["is_partial"].sum() == 2
+    pd.testing.assert_frame_equal(
+        rows.drop(columns="flow_group"), found[list(rows.columns.drop("flow_group"))], check_dtype=False
+    )
+
+
+def test_running_month_of_a_past_session(market, reports):
+    """In a past report the month of its session holds the flows until then and is marked as running."""
+    rows = made(reports[PAST])["fund_flows"].rows
+    last = rows[rows["symbol"] == "group:small_cap"].iloc[-1]
+    (flows,) = market.execute(
+        """
+        select sum(net_flow_usd) from core.fund_flows join core.instruments using (symbol)
+        where peer_group = 'small_cap' and session between '2025-12-01' and $1
+        """,
+        [PAST],
+    ).fetchone()
+    assert (last["month"].date(), bool(last["is_partial"])) == (date(2025, 12, 1), True)
+    assert last["net_flow_usd"] == pytest.approx(flows)
+    before = rows[rows["symbol"] == "group:small_cap"].iloc[-2]
+    assert last["cumulative_ytd_usd"] == pytest.approx(before["cumulative_ytd_usd"] + flows)
+    assert last["streak_months"] == before["streak_months"]
+
+
+def test_funds_are_those_of_the_comparison(market, reports):
+    """The funds have the session's values, and the premium of the last session whose NAV is published."""
+    rows = made(reports[LATEST])["funds"].rows.set_index("symbol").sort_index()
+    found = (
+        market.sql(f"from signals.fund_comparison where session = '{LATEST}' order by symbol").df().set_index("symbol")
+    )
+    same = [name for name in found.columns if name not in ("session", "premium_pct")]
+    pd.testing.assert_frame_equal(rows[same], found[same], check_dtype=False)
+    late = rows.loc["IWM"]
+    assert late["premium_session"].date() < LATEST
+    (premium,) = market.execute(
+        "select premium_pct from signals.fund_comparison where symbol = 'IWM' and session = $1",
+        [late["premium_session"]],
+    ).fetchone()
+    assert late["premium_pct"] == premium
+
+
+def test_drawdowns_by_hand():
+    """The drawdown is against the highest so far: after 100, 120, 90, 108 it is 10 % and the worst was 25 %."""
+    members = few_symbols()
+    frames = [world.bars(symbol, [100.0, 120.0, 90.0, 108.0]) for symbol in members.symbols]
+    with world.derived(frames, members, world.days()[3]) as con:
+        (last,) = [
+            row for row in made(collect.collect(con))["drawdowns"].table.to_dict("records") if row["symbol"] == "IWM"
+        ]
+    assert (last["drawdown"], last["worst"]) == (pytest.approx(-0.1), pytest.approx(-0.25))
+    assert [last[name].date() for name in ("peak_session", "worst_session")] == [world.days()[1], world.days()[2]]
+
+
+def test_changes_compare_with_both_days(market, reports):
+    """The score of the session, the session before and 21 sessions before stands side by side."""
+    rows = made(reports[PAST])["changes"].rows.set_index("what")
+    scores = market.execute(
+        "select format('{:+.2f}', score) from signals.rotation_regime where session <= $1 order by session desc limit 22",
+        [PAST],
+    ).fetchall()
+    assert list(rows.loc["Score"]) == [scores[0][0], scores[1][0], scores[21][0]]
+    assert list(rows.columns) == ["now", "yesterday", "month_ago"]
+
+
+def test_origin(market, reports):
+    """The report says which run published what it shows, and that the market is simulated."""
+    (run_id,) = market.sql("select max(run_id) from ops.runs where published").fetchone()
+    report = reports[LATEST]
+    assert (report.session, report.run_id, report.source, report.is_simulated) == (LATEST, run_id, "sample", True)
+    assert report.known_at.tzname() == "UTC"
+    assert collect.collect(market).session == LATEST
+
+
+def test_order_and_identifiers(reports):
+    """Every exhibit is there under the name of its query, in the order of the page, and its table has the columns it names."""
+    found = made(reports[LATEST])
+    assert list(found) == NAMES
+    for exhibit in found.values():
+        assert exhibit.finding.endswith(".")
+        assert [column.name for column in exhibit.columns if column.name not in exhibit.table.columns] == []
+
+
+def test_all_rows_fit_the_page(reports):
+    """What the page has to embed stays small."""
+    assert sum(len(exhibit.rows.to_csv(index=False)) for exhibit in made(reports[LATEST]).values()) < 1_500_000
+
+
+def test_few_symbols_give_missing_sentences(small):
+    """In a warehouse without sectors, records and full windows the report is made all the same and says what is missing."""
+    found = made(collect.collect(small))
+    for name in (
+        "headline",
+        "evidence",
+        "sector_rotation",
+        "size_rotation",
+        "sector_ranks",
+        "mega_cap",
+        "fund_flows",
+        "earnings",
+        "what_followed",
+    ):
+        assert found[name].missing, name
+        assert found[name].chart is None, name
+    assert found["relative_strength"].chart is not None
+    assert "not known" in found["headline"].finding
+    assert "is not known" in found["relative_strength"].finding
+
+
+def test_not_known_stays_null(small):
+    """What is not known is NULL in the rows, never 0."""
+    found = made(collect.collect(small))
+    last = found["headline"].rows.iloc[-1]
+    assert [bool(pd.isna(last[name])) for name in ("score", "label", "label_since", "days_in_label")] == [True] * 4
+    assert found["evidence"].rows[["value", "verdict"]].isna().all().all()
+    assert found["returns"].rows[["spread_3m", "small_return_3m", "spread_since_low"]].isna().all().all()
+    assert found["mega_cap"].rows["mag7_minus_rest"].isna().all()
+    assert found["breadth"].rows[["universe_above_200d_pct", "sectors_beating_spy_3m_pct"]].isna().all().all()
+
+
+def test_freshness_counts_symbols(reports):
+    """Issuers that publish a day later are counted as not having the session yet; that is usual, so nothing is late."""
+    exhibit = made(reports[LATEST])["freshness"]
+    rows = exhibit.rows.set_index("dataset")
+    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (32, 32)
+    assert rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == 25
+    assert exhibit.finding == "All data is as new as it usually is."
+
+
+def test_the_usual_age_is_that_of_status(market, reports):
+    """How old each dataset may be is the same in the report as in `ops.freshness`, which status, doctor and metrics read."""
+    due = [
+        day for (day,) in market.execute("select session from core.sessions order by session desc limit 6").fetchall()
+    ]
+    expected = dict(market.execute("select dataset, expected_session from ops.freshness(null)").fetchall())
+    usual = reports[LATEST].freshness.rows.set_index("dataset")["usually_behind"]
+    assert {name: due[age] for name, age in usual.items()} == expected
+
+
+def test_freshness_tells_what_is_late():
+    """A symbol that stopped lacks the latest session, and a dataset that never came is named."""
+    members = few_symbols()
+    frames = [world.bars(symbol, [100.0] * (10 if symbol == "IWB" else 30)) for symbol in members.symbols]
+    with world.derived(frames, members, world.days()[29]) as con:
+        exhibit = made(collect.collect(con))["freshness"]
+    rows = exhibit.rows.set_index("dataset")
+    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (2, 3)
+    assert pd.isna(rows.loc["fund_nav", "latest"])
+    assert exhibit.missing == "Nothing is known of fund NAVs and shares, fund facts, holdings and earnings estimates."
+
+
+def test_nothing_is_open(small):
+    """Without failed expectations, rows set aside, dead sources and unsent alerts there are no rows, and the exhibit says so."""
+    exhibit = made(collect.collect(small))["problems"]
+    assert (len(exhibit.rows), exhibit.finding) == (0, "Nothing is open.")
+
+
+def test_open_problems_are_listed():
+    """A failed expectation, an open row and an unsent alert are listed with their counts; what was resolved or sent is not."""
+    frames = [world.bars(symbol, [100.0] * 5) for symbol in few_symbols().symbols]
+    with world.derived(frames, few_symbols(), world.days()[4]) as con:
+        con.execute(
+            """
+            insert into ops.runs by name select 'r1' as run_id, now() as started_at, 'published' as status, 'test' as source,
+                true as published, '1' as code_version;
+            insert into ops.validations by name select 'r1' as run_id, 'prices' as suite, 'prices' as dataset, 'price_moves' as expectation,
+                'warning' as severity, false as success, false as raised, 2 as unexpected_count, 'It stands still.' as details;
+            insert into ops.validations by name select 'r1' as run_id, 'prices' as suite, 'prices' as dataset, 'fine' as expectation,
+                'critical' as severity, true as success, false as raised;
+            insert into ops.quarantine by name select 'r1' as run_id, 'prices' as dataset, 'IWM' as symbol, date '2024-01-05' as session,
+                'price_moves' as expectation, 'It stands still.' as reason, unnest([null, now()]) as resolved_at;
+            insert into ops.alerts by name select unnest(['a', 'b']) as alert_id, 'f' as fingerprint, 'failure' as kind, 'critical' as severity,
+                'Blocked' as title, '' as body, now() as created_at, unnest([null, now()]) as sent_at, 1 as attempts;
+            """
+        )
+        exhibit = made(collect.collect(con))["problems"]
+    assert list(exhibit.rows["problem"]) == ["Expectation failed", "Rows set aside", "Alert not sent"]
+    assert list(exhibit.rows["affected"])[:2] == [2, 1]
+    assert exhibit.rows["example"][1] == "IWM 2024-01-05"
+    assert (
+        exhibit.finding
+        == "3 problems are open, 1 of them critical: expectation failed, rows set aside and alert not sent."
+    )
+
+
+@pytest.mark.parametrize("session", [date(2026, 1, 17), date(2026, 1, 20), date(2020, 1, 2)])
+def test_a_session_that_is_not_there(market, session):
+    """A weekend, a day after the latest session and one before the first are refused with the sessions there are."""
+    with pytest.raises(
+        RotationError, match=f"^{session} is not a session of the warehouse, which goes from 2024-07-01 to 2026-01-16"
+    ):
+        collect.collect(market, session)
+
+
+def test_nothing_published(tmp_path):
+    """A warehouse whose tables were never derived, or that has no sessions, has nothing to report."""
+    with (
+        warehouse.writing(tmp_path / "empty.duckdb") as con,
+        pytest.raises(RotationError, match="Nothing was published yet"),
+    ):
+        collect.collect(con)
+
+
+def test_a_query_that_is_missing():
+    """Asking for a query without a file says which file to create."""
+    with pytest.raises(RotationError, match=r"sql/report/moon_phase\.sql"):
+        queries.text("moon_phase")

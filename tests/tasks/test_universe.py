@@ -1,0 +1,191 @@
+"""The universe: the shipped one is the contract's, and every fault in one's own is said in one sentence."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.universe import Instrument, load_universe
+
+LADDER = "SPY IVV VOO IWB QQQ MDY IWM VTWO IJR SPSM VB IWC RSP"
+SECTORS = "XLB XLC XLE XLF XLI XLK XLP XLRE XLU XLV XLY"
+SEVEN = "AAPL MSFT GOOGL AMZN NVDA META TSLA"
+PAIRS = ["IWM/IWB", "IJR/SPY", "SPSM/SPY", "VB/SPY", "IWC/IWB", "MDY/SPY", "RSP/SPY"]
+
+HEADER = "symbol,name,kind,size_bucket,sector,peer_group,issuer,issuer_id,index_name,benchmark,inception\n"
+SPY = "SPY,S&P 500,fund,large,,,,,,,1993-01-29\n"
+IWM = "IWM,Russell 2000,fund,small,,,,,,SPY,\n"
+IWB = "IWB,Russell 1000,fund,large,,,,,,SPY,\n"
+XLK = "XLK,Technology,sector,large,technology,,,,,SPY,\n"
+PAIR_HEADER = "small_symbol,large_symbol,headline,earnings\n"
+
+
+def write(folder: Path, text: str | bytes, pairs: str | None = None) -> Path:
+    path = folder / "mine.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    if pairs is not None:
+        (folder / "pairs.csv").write_text(pairs, encoding="utf-8")
+    return path
+
+
+def refused(path: Path, *parts: str) -> None:
+    """Loading `path` raises a ConfigError of one line that holds all of `parts`."""
+    with pytest.raises(ConfigError) as caught:
+        load_universe(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    for part in parts:
+        assert part in message
+
+
+def pair_names(path: Path | None = None) -> list[str]:
+    return [f"{p.small_symbol}/{p.large_symbol}" for p in load_universe(path).pairs]
+
+
+def test_the_shipped_universe_is_the_contracts():
+    """The shipped universe has exactly the 32 symbols promised, each once, with the contract's columns."""
+    members = load_universe()
+    assert sorted(members.symbols) == sorted(f"{LADDER} {SECTORS} {SEVEN} MAGS".split())
+    assert len(members.symbols) == 32
+    assert list(Instrument.model_fields) == HEADER.strip().split(",")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "field", "values"),
+    [
+        (SECTORS, "kind", {"sector"}),
+        (SEVEN, "kind", {"stock"}),
+        (LADDER, "kind", {"fund"}),
+        ("SPY IVV VOO IWB RSP", "size_bucket", {"large"}),
+        (f"QQQ MAGS {SEVEN}", "size_bucket", {"mega"}),
+        ("MDY", "size_bucket", {"mid"}),
+        ("IWM VTWO IJR SPSM VB", "size_bucket", {"small"}),
+        ("IWM VTWO IJR SPSM VB", "peer_group", {"small_cap"}),
+        ("SPY IVV VOO IWB", "peer_group", {"large_cap"}),
+        ("IWC", "size_bucket", {"micro"}),
+        ("SPY", "benchmark", {None}),
+    ],
+)
+def test_the_shipped_rows_say_what_they_are(symbols, field, values):
+    """The size ladder, the sectors and the seven stocks carry the kind, size and group that the contract gives them."""
+    by_symbol = {i.symbol: i for i in load_universe().instruments}
+    assert {getattr(by_symbol[symbol], field) for symbol in symbols.split()} == values
+
+
+def test_every_shipped_row_is_measured_against_spy():
+    """SPY is the only benchmark, eleven sectors are distinct, and every inception is known."""
+    members = load_universe()
+    assert {i.benchmark for i in members.instruments} == {"SPY", None}
+    assert [i.symbol for i in members.instruments if i.benchmark is None] == ["SPY"]
+    assert len({i.sector for i in members.instruments if i.kind == "sector"}) == 11
+    assert all(i.inception for i in members.instruments)
+
+
+def test_the_shipped_pairs_are_the_contracts():
+    """Exactly the seven pairs promised are followed, in their order, and IWM/IWB alone is the headline."""
+    assert pair_names() == PAIRS
+    assert [p.headline for p in load_universe().pairs] == [True] + [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        pytest.param(HEADER + SPY + IWM + IWM, ["symbol IWM", "more than once"], id="duplicate symbol"),
+        pytest.param(HEADER.replace("issuer_id", "isin") + SPY, ["unknown column 'isin'"], id="unknown column"),
+        pytest.param(HEADER.replace(",sector", "") + SPY, ["column 'sector' is missing"], id="missing column"),
+        pytest.param(HEADER.replace("name", "name,name", 1) + SPY, ["column name", "once"], id="column twice"),
+        pytest.param("", ["empty", "symbol,name,kind"], id="empty file"),
+        pytest.param(HEADER, ["header but no rows"], id="header only"),
+        pytest.param(HEADER + IWM, ["benchmark SPY of IWM"], id="missing benchmark"),
+        pytest.param(HEADER + SPY, ["no row names a benchmark"], id="no benchmark"),
+        pytest.param(
+            HEADER + SPY + IWM.replace(",\n", ",2000-13-26\n"), ["line 3", "inception", "2000-13-26"], id="bad date"
+        ),
+        pytest.param(HEADER + SPY + IWM.strip() + ",more\n", ["line 3", "too many fields"], id="too many fields"),
+        pytest.param(HEADER + SPY + "IWM\n", ["line 3", "name"], id="too few fields"),
+        pytest.param(HEADER + SPY.replace("fund", "bond"), ["line 2", "kind", "'bond'"], id="bad kind"),
+        pytest.param(HEADER + SPY.replace("large", "huge"), ["line 2", "size_bucket", "'huge'"], id="bad size"),
+        pytest.param(HEADER + SPY + IWM.lower(), ["line 3", "symbol", "'iwm'"], id="lower-case symbol"),
+        pytest.param(HEADER + SPY + IWM.replace("IWM", ""), ["line 3", "symbol"], id="blank symbol"),
+        pytest.param(HEADER + SPY + XLK.replace("technology", ""), ["XLK", "names no sector"], id="no sector"),
+        pytest.param(HEADER + SPY + XLK + XLK.replace("XLK", "VGT"), ["technology", "once"], id="sector twice"),
+        pytest.param((HEADER + SPY + IWM).encode() + b"\xe9\n", ["UTF-8"], id="not UTF-8"),
+        pytest.param(HEADER + SPY + 'IWM,"' + "x" * 200_000, [], id="a quote that is never closed"),
+    ],
+)
+def test_each_fault_is_one_sentence(tmp_path, text, parts):
+    """A faulty universe is refused in one sentence that names the file and what is wrong, with the line where there is one."""
+    path = write(tmp_path, text)
+    refused(path, str(path), *parts)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    """A universe that is not there, or is a folder, is refused by name."""
+    for path in (tmp_path / "none.csv", tmp_path):
+        refused(path, str(path), "cannot be read")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"\xef\xbb\xbf" + (HEADER + SPY + IWM).encode(), id="byte order mark"),
+        pytest.param((HEADER + SPY + IWM).replace("\n", "\r\n"), id="Windows line ends"),
+        pytest.param(HEADER + SPY + IWM.strip(), id="no last line end"),
+        pytest.param(HEADER + "\n" + SPY + "\n" + IWM + "\n\n", id="blank lines"),
+        pytest.param((HEADER + SPY + IWM).replace(",", " , "), id="blanks around fields"),
+    ],
+)
+def test_what_spreadsheets_write_is_accepted(tmp_path, text):
+    """A byte order mark, Windows line ends, blank lines and blanks around fields make no difference."""
+    members = load_universe(write(tmp_path, text))
+    assert members.symbols == ["SPY", "IWM"]
+    assert members.instruments[0].inception == date(1993, 1, 29)
+    assert members.instruments[1].inception is None
+    assert members.instruments[1].benchmark == "SPY"
+
+
+def test_columns_may_come_in_any_order(tmp_path):
+    """Fields are found by the name of their column."""
+    text = "inception,benchmark,index_name,issuer_id,issuer,peer_group,sector,size_bucket,kind,name,symbol\n"
+    text += ",,,,,,,large,fund,S,SPY\n,SPY,,,,,,small,fund,R,IWM\n"
+    assert load_universe(write(tmp_path, text)).symbols == ["SPY", "IWM"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "parts"),
+    [
+        pytest.param(
+            "IWM,IWB,true,false\nIWC,IWB,false,false\n", ["IWC", "IWC/IWB", "not in the universe"], id="unknown leg"
+        ),
+        pytest.param(
+            "IWM,IWB,true,false\nIWM,IWB,false,false\n", ["pair IWM/IWB", "more than once"], id="duplicate pair"
+        ),
+        pytest.param("IWM,IWB,false,false\n", ["0 pairs", "exactly one"], id="no headline"),
+        pytest.param("IWM,IWB,true,false\nIWM,SPY,true,false\n", ["2 pairs", "exactly one"], id="two headlines"),
+        pytest.param("IWM,IWB,perhaps,false\n", ["line 2", "headline", "perhaps"], id="headline not a boolean"),
+        pytest.param("", ["header but no rows"], id="no pairs"),
+    ],
+)
+def test_each_fault_in_own_pairs_is_one_sentence(tmp_path, pairs, parts):
+    """A faulty pairs.csv beside one's own universe is refused in one sentence that names pairs.csv."""
+    path = write(tmp_path, HEADER + SPY + IWM + IWB, PAIR_HEADER + pairs)
+    refused(path, str(tmp_path / "pairs.csv"), *parts)
+
+
+def test_own_pairs_replace_the_shipped_ones(tmp_path):
+    """A good pairs.csv beside one's own universe is what is followed."""
+    path = write(tmp_path, HEADER + SPY + IWM + IWB, PAIR_HEADER + "IWM,SPY,true,false\nIWB,SPY,false,false\n")
+    assert pair_names(path) == ["IWM/SPY", "IWB/SPY"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(SPY + IWM, []), (SPY + IWM + IWB, ["IWM/IWB"]), (SPY + IWM.replace("IWM", "IJR"), ["IJR/SPY"])],
+)
+def test_without_own_pairs_the_shipped_ones_with_both_legs_known(tmp_path, rows, expected):
+    """Without a pairs.csv of one's own, those shipped pairs are followed whose both legs are in the universe."""
+    assert pair_names(write(tmp_path, HEADER + rows)) == expected
