@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from server import deployments
 from prefect.server.schemas.schedules import CronSchedule
+from server import deployments
 
 from market_rotation.tasks.alerts.watchdog import due_session
 

@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import made_up
 import pandas as pd
 import pytest
 import world
-from report import made_up
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.report import files

@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
-from report import made_up
 
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.report import files, page, words

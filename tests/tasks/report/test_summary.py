@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from report import made_up
+import made_up
 
 from market_rotation.tasks.report.picture import picture, specification
 from market_rotation.tasks.report.summary import summary

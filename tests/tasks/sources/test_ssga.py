@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from openpyxl import Workbook
 from issuer_market import END, EVER, START, Market, refused, same_nav
+from openpyxl import Workbook
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor
 
