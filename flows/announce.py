@@ -6,6 +6,7 @@ import html
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.settings import fallback_settings
 
 if TYPE_CHECKING:
     from market_rotation.tasks.audit.run import Result
@@ -30,6 +35,25 @@ ROWS = 200
 _INCIDENT = {"failure": "opened", "recovery": "recovered"}
 
 _SEVERITIES = ("critical", "warning", "info")
+
+
+def announce_run(run: Run) -> None:
+    """Announces `run` with its failing rows, its alerts and links to its report and Data Docs."""
+    settings = fallback_settings()
+    alerts: list[Any] = []
+    # Without a published file, or with an older one, there are no alerts to name.
+    with suppress(RotationError), warehouse.reading(settings.published) as con:
+        alerts = con.execute(
+            "select {fingerprint: fingerprint, kind: kind, severity: severity, title: title, attempts: attempts, sent_at: sent_at} "
+            "from ops.alerts where run_id = $1 order by created_at",
+            [run.run_id],
+        ).fetchall()
+    home = settings.home.absolute()
+    links = {
+        "report": home / "reports" / str(run.session) / "index.html",
+        "data-docs": home / "data_docs" / "index.html",
+    }
+    announce(run, run.failures, [alert for (alert,) in alerts], links)
 
 
 def announce(

@@ -1,23 +1,26 @@
-"""The daily job: fetch, stage, audit, publish. Nothing a reader sees changes unless all of it went well."""
+"""The daily job: plan, fetch, stage, audit, load, derive, publish, report, alert.
+
+Each step is a task of `flows/steps.py`; their order is `sequence` in `tasks/run/pipeline.py`. Readers see nothing of a run before `publish`.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from market_rotation.flows.steps import bring_in, ended, opened, vendor_of
-from market_rotation.tasks.datasets import offers
+from market_rotation.flows.steps import run_as_tasks, state_of
+from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.fetch import CONCURRENCY
 
 
 @flow(
     name="daily-rotation",
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
-    # What takes longer hangs: a whole history takes minutes.
+    # A whole history takes minutes; a run that takes longer than this hangs.
     timeout_seconds=3600,
 )
 def daily(session: date | None = None, source: str | None = None, now: datetime | None = None) -> State[Any]:
@@ -25,10 +28,8 @@ def daily(session: date | None = None, source: str | None = None, now: datetime 
 
     Args:
         session: the trading date to bring it up to; empty for the last closed one.
-        source: yahoo, files or sample; empty for the setting ROTATION_SOURCE.
-        now: the moment it counts as; empty for the present.
+        source: the name of an installed source; empty for the setting ROTATION_SOURCE.
+        now: the moment the run counts as started; empty for the present.
     """
-    with opened(session, source, now) as today:
-        vendor = vendor_of(today)
-        bring_in(today, vendor, offers(vendor, today.universe.instruments))
-    return ended(today)
+    started = now or datetime.now(UTC)
+    return state_of(run_as_tasks(Parameters(started, session, source, flow_run_id=runtime.flow_run.id)))

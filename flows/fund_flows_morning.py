@@ -1,16 +1,16 @@
-"""The morning after: issuers publish a session's NAV and share counts on the day after it, before the market opens."""
+"""The morning job: issuers publish a session's NAV and share counts overnight, on the day after it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from market_rotation.flows.steps import bring_in, ended, opened, vendor_of
-from market_rotation.tasks.datasets import as_fresh_as_possible, offers
+from market_rotation.flows.steps import run_as_tasks, state_of
+from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.fetch import CONCURRENCY
 
 
@@ -23,10 +23,8 @@ def fund_flows_morning(source: str | None = None, now: datetime | None = None) -
     """Brings in the last session's fund records, and whatever else the evening's run has missed.
 
     Args:
-        source: yahoo, files or sample; empty for the setting ROTATION_SOURCE.
-        now: the moment it counts as; empty for the present.
+        source: the name of an installed source; empty for the setting ROTATION_SOURCE.
+        now: the moment the run counts as started; empty for the present.
     """
-    with opened(None, source, now) as today:
-        vendor = vendor_of(today)
-        bring_in(today, vendor, as_fresh_as_possible(offers(vendor, today.universe.instruments)))
-    return ended(today)
+    started = now or datetime.now(UTC)
+    return state_of(run_as_tasks(Parameters(started, source=source, is_morning=True, flow_run_id=runtime.flow_run.id)))

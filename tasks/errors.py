@@ -32,6 +32,10 @@ class ConfigError(RotationError):
     """A setting, file or argument is wrong. Nothing was done; correct it and call again (exit 2)."""
 
 
+class UsageError(ConfigError):
+    """A parameter of a command is wrong. Its caller sees the sentence; nothing is recorded or alerted (exit 2)."""
+
+
 class SourceUnavailable(RotationError):
     """The vendor did not give a usable answer. Trying again later can help."""
 

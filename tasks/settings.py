@@ -78,8 +78,8 @@ class Settings(BaseSettings):
         return self.home / "reports"
 
     @property
-    def kept(self) -> Path:
-        """The folder of answers kept until a run ends; see `market_rotation.tasks.sources.cache`."""
+    def cache(self) -> Path:
+        """The folder of answers that are cached until a run ends; see `market_rotation.tasks.sources.cache`."""
         return self.home / "fetched"
 
     @property
@@ -121,6 +121,36 @@ def load_settings(**overrides: Any) -> Settings:
             f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
         )
     return settings
+
+
+def fallback_settings() -> Settings:
+    """What can be read of the settings when some of them are wrong: those that locate the warehouse and the alert channels.
+
+    A wrong one has its default. It serves to record and alert that the settings are wrong.
+    """
+    try:
+        file = tomllib.loads((_home() / "rotation.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        file = {}
+    found: dict[str, Any] = {}
+    for name in ("home", "warehouse", "source", "alert_urls", "alert_repeat_h"):
+        value = os.environ.get(f"ROTATION_{name.upper()}") or file.get(name)
+        try:
+            if value is not None:
+                found[name] = getattr(_Located.model_validate({name: value}), name)
+        except ValidationError:
+            continue
+    return Settings.model_construct(**found)
+
+
+class _Located(Settings):
+    """Settings without environment and file, to validate one value."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (more["init_settings"],)
 
 
 def _home() -> Path:

@@ -18,9 +18,11 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.datasets import DATASETS, FUND_NAV_COLUMNS, offers
-from market_rotation.tasks.errors import SymbolNotFound
-from market_rotation.tasks.run import context, fetch, pipeline, stage
+from market_rotation.tasks.datasets import DATASETS, FUND_NAV_COLUMNS
+from market_rotation.tasks.errors import ConfigError, RotationError, SymbolNotFound, WarehouseBusy
+from market_rotation.tasks.run import fetch, pipeline, stage
+from market_rotation.tasks.run.context import Parameters, RunContext
+from market_rotation.tasks.run.fetch import Answer, Request
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.sources.base import Source, price_frame, typed
 from market_rotation.tasks.sources.simulated.source import SampleSource
@@ -174,18 +176,23 @@ class FakeSource:
         return held[(held["session"] >= pd.Timestamp(start)) & (held["session"] <= pd.Timestamp(end))]
 
 
-def run(source: Source, session: date, now: datetime | None = None) -> Run:
-    """The daily job without Prefect: the same steps in the same order, with one attempt per symbol."""
-    now = now or datetime(session.year, session.month, session.day, 23, 30, tzinfo=UTC)
-    with context.opened(session, None, now) as today:
-        patience = fetch.Patience(attempts=1, wait_s=0, deadline=1e12)
-        requests = pipeline.plan(today, offers(source, today.universe.instruments))
-        answers = fetch.fetch_batch(source, requests, patience)
-        pipeline.restage(today, answers, fetch.fetch_batch(source, pipeline.follow_up(today, answers), patience))
-        with warehouse.transaction(today.con):
-            pipeline.audit_batches(today)
-            pipeline.load_and_derive(today)
-    return today.run
+def fetch_in_order(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
+    """One answer for each request, one after the other, with one attempt each."""
+    return fetch.fetch_batch(context.source, requests, fetch.RetryPolicy(attempts=1, wait_s=0, deadline=1e12))
+
+
+def run(source: Source, session: date | None = None, now: datetime | None = None, **parameters: Any) -> Run:
+    """A run of the daily job on the evening of `session`, with one attempt per symbol.
+
+    What keeps a run from starting, and an unforeseen error, are raised, so that no test passes over them.
+    """
+    if now is None:
+        assert session is not None
+        now = datetime(session.year, session.month, session.day, 23, 30, tzinfo=UTC)
+    made = pipeline.run(Parameters(now, session, **parameters), pipeline.Steps(fetch=fetch_in_order), source)
+    if isinstance(made.error, ConfigError | WarehouseBusy) or not isinstance(made.error, RotationError | None):
+        raise made.error
+    return made
 
 
 def write_universe(folder: Path, members: Universe) -> Path:

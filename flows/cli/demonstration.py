@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
-from market_rotation.flows.cli.console import err, out, run_daily
+from market_rotation.flows.cli.console import err, out
+from market_rotation.flows.cli.run import run_by_hand
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.run import context
+from market_rotation.tasks.run.context import Parameters, resolve
 from market_rotation.tasks.sources.simulated.faults import FAULTS, Fault
 from market_rotation.tasks.sources.simulated.source import SampleSource
 
@@ -71,7 +72,8 @@ def demonstrate(name: str, home: Path, now: datetime) -> int:
     fault, published = FAULTS[name], home / "rotation.duckdb"
     empty(home)
     with _settings(home):
-        _, universe, days, last = context.resolve(None, None, now)
+        ready = resolve(Parameters(now))
+        universe, days, last = ready.universe, ready.calendar, ready.session
         scene = stage_set(name, universe, SampleSource(days, universe.instruments), days.sessions(last - HISTORY, last))
     who = "every symbol" if fault.everywhere else scene.symbol
     start = scene.good - HISTORY
@@ -81,7 +83,7 @@ def demonstrate(name: str, home: Path, now: datetime) -> int:
         "The simulated vendor gives two years of prices and what is known of funds.",
     )
     with _settings(home, start):
-        run_daily(scene.good, None, now)
+        run_by_hand(Parameters(now, scene.good))
     with warehouse.reading(published) as con:
         show_readers(con, scene.symbol, fault)
 
@@ -90,7 +92,7 @@ def demonstrate(name: str, home: Path, now: datetime) -> int:
         f"It is asked {'one session' if name not in LATER else f'{LATER[name]} sessions'} later, and has a fault for {who}: {fault.about}.",
     )
     with _settings(home, start, f"{name}:{scene.symbol}"):
-        run_daily(scene.faulty, None, now)
+        run_by_hand(Parameters(now, scene.faulty))
     with warehouse.reading(published) as con:
         noticed = show_findings(con)
         told = show_alerts(con)
@@ -98,7 +100,7 @@ def demonstrate(name: str, home: Path, now: datetime) -> int:
 
     _tell(f"3. The fault is gone, {scene.healed}", "The next run asks again for what is missing, and catches up.")
     with _settings(home, start):
-        code = run_daily(scene.healed, None, now)
+        code = run_by_hand(Parameters(now, scene.healed))
     with warehouse.reading(published) as con:
         healed = show_quarantine(con)
         show_alerts(con, told)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from market_rotation.flows.cli.console import err, out
-from market_rotation.flows.cli.local_prefect import answers
 from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.operations.prefect_api import POOL
+from market_rotation.tasks.operations.prefect_api import POOL, answers
 
 if TYPE_CHECKING:
     from prefect.automations import Automation

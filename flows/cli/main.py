@@ -73,9 +73,10 @@ def run(session: date | None, source: str | None, log_format: str, debug: bool) 
 
     Catches up whatever is missing. Exit 0 when published or already up to date, 1 when blocked or failed.
     """
-    from market_rotation.flows.cli.console import run_daily
+    from market_rotation.flows.cli.run import run_by_hand
+    from market_rotation.tasks.run.context import Parameters
 
-    sys.exit(run_daily(session, source, datetime.now(UTC), debug, log_format))
+    sys.exit(run_by_hand(Parameters(datetime.now(UTC), session, source), debug, log_format))
 
 
 def _symbols(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
@@ -94,9 +95,11 @@ def backfill(start: date, end: date | None, symbols: list[str], log_format: str,
     What is missing or was restated is audited and published as in a daily run. When interrupted, run it again: what was
     fetched is kept for six hours. Exit 0 when published or already up to date, 1 when blocked or failed.
     """
-    from market_rotation.flows.cli.console import run_backfill
+    from market_rotation.flows.cli.run import run_by_hand
+    from market_rotation.tasks.run.context import Parameters
 
-    sys.exit(run_backfill(start, end, symbols, datetime.now(UTC), debug, log_format))
+    parameters = Parameters(datetime.now(UTC), end, start=start, symbols=tuple(symbols))
+    sys.exit(run_by_hand(parameters, debug, log_format))
 
 
 @main.command(short_help="Query the published warehouse, read-only.")
@@ -117,7 +120,7 @@ def sql(query: str, form: str, output: Path | None) -> None:
 
     For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
     """
-    from market_rotation.flows.cli.console import query_warehouse
+    from market_rotation.flows.cli.sql import query_warehouse
 
     query_warehouse(query, form, output)
 
@@ -155,7 +158,7 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
 
     The warehouse itself is only read. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
     """
-    from market_rotation.flows.cli.console import run_rebuild
+    from market_rotation.flows.cli.rebuild import run_rebuild
 
     run_rebuild(as_of, target, datetime.now(UTC))
 

@@ -6,7 +6,8 @@ import time
 from datetime import date, datetime
 from pathlib import Path
 
-from market_rotation.flows.cli.console import SIMULATED, out, progress
+from market_rotation.flows.cli.console import SIMULATED, out
+from market_rotation.flows.cli.progress import progress
 from market_rotation.tasks.settings import load_settings
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
     from pydantic import SecretStr
 
+    from market_rotation.tasks.alerts.incidents import Incident
     from market_rotation.tasks.settings import Settings
 
 log = logging.getLogger("rotation.deliver")
@@ -111,6 +112,15 @@ def send(
                 )
                 break
     return outcomes
+
+
+def send_directly(settings: Settings, incident: Incident) -> dict[str, str | None]:
+    """Sends `incident` to every channel without the outbox, which cannot be written; returns what each channel said."""
+    body = f"{incident.what}\n\nThe outbox could not be written, so this alert is not repeated.\nNext: {incident.next_step}"
+    return {
+        channel.label: channel.notify(f"market-rotation: {incident.title}", body, "failure")
+        for channel in channels(settings)
+    }
 
 
 def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:

@@ -11,12 +11,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import uuid4
 
-from market_rotation.tasks.errors import AuditFailed
+from market_rotation.tasks.errors import AuditFailed, ConfigError
 
 if TYPE_CHECKING:
     import duckdb
 
-    from market_rotation.tasks.run.context import Job
+    from market_rotation.tasks.run.context import RunContext
+    from market_rotation.tasks.run.ledger import Run
 
 #: An incident that lasts so long is no longer only repeated but escalated.
 ESCALATE_AFTER = timedelta(days=3)
@@ -48,7 +49,7 @@ class Open(NamedTuple):
     title: str
 
 
-def run_succeeded(job: Job) -> None:
+def run_succeeded(job: RunContext) -> None:
     """Alerts what the run set aside; reports as over what was blocked or failed up to its session, and what is no longer set aside."""
     con, found = job.con, _set_aside(job.con)
     over = [
@@ -56,40 +57,60 @@ def run_succeeded(job: Job) -> None:
         for fingerprint, incident in _open(con).items()
         if (fingerprint.startswith("set-aside:") and fingerprint not in {i.fingerprint for i in found})
         or (
-            fingerprint.startswith(("blocked:", "failed", "not-published"))
+            fingerprint.startswith(("blocked:", "failed", "configuration", "not-published"))
             and (incident.session is None or incident.session <= job.session)
         )
     ]
     write(con, found, over, job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
 
 
-def run_ended_badly(job: Job, error: BaseException) -> None:
-    """Alerts that the run was blocked or failed, with what failed and example rows."""
-    shown = (
-        "rotation sql \"select suite, expectation, details from ops.validations where run_id = '{}' and not success\""
-    )
+def run_ended_badly(context: RunContext, error: BaseException) -> None:
+    """Writes to the outbox that the run was blocked, failed or was stopped, with what failed and example rows."""
+    incident = of_failure(context.run, error)
+    now = context.clock()
+    write(context.con, [incident], [], context.session, now, context.settings.alert_repeat, context.run.run_id)
+
+
+def run_could_not_start(con: duckdb.DuckDBPyConnection, run: Run, error: BaseException, repeat: timedelta) -> None:
+    """Writes to the outbox that a run could not start."""
+    write(con, [of_failure(run, error)], [], run.session, run.known_at, repeat, run.run_id)
+
+
+def of_failure(run: Run, error: BaseException) -> Incident:
+    """The incident of a run that ended with `error`."""
+    what = run.session or "the last session"
     if isinstance(error, AuditFailed) and error.failures:
         dataset = error.failures[0].dataset
-        lines = [f"- {failure.told()}" for failure in error.failures]
-        incident = Incident(
+        shown = f"rotation sql \"select suite, expectation, details from ops.validations where run_id = '{run.run_id}' and not success\""
+        return Incident(
             f"blocked:{dataset}",
             "critical",
-            f"Blocked: {job.session} is not published, {dataset.replace('_', ' ')} failed the audit",
-            "\n".join(lines),
-            f"Look at the rows ({shown.format(job.run.run_id)}), wait for the vendor or correct the source, then `rotation run`.",
+            f"Blocked: {what} is not published, {dataset.replace('_', ' ')} failed the audit",
+            "\n".join(f"- {failure.told()}" for failure in error.failures),
+            f"Look at the rows ({shown}), wait for the vendor or correct the source, then `rotation run`.",
         )
-    else:
-        incident = Incident(
-            "failed",
+    if isinstance(error, ConfigError):
+        return Incident(
+            "configuration",
             "critical",
-            f"Failed: {job.session} is not published",
-            job.run.message,
-            "`rotation run` tries again; `rotation run --debug` shows more.",
+            f"Not started: {what} is not published, a setting or file is wrong",
+            run.message,
+            "Correct it, check with `rotation doctor`, then `rotation run`.",
         )
-    write(job.con, [incident], [], job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
+    if not isinstance(error, Exception):
+        return Incident(
+            "failed", "critical", f"Stopped: {what} is not published", run.message, "`rotation run` repeats it."
+        )
+    return Incident(
+        "failed",
+        "critical",
+        f"Failed: {what} is not published",
+        run.message,
+        "`rotation run` tries again; `rotation run --debug` shows more.",
+    )
 
 
-def dead_sources(job: Job) -> None:
+def dead_sources(job: RunContext) -> None:
     """Alerts sources whose share counts stand still while NAV moves, once each, and once when they move again."""
     rows = job.con.execute(
         """
@@ -121,7 +142,7 @@ def dead_sources(job: Job) -> None:
     write(job.con, found, over, job.session, job.clock(), job.settings.alert_repeat, job.run.run_id)
 
 
-def report(job: Job, fault: str | None) -> bool:
+def report(job: RunContext, fault: str | None) -> bool:
     """Alerts that the report could not be written or sent because of `fault`, or that this is over; returns whether there was either."""
     incident = Incident(
         "report",
@@ -140,7 +161,7 @@ def write(
     con: duckdb.DuckDBPyConnection,
     found: Sequence[Incident],
     over: Sequence[str],
-    session: date,
+    session: date | None,
     now: datetime,
     repeat: timedelta,
     run_id: str | None = None,

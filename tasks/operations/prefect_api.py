@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 POOL = "rotation"
 #: Flow and deployment of prefect.yaml, and whether it must have a schedule.
@@ -31,3 +33,17 @@ def api_url(environ: Mapping[str, str]) -> str | None:
     active = environ.get("PREFECT_PROFILE") or profiles.get("active")
     url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
     return str(url) if url else None
+
+
+def answers(url: str, within_s: float, goes_on: Callable[[], bool] = lambda: True) -> bool:
+    """Whether the API at `url` answers `within_s` seconds, as long as `goes_on` says that there is something to wait for."""
+    direct = build_opener(ProxyHandler({})) if "127.0.0.1" in url or "localhost" in url else build_opener()
+    deadline = time.monotonic() + within_s
+    while goes_on() and time.monotonic() < deadline:
+        try:
+            direct.open(f"{url}/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -1,24 +1,22 @@
-"""One run of a flow: what it works with, and the promise that whatever happens is on record and readers are never left half-way."""
+"""The context of a run: what it was started with, and what every step works with."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.alerts import deliver, incidents
-from market_rotation.tasks.errors import AuditFailed, ConfigError, RotationError
-from market_rotation.tasks.run import ledger, stage
+from market_rotation.tasks.datasets import Offer, as_fresh_as_possible, offers
+from market_rotation.tasks.errors import ConfigError, UsageError
+from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.sources.cache import forget
+from market_rotation.tasks.sources.base import Source, open_source
 from market_rotation.tasks.sources.simulated.faults import check
 from market_rotation.tasks.universe import load_universe
-from market_rotation.tasks.warehouse.publish import publish
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,12 +26,27 @@ if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
     from market_rotation.tasks.universe import Universe
 
-log = logging.getLogger("rotation.job")
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a run is started with. `session`: bring the warehouse up to it, None for the last closed one. `now`: its start, UTC.
+
+    A backfill has a `start`: it requests all bars from `start` to `session` again, of `symbols` or of the whole universe.
+    `is_morning`: fund records are due as soon as one session is missing, since issuers publish them overnight.
+    """
+
+    now: datetime
+    session: date | None = None
+    source: str | None = None
+    start: date | None = None
+    symbols: Sequence[str] = ()
+    is_morning: bool = False
+    flow_run_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Backfill:
-    """What is asked again, whatever is known: all bars of `symbols` from `start` to `end`, both included."""
+    """What is requested again although it is known: all bars of `symbols` from `start` to `end`, both included."""
 
     start: date
     end: date
@@ -41,143 +54,106 @@ class Backfill:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every step of a run needs. `clock` tells the time, UTC; no step reads another."""
+class Resolved:
+    """Parameters resolved against settings, universe and calendar."""
 
     settings: Settings
     universe: Universe
     calendar: Calendar
     session: date
-    clock: Callable[[], datetime]
-    con: duckdb.DuckDBPyConnection
-    run: Run
     backfill: Backfill | None = None
 
 
-@contextmanager
-def opened(
-    session: date | None,
-    source: str | None,
-    now: datetime,
-    flow_run_id: str | None = None,
-    backfill: Backfill | None = None,
-) -> Iterator[Job]:
-    """A job for `session` (default: the last closed one at `now`), on record from here on. A `backfill` takes no session away.
+@dataclass(frozen=True)
+class RunContext:
+    """What every step of a run works with. `clock` gives the time, UTC; no step reads another clock."""
 
-    An expected failure inside ends here: the run is blocked or failed, with its sentence as message. Anything else is recorded and
-    raised. In every case the published file then says so, with the data unchanged unless the job committed.
-    Raises `ConfigError` on what a person must correct first, and `WarehouseBusy` when another run goes on writing.
+    resolved: Resolved
+    con: duckdb.DuckDBPyConnection
+    run: Run
+    source: Source
+    offers: tuple[Offer, ...]
+    clock: Callable[[], datetime] = field(repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        return self.resolved.settings
+
+    @property
+    def universe(self) -> Universe:
+        return self.resolved.universe
+
+    @property
+    def calendar(self) -> Calendar:
+        return self.resolved.calendar
+
+    @property
+    def session(self) -> date:
+        return self.resolved.session
+
+
+def resolve(parameters: Parameters) -> Resolved:
+    """Settings, universe, calendar and session of a run.
+
+    Raises `ConfigError` for a setting or file that must be corrected first, `UsageError` for a wrong parameter.
     """
-    settings, universe, days, session = resolve(session, source, now)
-    with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
-        if backfill:
-            session = max(session, ledger.newest_session(con) or session)
-        run = ledger.begin(con, settings, session, now, flow_run_id)
-        started = time.monotonic()
-
-        def clock() -> datetime:
-            return run.known_at + timedelta(seconds=time.monotonic() - started)
-
-        job = Job(settings, universe, days, session, clock, con, run, backfill)
-        try:
-            yield job
-        except RotationError as error:
-            run.status = "blocked" if isinstance(error, AuditFailed) else "failed"
-            run.message = str(error)
-            _close(job, error)
-        except BaseException as error:
-            run.status = "failed"
-            run.message = f"{type(error).__name__}: {error}. Nothing was published; run it again."
-            _close(job, error)
-            raise
-        else:
-            _close(job)
-
-
-def _close(job: Job, error: BaseException | None = None) -> None:
-    """Records how the run ended, unless it committed that itself; publishes, and sends what is in the outbox."""
-    if error:
-        job.run.published = False
-        ledger.finish(job.con, job.run, job.clock())
-        # Who interrupts a run knows it.
-        if isinstance(error, Exception):
-            incidents.run_ended_badly(job, error)
-    if job.run.status != "failed":
-        # What was fetched is published, or was found wanting and is to be asked again.
-        forget(job.settings.kept)
-    stage.clear(job.con)
-    publish(job.con, job.settings.build, job.settings.published)
-    _send(job)
-    # After that, since the report says which alerts could not be sent.
-    if not error and _report(job):
-        publish(job.con, job.settings.build, job.settings.published)
-        _send(job)
-
-
-def _send(job: Job) -> None:
-    """Sends what is in the outbox, and lets readers see what was sent."""
-    try:
-        tried = deliver.send(job.con, job.settings, job.clock())
-    except Exception as fault:
-        # The run is what it is, whatever becomes of the message; what the error says may hold an address.
-        log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
-        return
-    if tried:
-        publish(job.con, job.settings.build, job.settings.published)
-
-
-def _report(job: Job) -> bool:
-    """Writes and sends the report on what readers now see, unless it is there. A fault of it changes no run; returns whether one was alerted."""
-    is_there = (job.settings.reports / str(job.run.session) / "index.html").exists()
-    if not job.settings.report or (is_there and job.run.status == "up_to_date"):
-        return False
-    try:
-        from market_rotation.tasks.report import daily
-
-        report, page = daily.write_latest(job.settings, job.settings.reports, job.clock())
-        # In the morning it is written again with the fund records that came overnight; who has read it need not be told.
-        not_taken = [] if is_there else daily.send(report, page, job.settings)
-        fault = f"It is written, but not taken by {', '.join(not_taken)}." if not_taken else None
-    except Exception as caught:
-        log.debug("The report could not be written.", exc_info=True)
-        fault = str(caught) if isinstance(caught, RotationError) else f"{type(caught).__name__}: {caught}."
-    return incidents.report(job, fault)
-
-
-def resolve(session: date | None, source: str | None, now: datetime) -> tuple[Settings, Universe, Calendar, date]:
-    """Settings, universe, calendar and session of a run. Raises `ConfigError` on what a person must correct first."""
-    settings = load_settings(source=source)
+    settings = load_settings(source=parameters.source)
     if settings.source == "files":
         settings.files_folder()
     universe = load_universe(settings.universe)
     if settings.fault:
         check(settings.fault, universe)
-    if settings.history_start >= now.date():
+    if settings.history_start >= parameters.now.date():
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
-    days = calendar.load(universe.first_day(settings.history_start), now.date())
-    return settings, universe, days, _session(session, days, settings, now)
+    days = calendar.load(universe.first_day(settings.history_start), parameters.now.date())
+    session = _session(parameters.session, days, settings, parameters.now)
+    resolved = Resolved(settings, universe, days, session)
+    if parameters.start is None:
+        return resolved
+    return _with_backfill(resolved, parameters.start, parameters.symbols)
 
 
-def resolve_backfill(
-    start: date, end: date | None, symbols: Sequence[str], source: str | None, now: datetime
-) -> Backfill:
-    """The backfill from `start` to `end` (default: the last closed session) of `symbols` (default: the universe).
+@contextmanager
+def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source | None = None) -> Iterator[RunContext]:
+    """The context of `run`, once no other process writes the warehouse; its row is in `ops.runs` from here on.
 
-    Raises `ConfigError` on what a person must correct first.
+    `source` replaces the one that the settings name. Raises `WarehouseBusy` when another run goes on writing, `RotationError` when
+    the build database cannot be opened.
     """
-    settings, universe, _, session = resolve(end, source, now)
+    settings = resolved.settings
+    with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+        if resolved.backfill:
+            # A backfill of the past removes no later session.
+            resolved = replace(resolved, session=max(resolved.session, ledger.newest_session(con) or resolved.session))
+        run.session, run.source = resolved.session, settings.source
+        ledger.begin(con, settings, run)
+        started = time.monotonic()
+
+        def clock() -> datetime:
+            return run.known_at + timedelta(seconds=time.monotonic() - started)
+
+        vendor = source or open_source(settings, resolved.calendar, resolved.universe, run.known_at)
+        offered = offers(vendor, resolved.universe.instruments)
+        if parameters.is_morning:
+            offered = as_fresh_as_possible(offered)
+        yield RunContext(resolved, con, run, vendor, tuple(offered), clock)
+
+
+def _with_backfill(resolved: Resolved, start: date, symbols: Sequence[str]) -> Resolved:
+    settings, universe = resolved.settings, resolved.universe
     if start < settings.history_start:
-        raise ConfigError(
+        raise UsageError(
             f"{start} is before ROTATION_HISTORY_START={settings.history_start}, where every index starts at 100; "
             "for a longer history set it earlier and fill a new ROTATION_HOME."
         )
-    if start > session:
-        raise ConfigError(f"A backfill from {start} to {session} has no session; choose an earlier start.")
+    if start > resolved.session:
+        raise UsageError(f"A backfill from {start} to {resolved.session} has no session; choose an earlier start.")
     if unknown := [symbol for symbol in symbols if symbol not in universe.symbols]:
-        raise ConfigError(
+        raise UsageError(
             f"The universe has no symbol {unknown[0]}; add it to {settings.universe or 'sql/universe.csv'}."
         )
-    return Backfill(start, session, tuple(symbols or universe.symbols))
+    backfill = Backfill(start, resolved.session, tuple(symbols or universe.symbols))
+    return replace(resolved, backfill=backfill)
 
 
 def _session(session: date | None, days: Calendar, settings: Settings, now: datetime) -> date:
@@ -185,12 +161,12 @@ def _session(session: date | None, days: Calendar, settings: Settings, now: date
     if session is None:
         return last_closed
     if session > last_closed:
-        raise ConfigError(f"{session} has no final bars yet; the last closed session is {last_closed}.")
+        raise UsageError(f"{session} has no final bars yet; the last closed session is {last_closed}.")
     if session < settings.history_start:
-        raise ConfigError(
+        raise UsageError(
             f"{session} is before ROTATION_HISTORY_START={settings.history_start}; choose a later session."
         )
     if not days.is_session(session):
         before = days.latest_on_or_before(session)
-        raise ConfigError(f"{session} is not a session of the exchange; the one before it is {before}.")
+        raise UsageError(f"{session} is not a session of the exchange; the one before it is {before}.")
     return session

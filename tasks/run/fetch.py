@@ -1,34 +1,37 @@
-"""Fetching: asks a source for what is planned, patiently and in bounded parallel, and answers for every symbol."""
+"""Fetching: requests what is planned from a source, with retries and bounded concurrency; every request gets an answer."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
+from market_rotation.tasks.retries import retrying
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market_rotation.tasks.settings import Settings
+    from market_rotation.tasks.sources.base import Source
 
 log = logging.getLogger("rotation.fetch")
 
-#: Symbols per mapped task: a task costs Prefect about 5 ms, so one for each symbol would not carry to thousands.
+#: Symbols per batch: as a task it costs Prefect about 5 ms, so a task per symbol would be too slow for thousands.
 BATCH_SIZE = 4
-#: Batches under way at once. More gains little and looks like an attack to a free vendor.
+#: Batches fetched at once. More gains little, and free vendors limit the rate of requests.
 CONCURRENCY = 8
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to ask of one symbol: a dataset, for sessions both ends included; of a snapshot only the end counts.
+    """A request for a dataset of one symbol, from session to session, both included; of a snapshot only the end counts.
 
     `is_full_history`: everything, not just what is missing.
     """
@@ -42,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request: a price frame, or the sentence that says why there is none, and whether asking later may help."""
+    """The outcome of a request: a frame, or the sentence that says why there is none. `is_unavailable`: a later retry may help."""
 
     request: Request
     frame: pd.DataFrame | None
@@ -51,8 +54,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long and how often a symbol is asked. `deadline` is a moment on `clock` after which nothing more is asked."""
+class RetryPolicy:
+    """How often and how long a symbol is requested. After `deadline`, a moment on `clock`, nothing more is requested."""
 
     attempts: int
     wait_s: float
@@ -60,7 +63,7 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
-    def from_settings(cls, settings: Settings, clock: Callable[[], float] = time.monotonic) -> Patience:
+    def from_settings(cls, settings: Settings, clock: Callable[[], float] = time.monotonic) -> RetryPolicy:
         return cls(settings.fetch_attempts, settings.fetch_wait_s, clock() + settings.fetch_deadline_s, clock)
 
     @property
@@ -74,56 +77,64 @@ def batches(requests: Sequence[Request]) -> list[list[Request]]:
     return [group[i : i + BATCH_SIZE] for group in groups for i in range(0, len(group), BATCH_SIZE)]
 
 
-def fetch_batch(source: Any, requests: Sequence[Request], patience: Patience) -> list[Answer]:
-    """One answer for each request, in their order. What a vendor does wrong is in the answer; nothing is raised for it."""
-    log_retries_quietly()
-    return [fetch_symbol(source, request, patience) for request in requests]
+def fetch_all(source: Source, requests: Sequence[Request], policy: RetryPolicy) -> list[Answer]:
+    """One answer for each request, fetched in batches side by side. A vendor's fault is in the answer; nothing is raised for it."""
+    log_start(requests)
+    with ThreadPoolExecutor(CONCURRENCY, "fetch") as pool:
+        done = pool.map(lambda batch: fetch_batch(source, batch, policy), batches(requests))
+        return [answer for answers in done for answer in answers]
 
 
-def fetch_symbol(source: Any, request: Request, patience: Patience) -> Answer:
-    """Asks until there is an answer, the source says that asking again is useless, or patience ends."""
-    if patience.remaining_s <= 0:
+def log_start(requests: Sequence[Request]) -> None:
+    """Logs which datasets are requested, with the number of requests for a progress bar; nothing when there are none."""
+    if requests:
+        datasets = ", ".join(dict.fromkeys(request.dataset.replace("_", " ") for request in requests))
+        log.info("Fetching %s", datasets, extra={"total": len(requests)})
+
+
+def fetch_batch(source: Source, requests: Sequence[Request], policy: RetryPolicy) -> list[Answer]:
+    """One answer for each request, in their order, one after the other."""
+    return [fetch_symbol(source, request, policy) for request in requests]
+
+
+def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answer:
+    """Requests until there is an answer, the source says that a retry is useless, or the policy ends it."""
+    if policy.remaining_s <= 0:
         return _failed(
-            request, f"{request.symbol}: not asked any more, the time for fetching was over; the next run asks again."
+            request,
+            f"{request.symbol}: not requested, the time limit for fetching was reached; the next run requests it.",
         )
     try:
-        frame = _asking_again(source, request, patience)
+        frame = _with_retries(source, request, policy)
     except RotationError as error:
         return _failed(request, str(error), isinstance(error, SourceUnavailable))
     log.info("Fetched %s of %s", request.dataset, request.symbol, extra={"advance": 1})
     return Answer(request, frame, None)
 
 
-def _asking_again(source: Any, request: Request, patience: Patience) -> pd.DataFrame:
-    import stamina
+def merged(answers: Sequence[Answer], later: Sequence[Answer]) -> list[Answer]:
+    """All answers; a later one replaces the earlier one to the same dataset and symbol."""
+    return list({(answer.request.dataset, answer.request.symbol): answer for answer in [*answers, *later]}.values())
 
-    retries = stamina.retry_context(
-        on=SourceUnavailable,
-        attempts=patience.attempts,
-        timeout=patience.remaining_s,
-        wait_initial=patience.wait_s,
-        wait_jitter=patience.wait_s,
-        wait_max=30.0,
+
+def _with_retries(source: Source, request: Request, policy: RetryPolicy) -> pd.DataFrame:
+    attempts = retrying(
+        SourceUnavailable,
+        attempts=policy.attempts,
+        timeout_s=policy.remaining_s,
+        wait_initial_s=policy.wait_s,
+        wait_jitter_s=policy.wait_s,
+        wait_max_s=30.0,
     )
-    for attempt in retries:
+    for attempt in attempts:
         with attempt:
-            ask = getattr(source, request.dataset)
+            method = getattr(source, request.dataset)
             if DATASETS[request.dataset].is_range:
-                return cast("pd.DataFrame", ask(request.symbol, request.start_session, request.end_session))
-            return cast("pd.DataFrame", ask(request.symbol, request.end_session))
+                return cast("pd.DataFrame", method(request.symbol, request.start_session, request.end_session))
+            return cast("pd.DataFrame", method(request.symbol, request.end_session))
     raise AssertionError("stamina ends with a result or an exception")
 
 
 def _failed(request: Request, error: str, is_unavailable: bool = False) -> Answer:
     log.info("No %s of %s", request.dataset, request.symbol, extra={"advance": 1})
     return Answer(request, None, error, is_unavailable)
-
-
-def log_retries_quietly() -> None:
-    """stamina would warn of each retry on the console; here it is a detail of a good run."""
-    import stamina.instrumentation
-
-    def hook(details: stamina.instrumentation.RetryDetails) -> None:
-        log.debug("Asking again in %.1f s: %s", details.wait_for, details.caused_by)
-
-    stamina.instrumentation.set_on_retry_hooks([hook])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import ConfigError, Failure
+from market_rotation.tasks.errors import ConfigError, Failure, RotationError
 from market_rotation.tasks.warehouse.models import fingerprint
 
 if TYPE_CHECKING:
@@ -37,11 +39,16 @@ _FINISHED = (
 
 @dataclass
 class Run:
-    """One run, as `ops.runs` will say it. `known_at` is when it started and what it fetches counts as known, UTC."""
+    """One run, as its row in `ops.runs`.
+
+    `known_at`: when it started, and from when what it fetches counts as known, UTC. `error`: why it ended badly.
+    `report_fault`: why there is no report, or who did not get it.
+    `is_built`: what it derived is committed to the build database.
+    """
 
     run_id: str
     source: str
-    session: date
+    session: date | None
     known_at: datetime
     flow_run_id: str | None = None
     status: str = "running"
@@ -52,43 +59,72 @@ class Run:
     rows_revised: int = 0
     rows_quarantined: int = 0
     published: bool = False
+    error: BaseException | None = field(default=None, repr=False)
+    report_fault: str | None = None
+    is_built: bool = False
     results: list[Result] = field(default_factory=list, repr=False)
     failures: list[Failure] = field(default_factory=list, repr=False)
 
 
-def begin(
-    con: duckdb.DuckDBPyConnection, settings: Settings, session: date, now: datetime, flow_run_id: str | None = None
-) -> Run:
-    """Opens the run's row, closes those of runs that were killed, and gives the SQL files their parameters.
+def new_run(now: datetime, source: str = "", session: date | None = None, flow_run_id: str | None = None) -> Run:
+    """A run that starts at `now`; it is in no warehouse yet."""
+    known_at = now.astimezone(UTC)
+    return Run(_run_id(known_at), source, session, known_at, flow_run_id)
+
+
+def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
+    """Opens the row of `run`, closes those of runs that were killed, and sets the variables that the SQL files read.
 
     Raises `ConfigError` when real data would be mixed with simulated data.
     """
-    _refuse_mixture(con, settings)
+    refuse_mixture(con, settings)
     # Strictly after all runs before it, also when the machine's clock went back: of two versions the later must win.
     (latest,) = con.execute("select max(started_at) from ops.runs").fetchone() or (None,)
-    known_at = max(now.astimezone(UTC), latest + timedelta(microseconds=1)) if latest else now.astimezone(UTC)
-    run_id = f"{known_at:%Y%m%dT%H%M%S%f}-{uuid4().hex[:6]}"
-    run = Run(run_id, settings.source, session, known_at, flow_run_id)
-    con.execute(
-        "update ops.runs set status = 'failed', finished_at = $1, message = 'Ended without a word: killed, or the machine went down. "
-        "Nothing of it was published; the next run does it again.' where status = 'running'",
-        [known_at],
-    )
-    con.execute(
-        "insert into ops.runs (run_id, flow_run_id, started_at, status, source, session, published, code_version) "
-        "values ($1, $2, $3, 'running', $4, $5, false, $6)",
-        [run_id, flow_run_id, known_at, settings.source, session, code_version()],
-    )
+    if latest and latest >= run.known_at:
+        run.known_at = latest + timedelta(microseconds=1)
+        run.run_id = _run_id(run.known_at)
+    _close_killed(con, settings.published, run.known_at)
+    insert(con, run)
     warehouse.parameters(
         con,
-        run_id=run_id,
-        known_at=known_at,
+        run_id=run.run_id,
+        known_at=run.known_at,
         source=settings.source,
-        target_session=session,
+        target_session=run.session,
         history_start=settings.history_start,
         earnings_constituents=settings.earnings_constituents,
     )
-    return run
+
+
+def insert(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+    """Opens the row of `run`, with the status `running`."""
+    con.execute(
+        "insert into ops.runs (run_id, flow_run_id, started_at, status, source, session, published, code_version) "
+        "values ($1, $2, $3, 'running', $4, $5, false, $6)",
+        [run.run_id, run.flow_run_id, run.known_at, run.source, run.session, code_version()],
+    )
+
+
+def _run_id(known_at: datetime) -> str:
+    return f"{known_at:%Y%m%dT%H%M%S%f}-{uuid4().hex[:6]}"
+
+
+def _close_killed(con: duckdb.DuckDBPyConnection, published: Path, now: datetime) -> None:
+    """Ends the rows of killed runs. One that was killed after readers got its data is recorded as the published file has it."""
+    killed = [run_id for (run_id,) in con.execute("select run_id from ops.runs where status = 'running'").fetchall()]
+    if not killed:
+        return
+    with suppress(RotationError), warehouse.reading(published) as readers:
+        names = ", ".join(_FINISHED)
+        for row in readers.execute(
+            f"select {names} from ops.runs where published and run_id in (select unnest($1))", [killed]
+        ).fetchall():
+            _update(con, dict(zip(_FINISHED, row, strict=True)))
+    con.execute(
+        "update ops.runs set status = 'failed', finished_at = $1, message = 'It was killed, or the machine went down, before it had "
+        "published anything. The next run repeats it.' where status = 'running'",
+        [now],
+    )
 
 
 def newest_session(con: duckdb.DuckDBPyConnection) -> date | None:
@@ -100,18 +136,14 @@ def newest_session(con: duckdb.DuckDBPyConnection) -> date | None:
 
 
 def finish(con: duckdb.DuckDBPyConnection, run: Run, finished_at: datetime) -> None:
-    """Writes what came of `run`: its row, and every result of its audits."""
+    """Writes into the row of `run` how it ended."""
     run.finished_at = finished_at
-    con.execute(
-        """
-        update ops.runs
-        set finished_at = $finished_at, status = $status, rows_fetched = $rows_fetched, rows_new = $rows_new,
-            rows_revised = $rows_revised, rows_quarantined = $rows_quarantined, published = $published, message = $message
-        where run_id = $run_id
-        """,
-        {name: getattr(run, name) for name in _FINISHED},
-    )
-    _record(con, run.run_id, run.results)
+    _update(con, {name: getattr(run, name) for name in _FINISHED})
+
+
+def _update(con: duckdb.DuckDBPyConnection, values: dict[str, object]) -> None:
+    assignments = ", ".join(f"{name} = ${name}" for name in _FINISHED if name != "run_id")
+    con.execute(f"update ops.runs set {assignments} where run_id = $run_id", values)
 
 
 def count_staged(con: duckdb.DuckDBPyConnection, run: Run) -> None:
@@ -129,7 +161,8 @@ def count_staged(con: duckdb.DuckDBPyConnection, run: Run) -> None:
     ).fetchone() or (0, 0, 0)
 
 
-def _record(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]) -> None:
+def record_results(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]) -> None:
+    """Adds what the audits of a run found to `ops.validations`."""
     rows = [
         {
             "run_id": run_id,
@@ -153,7 +186,8 @@ def _record(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Resul
         con.executemany(f"insert into ops.validations ({names}) values ({values})", rows)
 
 
-def _refuse_mixture(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def refuse_mixture(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Raises `ConfigError` when the warehouse holds simulated prices and the source is real, or the reverse."""
     simulated, real = con.execute(
         "select coalesce(bool_or(source = 'sample'), false), coalesce(bool_or(source <> 'sample'), false) from raw.prices"
     ).fetchone() or (False, False)

@@ -1,142 +1,259 @@
-"""The steps of a run, in order: plan, stage, audit, load, derive. `market_rotation.tasks.run.fetch` comes between the first two."""
+"""The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It knows nothing of Prefect.
+
+`run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it as it is.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import incidents
+from market_rotation.tasks.alerts import deliver, incidents
 from market_rotation.tasks.audit import quarantine
-from market_rotation.tasks.audit.run import audit, failing, load_suite, stop_if_blocked
+from market_rotation.tasks.audit.run import audit as audit_suite
+from market_rotation.tasks.audit.run import failing, load_suite, preload, stop_if_blocked
 from market_rotation.tasks.calendar import NEW_YORK
-from market_rotation.tasks.datasets import DATASETS, Offer
+from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
-from market_rotation.tasks.run import ledger, stage
-from market_rotation.tasks.run.context import Job
-from market_rotation.tasks.run.fetch import Answer, Request
-from market_rotation.tasks.warehouse.models import models
+from market_rotation.tasks.run import ending, ledger, reporting
+from market_rotation.tasks.run import stage as staging
+from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
+from market_rotation.tasks.run.fetch import Answer, Request, RetryPolicy, fetch_all, merged
+from market_rotation.tasks.run.ledger import Run
+from market_rotation.tasks.run.stage import BATCHES
+from market_rotation.tasks.sources import cache
+from market_rotation.tasks.sources.base import Source
+from market_rotation.tasks.warehouse.models import DERIVED, models
+from market_rotation.tasks.warehouse.publish import publish as replace_published
 
-log = logging.getLogger("rotation.ingest")
-
-#: Made before the audit: the batch of each dataset, and what the bars of the batch are measured against.
-BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars")
-
-#: Derived from `raw` alone, in this order of schemas.
-DERIVED = ("core", "signals", "ops")
-
-
-def plan(job: Job, offers: Sequence[Offer] = ()) -> list[Request]:
-    """What is missing of prices and of `offers`, one request per dataset and symbol; empty when nothing is."""
-    stage.put_references(
-        job.con, job.universe, job.calendar, job.universe.first_day(job.settings.history_start), job.session
-    )
-    stage.put_offers(job.con, offers)
-    if job.backfill:
-        stage.put_backfill(job.con, job.backfill.symbols, job.backfill.start, job.backfill.end)
-    return stage.plan(job.con)
+log = logging.getLogger("rotation.run")
 
 
-def follow_up(job: Job, answers: Sequence[Answer]) -> list[Request]:
-    """Stages the answers; returns what they make necessary.
+def plan(context: RunContext) -> list[Request]:
+    """What is missing, one request per dataset and symbol; empty when nothing is. A backfill adds its range."""
+    con, settings = context.con, context.settings
+    start = context.universe.first_day(settings.history_start)
+    staging.put_references(con, context.universe, context.calendar, start, context.session)
+    staging.put_offers(con, context.offers)
+    if backfill := context.resolved.backfill:
+        staging.put_backfill(con, backfill.symbols, backfill.start, backfill.end)
+    return staging.plan(con)
 
-    That is the whole history of symbols whose overlap shows a split or restatement, and the estimates of the largest constituents.
+
+def fetch(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
+    """One answer for each request."""
+    if not requests:
+        return []
+    preload_audit()
+    return fetch_all(context.source, requests, RetryPolicy.from_settings(context.settings))
+
+
+def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
+    """Stages the answers; returns the requests that they make necessary and that are not answered yet.
+
+    These are the whole history of symbols whose overlap shows a split or restatement, and the estimates of the largest constituents.
+    Raises `SourceUnavailable` when the source gave no usable answer for any symbol.
     """
-    _refuse_silence(job, answers)
-    stage.put_answers(job.con, answers)
-    return stage.restated(job.con, job.settings.history_start, job.session) + stage.estimates(job.con)
+    _refuse_empty_day(context, answers)
+    staging.put_answers(context.con, answers)
+    wanted = staging.restated(context.con, context.settings.history_start, context.session)
+    wanted += staging.estimates(context.con)
+    answered = {(a.request.dataset, a.request.symbol, a.request.is_full_history) for a in answers}
+    return [r for r in wanted if (r.dataset, r.symbol, r.is_full_history) not in answered]
 
 
-def restage(job: Job, answers: Sequence[Answer], later: Sequence[Answer]) -> None:
-    """Stages the answers again together with the `later` ones, which take the place of those to the same question."""
-    if later:
-        whole = {(a.request.dataset, a.request.symbol): a for a in [*answers, *later]}
-        stage.put_answers(job.con, list(whole.values()))
-
-
-def audit_batches(job: Job) -> None:
-    """Makes the batch of each dataset, checks it, and sets aside the rows of failed warnings.
+def audit(context: RunContext) -> None:
+    """Builds the batch of each dataset, audits it, and quarantines the rows of failed warnings.
 
     Raises `AuditFailed` when a critical expectation failed or any could not be checked.
     """
-    warehouse.build(job.con, *BATCHES)
-    quarantine.begin(job.con)
-    ledger.count_staged(job.con, job.run)
-    asked = {dataset for (dataset,) in job.con.execute("select distinct dataset from stage.answers").fetchall()}
-    if asked:
-        log.info("Auditing %s new and %s changed rows", f"{job.run.rows_new:,}", f"{job.run.rows_revised:,}")
-    # What was not asked has nothing to check, and Great Expectations, which takes seconds to import, is not troubled.
-    for dataset in [d for d in DATASETS if d in asked]:
-        _audit(job, dataset)
-        quarantine.set_aside(job.con, dataset)
-    if "prices" in asked:
-        _audit(job, "prices_coverage")
+    con, run = context.con, context.run
+    warehouse.build(con, *BATCHES)
+    quarantine.begin(con)
+    ledger.count_staged(con, run)
+    requested = {dataset for (dataset,) in con.execute("select distinct dataset from stage.answers").fetchall()}
+    if requested:
+        log.info("Auditing %s new and %s changed rows", f"{run.rows_new:,}", f"{run.rows_revised:,}")
+    # Skip datasets that were not requested: importing Great Expectations takes seconds.
+    for dataset in [d for d in DATASETS if d in requested]:
+        _audit(context, dataset)
+        quarantine.set_aside(con, dataset)
+    if "prices" in requested:
+        _audit(context, "prices_coverage")
 
 
-def load_and_derive(job: Job) -> None:
-    """Adds the batch to `raw` and derives everything else from it, unless there is nothing new; then finishes the run's row.
+def load(context: RunContext) -> None:
+    """Appends the audited batch to `raw`."""
+    warehouse.load(context.con, "raw")
 
-    Raises `AuditFailed` as `audit_batches` does, for what is derived.
+
+def derive(context: RunContext) -> None:
+    """Derives `core`, `signals` and `ops` from `raw` and audits them, unless nothing is new; records what was quarantined.
+
+    Raises `AuditFailed` as `audit` does.
     """
-    warehouse.load(job.con, "raw")
-    changed = _has_changed(job)
+    con, run = context.con, context.run
+    changed = _has_changed(context)
     if changed:
         log.info("Building core and signals")
-        warehouse.build(job.con, *DERIVED)
-        _audit(job, "market")
-        _audit(job, "signals")
-        job.run.status, job.run.published = "published", True
-        job.run.message = f"Published {job.session}."
-    else:
-        job.run.status = "up_to_date"
-        job.run.message = _nothing_to_do(job)
-    if changed or job.con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
-        _audit(job, "fund_flows")
-        incidents.dead_sources(job)
-    job.run.rows_quarantined = quarantine.record(job.con, job.run.run_id)
-    derived = [r.expectation.id for r in job.run.results if not r.suite.batch.startswith("stage.")]
-    quarantine.resolve(job.con, derived)
-    if job.run.rows_quarantined:
-        job.run.message += f" {job.run.rows_quarantined} rows or symbols are set aside; see ops.quarantine."
-    ledger.finish(job.con, job.run, job.clock())
-    incidents.run_succeeded(job)
+        warehouse.build(con, *DERIVED)
+        _audit(context, "market")
+        _audit(context, "signals")
+    run.status = "running" if changed else "up_to_date"
+    if changed or con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
+        _audit(context, "fund_flows")
+        incidents.dead_sources(context)
+    run.rows_quarantined = quarantine.record(con, run.run_id)
+    derived = [r.expectation.id for r in run.results if not r.suite.batch.startswith("stage.")]
+    quarantine.resolve(con, derived)
+    ledger.record_results(con, run.run_id, run.results)
 
 
-def _audit(job: Job, name: str) -> None:
-    results = audit(job.con, load_suite(name))
-    job.run.results += results
-    job.run.failures += failing(job.con, results)
-    stop_if_blocked(job.con, results)
-    quarantine.collect(job.con, results)
+def publish(context: RunContext) -> None:
+    """Gives readers what was built; from here on the run is `published`, or `up_to_date` when nothing was new.
+
+    Raises `RotationError` when the published file cannot be replaced.
+    """
+    run, settings = context.run, context.settings
+    run.message = _message(context)
+    staging.clear(context.con)
+    # The audited batch is in `raw`; a retry would fetch what is new since.
+    cache.clear(settings.cache)
+    status, published = run.status, run.status != "up_to_date"
+    ended = replace(run, status="published" if published else status, published=published)
+    finished_at = context.clock()
+    replace_published(
+        context.con, settings.build, settings.published, lambda copy: ledger.finish(copy, ended, finished_at)
+    )
+    run.status, run.published = ended.status, ended.published
+    ledger.finish(context.con, run, finished_at)
 
 
-def _has_changed(job: Job) -> bool:
-    """Whether this run added anything to `raw`, or the code is not that of the last run that derived."""
+def report(context: RunContext) -> None:
+    """Writes and sends the report on what readers see now, unless it exists. A fault changes no run; `alert` reports it."""
+    reporting.write(context)
+
+
+def alert(context: RunContext) -> None:
+    """Writes incidents and recoveries to the outbox, sends what waits there, and shows readers the outbox."""
+    con, settings = context.con, context.settings
+    before = _outbox(con)
+    incidents.run_succeeded(context)
+    incidents.report(context, context.run.report_fault)
+    try:
+        deliver.send(con, settings, context.clock())
+    except Exception as fault:
+        # The error's text may hold an address.
+        log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
+    if _outbox(con) != before:
+        replace_published(con, settings.build, settings.published)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a run. The flows replace them by the same functions as Prefect tasks."""
+
+    plan: Callable[[RunContext], list[Request]] = plan
+    fetch: Callable[[RunContext, Sequence[Request]], list[Answer]] = fetch
+    stage: Callable[[RunContext, Sequence[Answer]], list[Request]] = stage
+    audit: Callable[[RunContext], None] = audit
+    load: Callable[[RunContext], None] = load
+    derive: Callable[[RunContext], None] = derive
+    publish: Callable[[RunContext], None] = publish
+    report: Callable[[RunContext], None] = report
+    alert: Callable[[RunContext], None] = alert
+
+
+def run(parameters: Parameters, steps: Steps | None = None, source: Source | None = None) -> Run:
+    """Runs the whole sequence; returns the run, whatever became of it.
+
+    An expected failure, an error of a setting and an unforeseen error are recorded in `ops.runs` and alerted; then `error` of the run is
+    set. `source` replaces the one that the settings name. Raises `UsageError` for a wrong parameter, before anything is recorded, and
+    passes on what stops the process (Ctrl-C, SIGTERM, a cancelled flow run), after recording it.
+    """
+    steps = steps or Steps()
+    with ending.recorded(parameters) as (made, ended):
+        resolved = resolve(parameters)
+        try:
+            with opened(resolved, parameters, made, source) as context, ended(context):
+                sequence(context, steps)
+        finally:
+            reporting.show_outcome(resolved, made)
+    return made
+
+
+def sequence(context: RunContext, steps: Steps) -> None:
+    """The steps in their order. Readers see nothing of a run before `publish`."""
+    answers: list[Answer] = []
+    requests = steps.plan(context)
+    while True:
+        answers = merged(answers, steps.fetch(context, requests))
+        requests = steps.stage(context, answers)
+        if not requests:
+            break
+    with warehouse.transaction(context.con):
+        steps.audit(context)
+        steps.load(context)
+        steps.derive(context)
+    context.run.is_built = True
+    steps.publish(context)
+    steps.report(context)
+    steps.alert(context)
+
+
+def preload_audit() -> None:
+    """Imports Great Expectations, which takes seconds, in a thread while the vendor answers."""
+    threading.Thread(target=preload, daemon=True).start()
+
+
+def _audit(context: RunContext, name: str) -> None:
+    results = audit_suite(context.con, load_suite(name))
+    context.run.results += results
+    context.run.failures += failing(context.con, results)
+    stop_if_blocked(context.con, results)
+    quarantine.collect(context.con, results)
+
+
+def _has_changed(context: RunContext) -> bool:
+    """Whether `raw` has rows that readers do not have, or the code is not that of the last published run."""
+    last_id, last_code = context.con.execute(
+        "select max(run_id), arg_max(code_version, run_id) from ops.runs where published and status = 'published'"
+    ).fetchone() or (None, None)
+    if last_id is None or last_code != ledger.code_version():
+        return True
     tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
-    added = " or ".join(f"exists (from {table} where run_id = $1)" for table in tables)
-    new_rows, same_code = job.con.execute(
-        f"""
-        select {added}, coalesce((
-            select code_version = $2 from ops.runs
-            where status = 'published' and run_id <> $1 order by run_id desc limit 1
-        ), false)
-        """,
-        [job.run.run_id, ledger.code_version()],
-    ).fetchone() or (True, False)
-    return bool(new_rows) or not same_code
+    # Also those of a run that ended after loading and before publishing.
+    newer = " or ".join(f"exists (from {table} where run_id > $1)" for table in tables)
+    (is_newer,) = context.con.execute(f"select {newer}", [last_id]).fetchone() or (False,)
+    return bool(is_newer)
 
 
-def _nothing_to_do(job: Job) -> str:
-    today = job.run.known_at.astimezone(NEW_YORK).date()
-    done = f"Nothing to do: already up to date with {job.session}."
-    return done if job.calendar.is_session(today) else f"{done} {today} is no session of the exchange."
+def _message(context: RunContext) -> str:
+    run = context.run
+    if run.status == "up_to_date":
+        today = run.known_at.astimezone(NEW_YORK).date()
+        message = f"Nothing to do: already up to date with {context.session}."
+        if not context.calendar.is_session(today):
+            message += f" {today} is no session of the exchange."
+    else:
+        message = f"Published {context.session}."
+    if run.rows_quarantined:
+        message += f" {run.rows_quarantined} rows or symbols are in quarantine; see `rotation quarantine list`."
+    return message
 
 
-def _refuse_silence(job: Job, answers: Sequence[Answer]) -> None:
+def _refuse_empty_day(context: RunContext, answers: Sequence[Answer]) -> None:
     prices = [answer for answer in answers if answer.request.dataset == "prices"]
     failed = [answer for answer in prices if answer.error]
-    if len(failed) == len(prices) and len(failed) > len(job.universe.instruments) / 5:
+    if len(failed) == len(prices) and len(failed) > len(context.universe.instruments) / 5:
         raise SourceUnavailable(
-            f"The source '{job.run.source}' gave no usable answer for any of {len(prices)} symbols; the first said: {failed[0].error} "
+            f"The source '{context.run.source}' gave no usable answer for any of {len(prices)} symbols; the first said: {failed[0].error} "
             f"Nothing was published; run it again later."
         )
+
+
+def _outbox(con: object) -> object:
+    return con.execute("select count(*), sum(attempts), count(sent_at) from ops.alerts").fetchone()  # type: ignore[attr-defined]

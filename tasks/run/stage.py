@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from market_rotation.tasks.calendar import Calendar
 
 
+#: Built before the audit: the batch of each dataset, and what the bars of a batch are compared with.
+BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars")
+
+
 def put_references(
     con: duckdb.DuckDBPyConnection, universe: Universe, calendar: Calendar, start: date, session: date
 ) -> None:

@@ -90,7 +90,7 @@ def open_source(settings: Settings, calendar: Calendar, universe: Universe, now:
         from market_rotation.tasks.sources.files import FilesSource
 
         return FilesSource(settings.files_folder())
-    from market_rotation.tasks.sources.cache import Kept
+    from market_rotation.tasks.sources.cache import CachedSource
     from market_rotation.tasks.sources.yahoo.source import MarketSource
 
-    return Kept(MarketSource(universe.instruments, settings.fetch_timeout_s), settings.kept, now)
+    return CachedSource(MarketSource(universe.instruments, settings.fetch_timeout_s), settings.cache, now)

@@ -1,4 +1,4 @@
-"""Answers kept until a run has ended: one that was killed while it fetched does not have to ask again for what it was told."""
+"""A cache of answers until a run has ended: a run that was killed while it fetched need not request them again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from market_rotation.tasks.sources.base import Source
 
-#: After that a vendor may have thought better of it.
+#: Older answers may have been corrected by the vendor.
 MAX_AGE = timedelta(hours=6)
 
 
-class Kept:
-    """`source`, asked only for what `folder` does not hold; what it answers is kept there. `now` is the moment of the run."""
+class CachedSource:
+    """`source`, requested only for what `folder` does not hold; its answers are cached there. `now` is the start of the run."""
 
     def __init__(self, source: Source, folder: Path, now: datetime) -> None:
         self.name = source.name
@@ -35,7 +35,7 @@ class Kept:
         return self._answer("prices", symbol, start, end)
 
     def __getattr__(self, name: str) -> Any:
-        """What `source` has beside prices, and nothing else: whoever asks finds out so what it offers."""
+        """What `source` has beside prices, and nothing else: so a caller sees which datasets it offers."""
         if name.startswith("_"):
             raise AttributeError(name)
         given = getattr(self._source, name)
@@ -57,6 +57,6 @@ class Kept:
         return frame
 
 
-def forget(folder: Path) -> None:
-    """Drops what is kept: the run that asked has ended, and the next one is to hear what the vendor says then."""
+def clear(folder: Path) -> None:
+    """Empties the cache: the run has ended, and the next one requests what the vendor says then."""
     shutil.rmtree(folder, ignore_errors=True)

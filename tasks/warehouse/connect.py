@@ -13,6 +13,7 @@ import duckdb
 
 from market_rotation.tasks.warehouse import derive
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
+from market_rotation.tasks.retries import retrying
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
 log = logging.getLogger("rotation.warehouse")
@@ -60,16 +61,11 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """`writing`, after whoever writes now; raises `WarehouseBusy` when that takes longer than `wait_s` seconds."""
-    import stamina
-
-    from market_rotation.tasks.run.fetch import log_retries_quietly
-
-    log_retries_quietly()
-    attempts, timeout = (None, wait_s) if wait_s else (1, None)
+    """`writing`, once no other process writes; raises `WarehouseBusy` when that takes longer than `wait_s` seconds."""
+    attempts, timeout_s = (None, wait_s) if wait_s else (1, None)
     with ExitStack() as stack:
-        for attempt in stamina.retry_context(
-            on=WarehouseBusy, attempts=attempts, timeout=timeout, wait_initial=0.5, wait_max=5
+        for attempt in retrying(
+            WarehouseBusy, attempts=attempts, timeout_s=timeout_s, wait_initial_s=0.5, wait_max_s=5
         ):
             with attempt:
                 try:

@@ -24,6 +24,8 @@ from market_rotation.tasks.errors import RotationError
 
 SQL = Path(__file__).parents[2] / "sql"
 SCHEMAS = ("stage", "raw", "core", "signals", "ops")
+#: Derived from `raw` alone, in this order.
+DERIVED = ("core", "signals", "ops")
 
 
 @dataclass(frozen=True)

@@ -4,43 +4,87 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import duckdb
+import duckdb
+
+from market_rotation.tasks.errors import RotationError
 
 
-def publish(con: duckdb.DuckDBPyConnection, build: Path, published: Path) -> None:
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    build: Path,
+    published: Path,
+    finish: Callable[[duckdb.DuckDBPyConnection], object] | None = None,
+) -> None:
     """Replaces `published` by a copy of `build`, which `con` holds open with nothing uncommitted.
 
-    A reader that has the file open keeps the old one; who opens it sees the old or the new one, never a mix. Both lie in one
-    folder, since a rename is atomic only within a file system.
+    `finish` writes into the copy before readers get it: what may only be recorded once they have it. A reader with the file open keeps
+    the old one; one that opens it sees the old or the new one, never a mix. Both files lie in one folder, since a rename is atomic only
+    within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk; then readers
+    keep the old file.
     """
-    # Everything must be in the file itself: a write-ahead log left beside the copy would belong to another file.
-    con.execute("force checkpoint")
+    with _replacing(published) as temporary:
+        # Everything must be in the file itself: a write-ahead log left beside the copy would belong to another file.
+        con.execute("force checkpoint")
+        _copy(build, temporary)
+        if finish:
+            with duckdb.connect(str(temporary)) as copy:
+                copy.execute("set timezone = 'UTC'")
+                finish(copy)
+
+
+def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Path, ledgers: Sequence[str]) -> None:
+    """Replaces `ledgers`, tables of `ops`, in the published file by those of `con`, and nothing else in it; raises as `publish` does.
+
+    It serves a run that built new tables and could not publish them: readers see that it failed, and not half of what it made.
+    """
+    with _replacing(published) as temporary:
+        _copy(published, temporary)
+        temporary.chmod(0o644)
+        con.execute(f"attach '{str(temporary).replace(chr(39), chr(39) * 2)}' as readers")
+        try:
+            for table in ledgers:
+                con.execute(f"delete from readers.{table}")
+                con.execute(f"insert into readers.{table} by name from {table}")
+        finally:
+            con.execute("detach readers")
+
+
+@contextmanager
+def _replacing(published: Path) -> Iterator[Path]:
+    """A path for the new file, which takes the place of `published` when the block ends without an error."""
     temporary = published.with_name(f".{published.name}.tmp")
     try:
-        _copy(build, temporary)
+        yield temporary
         _sync(temporary)
-        # Who opens it for writing would lock out the readers, and lose what was written at the next run.
+        # A reader that opened it for writing would lock out the others, and lose what it wrote at the next run.
         temporary.chmod(0o444)
         published.with_name(published.name + ".wal").unlink(missing_ok=True)
         os.replace(temporary, published)
         _sync(published.parent)
+    except (OSError, duckdb.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise RotationError(
+            f"{published} could not be replaced ({reason}), so readers still see the file as it was; "
+            "make room or correct the permissions there, then run again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
+            leftover.unlink(missing_ok=True)
 
 
 def _copy(build: Path, target: Path) -> None:
-    # In a process of its own: to POSIX, closing a file here would end all locks this process has on it, DuckDB's too, and let a second run in.
+    # In a process of its own: in POSIX, closing a file here would end all locks this process has on it, DuckDB's too, and let a second run in.
     done = subprocess.run(["cp", "-f", "--", str(build), str(target)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{build} cannot be copied: {done.stderr.strip()}")
 
 
 def _sync(path: Path) -> None:
-    """Waits until the file or folder is on disk, so that a power cut can't leave the name without the content."""
+    """Waits until the file or folder is on disk, so that a power cut cannot leave the name without the content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import audit, load_suite, stop_if_blocked
 from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.run.pipeline import DERIVED
-from market_rotation.tasks.warehouse.models import models
+from market_rotation.tasks.warehouse.models import DERIVED, models
 
 if TYPE_CHECKING:
     import duckdb

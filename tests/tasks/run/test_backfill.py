@@ -11,7 +11,7 @@ import world
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.run import context, fetch, pipeline
+from market_rotation.tasks.run import context
 from market_rotation.tasks.run.ledger import Run
 
 DAYS = world.days(date(2025, 6, 2), date(2025, 12, 31))
@@ -40,16 +40,7 @@ def evening(session: date) -> datetime:
 
 def backfill(source: world.FakeSource, start: date, end: date | None = None, *symbols: str) -> Run:
     """What the backfill flow does, without Prefect, on the evening of the last session."""
-    now = evening(DAYS[-1])
-    wanted = context.resolve_backfill(start, end, symbols, None, now)
-    with context.opened(wanted.end, None, now, backfill=wanted) as today:
-        patience = fetch.Patience(attempts=1, wait_s=0, deadline=1e12)
-        answers = fetch.fetch_batch(source, pipeline.plan(today), patience)
-        pipeline.restage(today, answers, fetch.fetch_batch(source, pipeline.follow_up(today, answers), patience))
-        with warehouse.transaction(today.con):
-            pipeline.audit_batches(today)
-            pipeline.load_and_derive(today)
-    return today.run
+    return world.run(source, end, evening(DAYS[-1]), start=start, symbols=symbols)
 
 
 def closes(symbol: str) -> dict[date, float]:
@@ -130,7 +121,7 @@ def test_a_restated_range_is_on_record() -> None:
 def test_what_a_person_must_correct(start: date, end: date | None, symbols: list[str], sentence: str) -> None:
     """A range or symbol that cannot be is refused before anything is asked."""
     with pytest.raises(ConfigError, match=sentence):
-        context.resolve_backfill(start, end, symbols, None, evening(DAYS[-1]))
+        context.resolve(context.Parameters(evening(DAYS[-1]), end, start=start, symbols=symbols))
 
 
 def test_nothing_to_do_names_the_holiday() -> None:

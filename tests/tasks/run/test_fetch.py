@@ -14,7 +14,7 @@ import pytest
 import world
 
 from market_rotation.tasks.errors import ConfigError, RateLimited, RotationError, SourceUnavailable, SymbolNotFound
-from market_rotation.tasks.run.fetch import BATCH_SIZE, Patience, Request, batches, fetch_batch
+from market_rotation.tasks.run.fetch import BATCH_SIZE, Request, RetryPolicy, batches, fetch_batch
 from market_rotation.tasks.settings import load_settings
 
 START, END = date(2024, 1, 2), date(2024, 1, 5)
@@ -48,8 +48,8 @@ class Clock:
         return self.now
 
 
-def patience(attempts: int = 4, deadline: float = 200.0, clock: Callable[[], float] | None = None) -> Patience:
-    return Patience(attempts=attempts, wait_s=0, deadline=deadline, clock=clock or Clock())
+def policy(attempts: int = 4, deadline: float = 200.0, clock: Callable[[], float] | None = None) -> RetryPolicy:
+    return RetryPolicy(attempts=attempts, wait_s=0, deadline=deadline, clock=clock or Clock())
 
 
 def request(symbol: str = "SPY") -> Request:
@@ -64,7 +64,7 @@ BARS = world.bars("SPY", [1.0, 2.0])
 def test_an_unavailable_source_is_asked_again(error, failures):
     """After a failure that can pass the same request is made again, until the answer comes."""
     source = Script(*[error] * failures, BARS)
-    (answer,) = fetch_batch(source, [request()], patience())
+    (answer,) = fetch_batch(source, [request()], policy())
     assert answer.frame is BARS
     assert answer.error is None
     assert answer.request == request()
@@ -75,7 +75,7 @@ def test_an_unavailable_source_is_asked_again(error, failures):
 def test_what_asking_again_cannot_mend_is_asked_once(error):
     """Any other expected failure is the answer at once, with its sentence."""
     source = Script(error, BARS)
-    (answer,) = fetch_batch(source, [request()], patience())
+    (answer,) = fetch_batch(source, [request()], policy())
     assert (answer.frame, answer.error) == (None, str(error))
     assert len(source.asked) == 1
 
@@ -84,7 +84,7 @@ def test_what_asking_again_cannot_mend_is_asked_once(error):
 def test_attempts_are_exhausted(attempts):
     """After the last attempt the answer is the last failure's sentence; nothing is raised."""
     source = Script(*[SourceUnavailable(f"Failure {i}.") for i in range(1, 9)])
-    (answer,) = fetch_batch(source, [request()], patience(attempts))
+    (answer,) = fetch_batch(source, [request()], policy(attempts))
     assert (answer.frame, answer.error) == (None, f"Failure {attempts}.")
     assert len(source.asked) == attempts
 
@@ -93,9 +93,9 @@ def test_attempts_are_exhausted(attempts):
 def test_after_the_deadline_nothing_is_asked(deadline):
     """When the time for fetching is over, the source is left alone and the answer says so in one sentence."""
     source = Script()
-    (answer,) = fetch_batch(source, [request()], patience(deadline=deadline))
+    (answer,) = fetch_batch(source, [request()], policy(deadline=deadline))
     assert answer.frame is None
-    assert answer.error.startswith("SPY: not asked any more")
+    assert answer.error.startswith("SPY: not requested")
     assert answer.error.endswith(".")
     assert source.asked == []
 
@@ -108,7 +108,7 @@ def test_the_deadline_passes_within_a_batch():
         clock.now += 60
 
     source = Script(BARS, BARS, BARS, on_call=later)
-    answers = fetch_batch(source, [request(s) for s in ("A", "B", "C", "D")], patience(clock=clock))
+    answers = fetch_batch(source, [request(s) for s in ("A", "B", "C", "D")], policy(clock=clock))
     assert [answer.error is None for answer in answers] == [True, True, False, False]
     assert [symbol for symbol, _, _ in source.asked] == ["A", "B"]
 
@@ -118,7 +118,7 @@ def test_a_programming_error_is_not_swallowed(error):
     """What is no expected failure is raised at once: neither asked again nor turned into an answer."""
     source = Script(error, BARS)
     with pytest.raises(type(error)):
-        fetch_batch(source, [request()], patience())
+        fetch_batch(source, [request()], policy())
     assert len(source.asked) == 1
 
 
@@ -127,7 +127,7 @@ def test_one_bad_symbol_does_not_spoil_the_others():
     empty = world.bars("C", [])
     source = Script(BARS, SymbolNotFound("No B."), empty, SourceUnavailable("Down."), BARS)
     requests = [Request("prices", symbol, START, END, symbol == "C") for symbol in "ABCD"]
-    answers = fetch_batch(source, requests, patience())
+    answers = fetch_batch(source, requests, policy())
     assert [answer.request for answer in answers] == requests
     assert [answer.error for answer in answers] == [None, "No B.", None, None]
     assert answers[2].frame is empty
@@ -147,7 +147,7 @@ def test_patience_comes_from_the_settings(monkeypatch):
     for name, value in {"ATTEMPTS": "7", "WAIT_S": "0.5", "DEADLINE_S": "30"}.items():
         monkeypatch.setenv(f"ROTATION_FETCH_{name}", value)
     clock = Clock()
-    made = Patience.from_settings(load_settings(), clock)
+    made = RetryPolicy.from_settings(load_settings(), clock)
     assert (made.attempts, made.wait_s, made.deadline) == (7, 0.5, 130.0)
     clock.now = 125.0
     assert made.remaining_s == 5.0
@@ -156,17 +156,17 @@ def test_patience_comes_from_the_settings(monkeypatch):
 def test_a_retry_is_no_warning(caplog):
     """Asking again is a detail of a good run: nothing at WARNING or above is logged, by stamina either."""
     with caplog.at_level(logging.DEBUG):
-        fetch_batch(Script(SourceUnavailable("Down."), BARS), [request()], patience())
+        fetch_batch(Script(SourceUnavailable("Down."), BARS), [request()], policy())
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-    assert any("Asking again" in record.getMessage() for record in caplog.records)
+    assert any("Retrying" in record.getMessage() for record in caplog.records)
 
 
 def test_a_retry_is_silent_in_a_new_process():
     """In a process that set up nothing, a retry writes nothing to the console."""
     code = (
         "from test_fetch import *\n"
-        "fetch_batch(Script(SourceUnavailable('Down.'), BARS), [request()], patience())\n"
-        "fetch_batch(Script(*[SourceUnavailable('Down.')] * 4), [request()], patience())\n"
+        "fetch_batch(Script(SourceUnavailable('Down.'), BARS), [request()], policy())\n"
+        "fetch_batch(Script(*[SourceUnavailable('Down.')] * 4), [request()], policy())\n"
     )
     root = Path(__file__).parents[3]
     paths = {"PYTHONPATH": f"{root}:{root / 'tests'}:{root / 'tests/tasks/run'}"}
@@ -178,6 +178,6 @@ def test_progress_is_logged_once_per_request(caplog):
     """Every request, answered or not, moves the progress on by one."""
     with caplog.at_level(logging.INFO, logger="rotation.fetch"):
         source = Script(BARS, SourceUnavailable("Down."), SourceUnavailable("Down."), SymbolNotFound("No."))
-        fetch_batch(source, [request(s) for s in "ABC"], patience(attempts=2))
-        fetch_batch(Script(), [request()], patience(deadline=0))
+        fetch_batch(source, [request(s) for s in "ABC"], policy(attempts=2))
+        fetch_batch(Script(), [request()], policy(deadline=0))
     assert sum(getattr(record, "advance", 0) for record in caplog.records) == 4

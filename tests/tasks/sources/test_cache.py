@@ -10,7 +10,7 @@ import pytest
 import world
 
 from market_rotation.tasks.errors import SourceUnavailable
-from market_rotation.tasks.sources.cache import MAX_AGE, Kept, forget
+from market_rotation.tasks.sources.cache import MAX_AGE, CachedSource, clear
 
 NOW = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
 START, END = date(2026, 1, 2), date(2026, 1, 16)
@@ -23,8 +23,8 @@ def source(**frames: pd.DataFrame | Exception) -> world.FakeSource:
 def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     """A second run of the same evening gets the same frame, with the same types, without asking."""
     vendor = source()
-    first = Kept(vendor, tmp_path, NOW).prices("SPY", START, END)
-    again = Kept(vendor, tmp_path, NOW + timedelta(hours=1)).prices("SPY", START, END)
+    first = CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
+    again = CachedSource(vendor, tmp_path, NOW + timedelta(hours=1)).prices("SPY", START, END)
     assert len(vendor.asked) == 1
     pd.testing.assert_frame_equal(first, again)
 
@@ -37,8 +37,8 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
 def test_old_or_other_questions_are_asked(tmp_path: Path, now: datetime, end: date) -> None:
     """What is kept for six hours or more, or answers another question, is no answer."""
     vendor = source()
-    Kept(vendor, tmp_path, NOW).prices("SPY", START, END)
-    Kept(vendor, tmp_path, now).prices("SPY", START, end)
+    CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
+    CachedSource(vendor, tmp_path, now).prices("SPY", START, end)
     assert len(vendor.asked) == 2
 
 
@@ -47,27 +47,27 @@ def test_failures_are_not_kept(tmp_path: Path) -> None:
     vendor = source(SPY=SourceUnavailable("Down; try again later."))
     for _ in range(2):
         with pytest.raises(SourceUnavailable):
-            Kept(vendor, tmp_path, NOW).prices("SPY", START, END)
+            CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
     assert len(vendor.asked) == 2
 
 
 def test_what_is_forgotten_is_asked_again(tmp_path: Path) -> None:
     """After a run has ended its answers are gone; forgetting twice does no harm."""
     vendor = source()
-    Kept(vendor, tmp_path / "fetched", NOW).prices("SPY", START, END)
-    forget(tmp_path / "fetched")
-    forget(tmp_path / "fetched")
-    Kept(vendor, tmp_path / "fetched", NOW).prices("SPY", START, END)
+    CachedSource(vendor, tmp_path / "fetched", NOW).prices("SPY", START, END)
+    clear(tmp_path / "fetched")
+    clear(tmp_path / "fetched")
+    CachedSource(vendor, tmp_path / "fetched", NOW).prices("SPY", START, END)
     assert len(vendor.asked) == 2
 
 
 def test_a_symbol_is_a_file_name_whatever_it_is(tmp_path: Path) -> None:
     """A symbol with a slash or dots in it leads nowhere else."""
     vendor = source(**{"../BRK/B": world.bars("../BRK/B", [1.0], START)})
-    Kept(vendor, tmp_path / "fetched", NOW).prices("../BRK/B", START, END)
+    CachedSource(vendor, tmp_path / "fetched", NOW).prices("../BRK/B", START, END)
     assert [path.parent for path in tmp_path.rglob("*.parquet")] == [tmp_path / "fetched"]
 
 
 def test_it_offers_what_the_source_offers(tmp_path: Path) -> None:
     """A source without fund records has none here either."""
-    assert not hasattr(Kept(source(), tmp_path, NOW), "fund_nav")
+    assert not hasattr(CachedSource(source(), tmp_path, NOW), "fund_nav")

@@ -1,0 +1,78 @@
+"""A run by hand as a flow run of the Prefect server that is configured."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.run.context import Parameters
+    from market_rotation.tasks.run.ledger import Run
+
+log = logging.getLogger("rotation.run")
+
+
+def run_as_flow(parameters: Parameters, debug: bool) -> Run:
+    """Runs the flow in this process; returns its run.
+
+    What Prefect itself fails at, for example because its server stops in the middle, is a warning: the run decides the outcome.
+    """
+    _quiet(debug)
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from market_rotation.flows.steps import ENDED
+
+    flow, arguments = _flow_of(parameters)
+    ENDED.clear()
+    # Each retry of a server that is gone waits longer; a person waits for the end of this run.
+    settings: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(settings):
+        try:
+            flow(**arguments, return_state=True)
+        except Exception as error:
+            if not ENDED:
+                raise
+            log.warning("Prefect could not record how the run ended (%s).", type(error).__name__)
+        _send_events()
+    return ENDED[-1]
+
+
+def _flow_of(parameters: Parameters) -> tuple[Any, dict[str, Any]]:
+    if parameters.start is None:
+        from market_rotation.flows.daily import daily
+
+        return daily, {"session": parameters.session, "source": parameters.source, "now": parameters.now}
+    from market_rotation.flows.backfill import backfill
+
+    return backfill, {
+        "start": parameters.start,
+        "end": parameters.session,
+        "symbols": list(parameters.symbols),
+        "source": parameters.source,
+        "now": parameters.now,
+    }
+
+
+def _quiet(debug: bool) -> None:
+    """Settings of Prefect for a run by hand, made before it is imported; what the person has set stays."""
+    quiet = {
+        # Otherwise it prints a notice about the usage data it would send.
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+    if not debug:
+        quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+
+
+def _send_events() -> None:
+    """Sends what Prefect has queued; at exit it would print that the server is gone."""
+    from prefect.events.worker import EventsWorker
+
+    try:
+        EventsWorker.drain_all(timeout=5, at_exit=False)
+    except Exception as error:
+        log.debug("Prefect's events were not sent (%s).", type(error).__name__)

@@ -1,0 +1,144 @@
+"""How a run ends when it does not end well: every end is recorded, alerted, and said in one true sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks import warehouse
+from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
+from market_rotation.tasks.run import ledger, stage
+from market_rotation.tasks.settings import fallback_settings
+from market_rotation.tasks.sources import cache
+from market_rotation.tasks.warehouse.models import models
+from market_rotation.tasks.warehouse.publish import publish, publish_ledgers
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.run.context import Parameters, RunContext
+    from market_rotation.tasks.run.ledger import Run
+
+log = logging.getLogger("rotation.run")
+
+Ended = Callable[["RunContext"], AbstractContextManager[None]]
+
+
+@contextmanager
+def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
+    """A new run, and a context manager for its steps once the warehouse is open. An error in either is recorded and alerted.
+
+    An `Exception` ends here, with `run.error` set. A `UsageError` and what stops the process are raised.
+    """
+    run = ledger.new_run(parameters.now, parameters.source or "", parameters.session, parameters.flow_run_id)
+
+    @contextmanager
+    def ended(context: RunContext) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            _end(context, error)
+            raise
+
+    try:
+        yield run, ended
+    except UsageError:
+        raise
+    except BaseException as error:
+        if run.error is None:
+            _end_without_warehouse(parameters, run, error)
+        if not isinstance(error, Exception):
+            raise
+
+
+def _end(context: RunContext, error: BaseException) -> None:
+    """Records the end of a run whose warehouse is open. Each part is tried whatever became of the others; none raises."""
+    run, con, settings = context.run, context.con, context.settings
+    _describe(run, error)
+    if run.status != "failed":
+        # A blocked batch is requested again: the vendor may have corrected it.
+        cache.clear(settings.cache)
+    is_recorded = is_sent = False
+    with suppress(Exception):
+        ledger.record_results(con, run.run_id, run.results)
+        ledger.finish(con, run, context.clock())
+        stage.clear(con)
+        # No alert on Ctrl-C, nor for a run whose data readers have.
+        if _is_alerted(run, error):
+            incidents.run_ended_badly(context, error)
+        is_recorded = True
+    with suppress(Exception):
+        if is_recorded:
+            deliver.send(con, settings, context.clock())
+            is_sent = True
+    if not is_recorded:
+        log.warning("%s cannot be written, so this run is not in ops.runs.", settings.build)
+    if not is_sent and _is_alerted(run, error):
+        _send_directly(context.settings, run, error)
+    try:
+        if run.is_built and not run.published:
+            ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
+            if settings.published.exists():
+                publish_ledgers(con, settings.published, ledgers)
+        else:
+            publish(con, settings.build, settings.published)
+    except Exception as fault:
+        log.warning("%s", fault)
+
+
+def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseException) -> None:
+    """Records the end of a run whose settings are wrong or whose warehouse cannot be opened; alerts without the outbox if need be."""
+    _describe(run, error)
+    run.finished_at = run.known_at
+    if isinstance(error, KeyboardInterrupt):
+        return
+    settings = fallback_settings()
+    run.source = run.source or settings.source
+    try:
+        with warehouse.amending(settings) as con:
+            ledger.insert(con, run)
+            ledger.finish(con, run, run.known_at)
+            incidents.run_could_not_start(con, run, error, settings.alert_repeat)
+            deliver.send(con, settings, run.known_at)
+    except Exception as fault:
+        log.debug("The outbox cannot be written: %s", fault)
+        _send_directly(settings, run, error)
+
+
+def _send_directly(settings: object, run: Run, error: BaseException) -> None:
+    with suppress(Exception):
+        deliver.send_directly(settings, incidents.of_failure(run, error))  # type: ignore[arg-type]
+
+
+def _is_alerted(run: Run, error: BaseException) -> bool:
+    return not run.published and not isinstance(error, KeyboardInterrupt)
+
+
+def _describe(run: Run, error: BaseException) -> None:
+    """Sets status, message and error of `run`. What readers have stays `published`."""
+    run.error = error
+    if run.published or (run.status == "up_to_date" and run.finished_at):
+        run.message += f" {_stopped(error)} after publishing; the next run completes the report and the alerts."
+        return
+    run.status = "blocked" if isinstance(error, AuditFailed) else "failed"
+    if isinstance(error, RotationError):
+        run.message = str(error)
+    elif not isinstance(error, Exception):
+        run.message = f"{_stopped(error)} before anything was published; the next run repeats it."
+    elif "No space left" in str(error):
+        run.message = (
+            f"The disk is full ({str(error).splitlines()[0]}). Nothing was published; make room, then run again."
+        )
+    else:
+        run.message = (
+            f"{type(error).__name__}: {error}. Nothing was published; `rotation run --debug` shows where it failed."
+        )
+
+
+def _stopped(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "It was interrupted with Ctrl-C"
+    if isinstance(error, Exception):
+        return f"It failed ({type(error).__name__}: {error})"
+    return "It was stopped by a signal (SIGTERM) or cancelled"

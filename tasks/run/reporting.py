@@ -1,0 +1,52 @@
+"""The report at the end of a run. Whatever goes wrong with it changes no run: it becomes an incident."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks.audit import data_docs
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.operations import metrics
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.run.context import Resolved, RunContext
+    from market_rotation.tasks.run.ledger import Run
+
+log = logging.getLogger("rotation.report")
+
+
+def write(context: RunContext) -> None:
+    """Writes and sends the report on what readers see now; `report_fault` of the run says what went wrong, None when nothing did.
+
+    A report that exists is written again only with new data, and is sent once per session. One that a killed run left incomplete is
+    written by the next run.
+    """
+    run, settings = context.run, context.settings
+    if not settings.report:
+        return
+    # Written last: a report without it is incomplete.
+    exists = (settings.reports / str(run.session) / "report.json").exists()
+    if exists and run.status == "up_to_date":
+        return
+    try:
+        from market_rotation.tasks.report import daily
+
+        report, page = daily.write_latest(settings, settings.reports, context.clock())
+        # A second report of the same session brings the fund records of the morning; its readers have the message already.
+        refused = [] if exists else daily.send(report, page, settings)
+        if refused:
+            run.report_fault = f"It is written, but was not accepted by {', '.join(refused)}."
+    except Exception as error:
+        log.debug("The report could not be written.", exc_info=True)
+        run.report_fault = str(error) if isinstance(error, RotationError) else f"{type(error).__name__}: {error}."
+
+
+def show_outcome(resolved: Resolved, run: Run) -> None:
+    """Updates the Data Docs and the metrics file with how `run` ended. A fault is a warning in the log."""
+    settings = resolved.settings
+    data_docs.update(settings.home / "data_docs", run.results, run.failures, run.run_id, run.known_at)
+    try:
+        metrics.write(settings.published, settings, run.finished_at or run.known_at, resolved.calendar)
+    except RotationError as error:
+        log.warning("%s", error)
