@@ -17,7 +17,8 @@ import pytest
 import world
 from click.testing import CliRunner, Result
 
-from market_rotation.flows.cli import console
+from market_rotation.flows.cli.run import show_run
+from market_rotation.flows.cli.sql import query_warehouse
 from market_rotation.flows.cli.main import main
 from market_rotation.flows.cli.status import show_status
 from market_rotation.tasks import warehouse
@@ -52,7 +53,7 @@ def published(home: Path) -> Path:
 
 
 def ask(query: str, form: str, path: Path | None = None) -> None:
-    console.query_warehouse(query, form, path)
+    query_warehouse(query, form, path)
 
 
 def cli(*arguments: str) -> Result:
@@ -265,7 +266,7 @@ def test_an_output_that_cannot_be_written(published, tmp_path, form):
         ask(ALL, form, tmp_path / "nowhere" / "out")
 
 
-QUERY = "from market_rotation.flows.cli.console import query_warehouse; query_warehouse('select 1 as a', {!r}, None)"
+QUERY = "from market_rotation.flows.cli.sql import query_warehouse; query_warehouse('select 1 as a', {!r}, None)"
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
@@ -315,7 +316,7 @@ def run_of(status: str, **values: object) -> Run:
 )
 def test_show_run(capsys, tmp_path, status, word, on_stderr):
     """Each outcome is named with session, source, duration and counts; the reason of a bad one goes to stderr."""
-    console.show_run(run_of(status, message="The reason.", rows_fetched=12345, rows_new=678), tmp_path / "r.duckdb")
+    show_run(run_of(status, message="The reason.", rows_fetched=12345, rows_new=678), tmp_path / "r.duckdb")
     shown = capsys.readouterr()
     for part in (word, "2024-03-28", "files", "12.3 s"):
         assert part in shown.out
@@ -326,13 +327,13 @@ def test_show_run(capsys, tmp_path, status, word, on_stderr):
 
 def test_show_run_says_what_was_set_aside(capsys):
     """Rows in quarantine are counted, with the command that shows them."""
-    console.show_run(run_of("published", rows_quarantined=3), Path("r.duckdb"))
+    show_run(run_of("published", rows_quarantined=3), Path("r.duckdb"))
     assert "3 rows or symbols; see `rotation quarantine list`" in capsys.readouterr().out
 
 
 def test_show_run_marks_simulated_prices(capsys):
     """A run of the sample source says before all else that the prices are not real."""
-    console.show_run(run_of("published", source="sample"), Path("r.duckdb"))
+    show_run(run_of("published", source="sample"), Path("r.duckdb"))
     assert capsys.readouterr().out.startswith("SIMULATED MARKET")
 
 
@@ -341,7 +342,7 @@ def test_show_run_marks_simulated_prices(capsys):
 def test_brackets_are_shown_as_they_are(capsys, text, where):
     """Square brackets in a message or path are part of it, not markup that vanishes or fails."""
     path = Path("/x") / text / "r.duckdb" if where == "path" else Path("r.duckdb")
-    console.show_run(run_of("failed", message=text if where == "message" else "No."), path)
+    show_run(run_of("failed", message=text if where == "message" else "No."), path)
     shown = capsys.readouterr()
     # The path is folded to the width of the screen.
     assert text in shown.err if where == "message" else text.replace(" ", "") in "".join(shown.out.split())
@@ -350,7 +351,7 @@ def test_brackets_are_shown_as_they_are(capsys, text, where):
 def test_a_long_path_can_be_copied(capsys):
     """Where there is no terminal, the path of the warehouse is not broken over lines."""
     path = Path("/") / ("a-long-name/" * 12) / "rotation.duckdb"
-    console.show_run(run_of("published"), path)
+    show_run(run_of("published"), path)
     assert str(path) in capsys.readouterr().out
 
 
