@@ -23,10 +23,9 @@ class Group(click.Group):
         except RotationError as error:
             click.secho(f"Error: {error}", fg="red", err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
-        except KeyboardInterrupt:
-            click.secho(
-                "Interrupted. Nothing was published; run it again, it goes on where it was.", fg="red", err=True
-            )
+        except KeyboardInterrupt as interrupt:
+            # A run adds what became of it.
+            click.secho(" ".join(getattr(interrupt, "__notes__", None) or ["Interrupted."]), fg="red", err=True)
             ctx.exit(130)
 
 

@@ -49,6 +49,8 @@ def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
         if run.error is None:
             _end_without_warehouse(parameters, run, error)
         if not isinstance(error, Exception):
+            # For the command line, which shows what became of the run.
+            error.add_note(run.message)
             raise
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from market_rotation.tasks.warehouse import derive
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
+from market_rotation.tasks.warehouse import derive
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
 log = logging.getLogger("rotation.warehouse")

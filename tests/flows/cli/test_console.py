@@ -17,9 +17,9 @@ import pytest
 import world
 from click.testing import CliRunner, Result
 
+from market_rotation.flows.cli.main import main
 from market_rotation.flows.cli.run import show_run
 from market_rotation.flows.cli.sql import query_warehouse
-from market_rotation.flows.cli.main import main
 from market_rotation.flows.cli.status import show_status
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError, SourceUnavailable

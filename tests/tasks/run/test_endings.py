@@ -119,8 +119,9 @@ def test_a_run_that_is_stopped(hook: webhook.Webhook, error: BaseException, aler
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str, error: BaseException) -> None:
     """Readers have the session: the run stays published and says so."""
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         run(DAYS[20], **{step: raising(error)})
+    assert raised.value.__notes__[-1].startswith(f"Published {DAYS[20]}.")
     assert runs() == [(DAYS[20], "published", True)]
     with warehouse.reading(PUBLISHED) as con:
         (message,) = con.execute("select message from ops.runs").fetchone() or ("",)

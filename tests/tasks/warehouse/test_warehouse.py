@@ -17,11 +17,10 @@ import pytest
 import world
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.warehouse import connect
-from market_rotation.tasks.warehouse.models import SCHEMAS
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
+from market_rotation.tasks.warehouse import connect
 from market_rotation.tasks.warehouse import publish as publishing
-from market_rotation.tasks.warehouse.models import models
+from market_rotation.tasks.warehouse.models import SCHEMAS, models
 from market_rotation.tasks.warehouse.publish import publish
 
 
