@@ -146,7 +146,7 @@ def _validation(results: Sequence[Result]) -> list[dict[str, Any]]:
     ordered = sorted(results, key=lambda r: (r.success, not r.raised, _SEVERITIES.index(r.expectation.severity)))
     return [
         {
-            "suite": result.suite.name,
+            "suite": result.suite.table,
             "expectation": result.expectation.id,
             "severity": result.expectation.severity,
             "outcome": "not checked" if result.raised else "passed" if result.success else "failed",
@@ -190,5 +190,5 @@ def _summary(run: Run) -> str:
     ]
     if run.results:
         lines.append(f"- {len(run.results) - len(failed)} of {len(run.results)} expectations passed")
-    lines += [f"  - {r.expectation.severity}: `{r.expectation.id}` of {r.suite.name}" for r in failed]
+    lines += [f"  - {r.expectation.severity}: `{r.expectation.id}` of {r.suite.table}" for r in failed]
     return "\n".join(lines)

@@ -76,6 +76,7 @@ class Dataset:
     """One kind of data. It is a method of a source, the table `stage.fetched_<name>`, `stage.<name>`, `raw.<name>` and a suite.
 
     `columns` are those of the frame a source returns, with their pandas types. `symbol` and `day` name the columns of the key.
+    `row` is what a person calls one of its rows.
     `is_range`: requested for a range of sessions, else a snapshot of one day. `max_age_sessions`: how many sessions the newest row may
     lie behind the session of a run before the dataset counts as behind. `is_rejected_by_row`: a row can be quarantined alone; a file of
     holdings is quarantined as a whole.
@@ -85,6 +86,7 @@ class Dataset:
     columns: dict[str, str]
     symbol: str = "symbol"
     day: str = "as_of"
+    row: str = "snapshot"
     is_range: bool = False
     max_age_sessions: int = 0
     is_rejected_by_row: bool = True
@@ -106,11 +108,11 @@ WEEK = 5
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        Dataset("prices", PRICE_COLUMNS, day="session", is_range=True),
+        Dataset("prices", PRICE_COLUMNS, day="session", row="bar", is_range=True),
         # Issuers publish a session on the day after it.
-        Dataset("fund_nav", FUND_NAV_COLUMNS, day="session", is_range=True, max_age_sessions=1),
+        Dataset("fund_nav", FUND_NAV_COLUMNS, day="session", row="record", is_range=True, max_age_sessions=1),
         Dataset("fund_facts", FUND_FACTS_COLUMNS),
-        Dataset("holdings", HOLDINGS_COLUMNS, symbol="fund_symbol", max_age_sessions=WEEK, is_rejected_by_row=False),
+        Dataset("holdings", HOLDINGS_COLUMNS, symbol="fund_symbol", row="holding", max_age_sessions=WEEK, is_rejected_by_row=False),
         Dataset("earnings_growth", EARNINGS_GROWTH_COLUMNS, max_age_sessions=WEEK),
     )
 }

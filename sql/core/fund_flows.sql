@@ -1,5 +1,6 @@
 -- core.fund_flows: money that came into a fund or left it, by creations and redemptions, session by session.
 -- grain: symbol, session
+-- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
 -- lookback: 64 records
 -- null: net_flow_usd and flow_pct_of_assets for the reason that null_reason names

@@ -1,5 +1,6 @@
 -- core.returns: total returns of every instrument over the horizons that all signals share.
 -- grain: symbol, session
+-- rows: every row of core.prices
 -- sources: core.prices, core.sessions
 -- lookback: 252 sessions, and back to the last session of the previous year
 -- null: where the base session is before the symbol's first, or has no price

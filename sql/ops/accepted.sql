@@ -1,4 +1,5 @@
--- ops.accepted: rows that a person let in although they failed an expectation, with the reason. Rows are only ever added.
+-- ops.accepted: manual overrides: rows that a person accepted although they failed an expectation, with the reason. Rows are only
+--   ever added.
 -- grain: dataset, symbol, session, expectation, run_id
 -- null: none
 -- columns:

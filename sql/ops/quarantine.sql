@@ -1,16 +1,16 @@
--- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at. `rotation quarantine`
---   lists them by identifiers made of the grain; what a person let in all the same is in ops.accepted.
+-- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
+--   ops.quarantine_entries has them with identifiers and manual overrides.
 -- grain: dataset, symbol, session, expectation, run_id
 -- null: session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
 -- columns:
 --   run_id: run that set it aside
---   dataset: prices
+--   dataset: of a staged row its dataset; what a check of derived tables found, the name of the table
 --   symbol: ticker
 --   session: XNYS trading date
 --   expectation: what it failed; `fetch` when the source gave no usable answer
 --   reason: a sentence for the reader
---   row_json: the row itself
---   resolved_at: when a later fetch was good, the row was taken in as accepted, or another bad row took its place
+--   row_json: the row itself; of a missing row or a derived table, what the expectation yields
+--   resolved_at: when a later fetch was good, the row was taken in by a manual override, or another bad row took its place
 create table if not exists ops.quarantine (
     run_id varchar not null,
     dataset varchar not null,

@@ -3,15 +3,15 @@
 -- null: column_name of an expectation about more than one column; observed, details where there is nothing to tell
 -- columns:
 --   run_id: run that checked
---   suite: file in expectations/ without its ending
---   dataset: what was checked
+--   suite: table that was checked, as in `signals.breadth`; its expectations are in expectations/<schema>/<table>.sql
+--   dataset: of a staged table its dataset, else the name of the table
 --   expectation: identifier of the expectation in its suite
 --   column_name: column it is about
 --   severity: critical (blocks the run), warning (sets rows aside) or info (is recorded)
 --   success: whether the batch is as expected
 --   raised: the check itself failed, so nothing is known; blocks like a critical failure
 --   unexpected_count: rows that are not as expected
---   element_count: rows in the batch
+--   element_count: rows in the table
 --   observed: observed value of an expectation about the whole batch
 --   details: the sentence for the reader, or the error of a check that raised
 create table if not exists ops.validations (

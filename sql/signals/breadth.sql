@@ -1,5 +1,6 @@
 -- signals.breadth: how many take part, one row per session since the first with prices.
 -- grain: session
+-- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, core.above
 -- lookback: 200 sessions
 -- null: sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where

@@ -1,5 +1,6 @@
 -- signals.mega_cap: the Magnificent Seven and technology against the rest, one row per session since the first with prices.
 -- grain: session
+-- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns
 -- lookback: 252 sessions, and back to the last session of the previous year
 -- null: any return whose window is not full; mag7_* on a session on which a member that has started has no price, and where the base session is

@@ -1,5 +1,6 @@
 -- signals.rotation_regime: what the evidence says together, one row per session since the first with prices.
 -- grain: session
+-- rows: every session since the first price
 -- sources: core.thresholds, core.holds, signals.rotation_evidence
 -- lookback: to the start, for the label in force
 -- null: score and labels with fewer than three known verdicts; label also until a raw label has first held five sessions; days_in_label and

@@ -1,7 +1,7 @@
 -- stage.requests: what this run asks the source for. A symbol that has all it should have is not asked.
 -- grain: dataset, symbol
 -- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, raw.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
---   ops.quarantine, ops.accepted
+--   ops.quarantine_entries
 -- lookback: 10 sessions of overlap before the last known price, so that a restatement is seen; back to the earliest bar in quarantine,
 --   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are asked as a whole, since an issuer's file is one.
 --   A backfill asks besides for all of its range, whatever is known
@@ -38,12 +38,9 @@ recent as (
 
 quarantined as (
     select q.symbol, min(q.session) as earliest
-    from ops.quarantine as q
-    left join ops.accepted as a
-        on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
-        and a.expectation = q.expectation
+    from ops.quarantine_entries() as q
     where q.dataset = 'prices' and q.resolved_at is null
-        and (q.session is null or q.session >= (select min(session) from recent) or a.session is not null)
+        and (q.session is null or q.session >= (select min(session) from recent) or q.accepted_at is not null)
     group by q.symbol
 ),
 

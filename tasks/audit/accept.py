@@ -1,18 +1,18 @@
-"""A person's word: the entries of the quarantine, and letting in a row although it failed a check, on record."""
+"""Manual overrides: the entries of the quarantine, and accepting a row although it failed an expectation, on record."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks import warehouse
+from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.quarantine import ROW_BY_ROW
-from market_rotation.tasks.audit.run import SUITES, Expectation, Suite, load_suite
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.run import stage
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of `ops.quarantine`; `since` is when the run began that set it aside. `row` is what was set aside, where there is one."""
+    """An entry of `ops.quarantine`. `id` is what a person sees of its `key`, `since` is when the run that set it aside began.
+
+    `row` is the row that was set aside, if there is one.
+    """
 
     id: str
+    key: str
     since: datetime | None
     dataset: str
     symbol: str | None
@@ -44,51 +48,48 @@ class Entry:
 
     @property
     def has_row(self) -> bool:
-        """Whether it is about a row of the source, and not about one that is missing, a symbol as a whole or what is derived."""
-        row = self.row or {}
-        return set(DATASETS[self.dataset].columns) <= set(row) and row[DATASETS[self.dataset].key[0]] is not None
+        """Whether it is about a row of the source, and not about a missing row, a whole symbol or a derived table."""
+        dataset, row = DATASETS.get(self.dataset), self.row or {}
+        return dataset is not None and set(dataset.columns) <= set(row) and row[dataset.symbol] is not None
 
     @property
     def name(self) -> str:
-        """For a sentence."""
+        """The entry in a sentence."""
         return f"{self.id} ({self.symbol} on {self.session}, {self.expectation})"
 
 
 def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[Entry]:
-    """The open entries, and the resolved ones too when asked for, newest first."""
+    """The open entries, newest first; `resolved` adds those that are resolved."""
     found = con.execute(
-        f"""
-        select
-            left(md5(concat_ws('|', q.run_id, q.dataset, coalesce(q.symbol, ''), coalesce(q.session::varchar, ''), q.expectation)), 8),
-            r.started_at, q.dataset, q.symbol, q.session, q.expectation, q.reason, q.resolved_at,
-            a.accepted_at, a.accepted_by, a.because, q.run_id, q.row_json::varchar
-        from ops.quarantine as q
-        left join ops.runs as r on r.run_id = q.run_id
-        left join ops.accepted as a
-            on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
-            and a.expectation = q.expectation
-        where {resolved} or q.resolved_at is null
-        order by q.run_id desc, q.session desc nulls last, q.dataset, q.symbol, q.expectation
         """
+        select
+            left(q.entry_id, 8), q.entry_id, r.started_at, q.dataset, q.symbol, q.session, q.expectation, q.reason, q.resolved_at,
+            q.accepted_at, q.accepted_by, q.because, q.run_id, q.row_json::varchar
+        from ops.quarantine_entries() as q
+        left join ops.runs as r on r.run_id = q.run_id
+        where $1 or q.resolved_at is null
+        order by q.run_id desc, q.session desc nulls last, q.dataset, q.symbol, q.expectation
+        """,
+        [resolved],
     ).fetchall()
     return [Entry(*(*values[:-1], json.loads(values[-1]) if values[-1] else None)) for values in found]
 
 
 def accept(settings: Settings, given: str, because: str, user: str, now: datetime) -> tuple[Entry, list[Entry]]:
-    """Puts on record that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
+    """Records a manual override of the entry whose ID begins with `given`, and publishes the record; the next run adds the row.
 
-    Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it can't be
-    taken in, and `WarehouseBusy` while a run is going on.
+    Returns the entry, and the other open entries of the same row. Raises `ConfigError` when there is no such row or it cannot be
+    accepted, and `WarehouseBusy` while a run is going on.
     """
     if not because.strip():
-        raise ConfigError("An accepted row needs a reason, which stays on record; say it with --because TEXT.")
+        raise ConfigError("A manual override needs a reason, which stays on record; give it with --because TEXT.")
     if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
-        raise ConfigError(f"{given!r} is no ID; give four or more of the digits that `rotation quarantine list` shows.")
-    # Opening a file that is not there would make one, and an empty warehouse would be published.
+        raise ConfigError(f"{given!r} is not an ID; give four or more of the digits that `rotation quarantine list` shows.")
+    # Opening a file that does not exist would create it, and publish an empty warehouse.
     with warehouse.reading(settings.published):
         pass
     if not settings.build.is_file():
-        raise RotationError(f"There is no build database at {settings.build}; make it with `rotation run`.")
+        raise RotationError(f"There is no build database at {settings.build}; create it with `rotation run`.")
     with warehouse.writing(settings.build) as con:
         with warehouse.transaction(con):
             entry = _find(entries(con, resolved=True), given)
@@ -97,15 +98,10 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
                 """
                 insert into ops.accepted by name
                 select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
-                from ops.quarantine
-                where run_id = $run_id and dataset = $dataset and symbol = $symbol and session = $session and expectation = $expectation
+                from ops.quarantine_entries()
+                where entry_id = $key
                 """,
-                {
-                    **{key: getattr(entry, key) for key in ("run_id", "dataset", "symbol", "session", "expectation")},
-                    "because": because.strip(),
-                    "user": user,
-                    "now": now,
-                },
+                {"key": entry.key, "because": because.strip(), "user": user, "now": now},
             )
             others = [
                 other
@@ -114,27 +110,27 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
                 and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
                 and (other.session is None or (other.session == entry.session and other.has_row))
             ]
-        # What a run that was killed had staged is not for readers.
+        # What a killed run left in the stage is not for readers.
         stage.clear(con)
         try:
             publish(con, settings.build, settings.published)
         except OSError as error:
             raise RotationError(
                 f"{entry.id} is accepted and on record, but {settings.published} could not be replaced ({error.strerror}); "
-                "the next `rotation run` does that too."
+                "the next `rotation run` replaces it."
             ) from None
     return entry, others
 
 
 def _find(found: Sequence[Entry], given: str) -> Entry:
-    """The entry whose ID begins with `given`: the open one, should a resolved one begin so too."""
+    """The entry whose ID begins with `given`; an open one is preferred to a resolved one."""
     fitting = [entry for entry in found if entry.id.startswith(given.lower())]
     still_open = [entry for entry in fitting if entry.resolved_at is None]
     if not fitting:
-        raise ConfigError(f"Nothing was ever set aside as {given}; `rotation quarantine list` shows the IDs.")
+        raise ConfigError(f"No entry has the ID {given}; `rotation quarantine list` shows the IDs.")
     if len(still_open) > 1:
         names = "; ".join(entry.name for entry in still_open)
-        raise ConfigError(f"{given} is not one entry but {len(still_open)}: {names}; give more digits.")
+        raise ConfigError(f"{given} stands for {len(still_open)} entries: {names}; give more digits.")
     if not still_open:
         raise ConfigError(
             f"{fitting[0].name} was closed on {fitting[0].resolved_at:%Y-%m-%d}: a later row of the source took its place, "
@@ -144,55 +140,47 @@ def _find(found: Sequence[Entry], given: str) -> Entry:
 
 
 def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
-    """Raises `ConfigError` where `entry` has no row to take in, or one that must not come in."""
+    """Raises `ConfigError` when `entry` has no row to accept, or a row that must not be accepted."""
     if entry.accepted_at is not None:
         raise ConfigError(
-            f"{entry.name} was accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by} already; the next `rotation run` takes it in."
+            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` adds the row."
         )
     if entry.expectation == "fetch":
         raise ConfigError(
             f"{entry.id} is all of {entry.symbol}'s {entry.dataset}: the source gave no usable answer, so there is no row to accept; "
-            "every run asks again."
+            "every run requests it again."
+        )
+    if entry.dataset not in DATASETS:
+        raise ConfigError(
+            f"{entry.name} is about {entry.dataset}, which is derived: the rows it comes from are published, so there is nothing to accept."
         )
     if entry.dataset not in ROW_BY_ROW:
         raise ConfigError(
-            f"{entry.name} is a file of {entry.dataset} as a whole, so there is no row to accept; every run asks again, "
-            f"and a check that is wrong is corrected in expectations/{entry.dataset}.json."
+            f"{entry.name} is a whole file of {entry.dataset}, so there is no row to accept; every run requests it again, "
+            f"and an expectation that is wrong is corrected in expectations/stage/{entry.dataset}.sql."
         )
-    suite, expectation = _checked_by(entry) or (None, None)
-    if suite is None or expectation is None or expectation.severity == "info":
+    expectation = next((e for e in suites.staged(entry.dataset).expectations if e.id == entry.expectation), None)
+    if expectation is None or expectation.severity == "info":
         raise ConfigError(
-            f"{entry.name} is no longer set aside by any expectation, so there is nothing to overrule; `rotation run` takes it in."
+            f"{entry.name} is no longer set aside by any expectation, so there is nothing to override; `rotation run` adds the row."
         )
     if expectation.severity == "critical":
         raise ConfigError(
-            f"{entry.name} failed a critical expectation, which no one overrules: with such a row nothing of the batch can be trusted. "
-            "It comes in when the source corrects it."
-        )
-    if suite.batch != f"stage.{suite.dataset}":
-        raise ConfigError(
-            f"{entry.name} is about {suite.batch}, which is derived: the rows it comes from are published, so there is nothing to accept."
+            f"{entry.name} failed a critical expectation, which cannot be overridden: with such a row nothing of the batch can be trusted. "
+            "The row is added when the source corrects it."
         )
     if entry.session is None or not entry.has_row:
         raise ConfigError(
-            f"{entry.name} is about what the source did not give, so there is no row to accept; it heals when the source gives it."
+            f"{entry.name} is about what the source did not give, so there is no row to accept; it is resolved when the source gives it."
         )
     if fault := _why_unusable(con, entry):
         raise ConfigError(
-            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; it comes in when the source corrects it."
+            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; the row is added when the source corrects it."
         )
 
 
-def _checked_by(entry: Entry) -> tuple[Suite, Expectation] | None:
-    suites: Iterable[Suite] = (load_suite(path.stem) for path in sorted(SUITES.glob("*.json")))
-    return next(
-        ((s, e) for s in suites if s.dataset == entry.dataset for e in s.expectations if e.id == entry.expectation),
-        None,
-    )
-
-
 def _why_unusable(con: duckdb.DuckDBPyConnection, entry: Entry) -> str | None:
-    """What of the row would make returns or flows impossible and so end every run, or None."""
+    """The value of the row that would make returns or flows impossible and so fail every run, or None."""
     row = entry.row or {}
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):

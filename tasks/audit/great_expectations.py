@@ -10,9 +10,9 @@ Importing this module takes seconds: do it late, or while something else waits.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 # No usage events: the first thing an operator behind a firewall would notice.
@@ -33,10 +33,10 @@ from sqlalchemy.pool import StaticPool
 
 if TYPE_CHECKING:
     import duckdb
-    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core import ExpectationValidationResult
     from great_expectations.data_context import EphemeralDataContext
 
-    from market_rotation.tasks.audit.run import Suite
+    from market_rotation.tasks.audit.expectations import Suite
 
 # Inside the data source, whose field is named `type`, the word means something else.
 EngineClass = type[SqlAlchemyExecutionEngine]
@@ -77,48 +77,71 @@ class DuckDBDatasource(SQLDatasource):
         return DuckDBExecutionEngine
 
 
-@cache
+#: Name of the data source, which lives as long as one audit.
+_SOURCE = "warehouse"
+
+_made: list[EphemeralDataContext] = []
+_making = threading.Lock()
+
+
 def context() -> EphemeralDataContext:
-    """GX's context of this process: nothing on disk, no progress bars."""
-    # Its default would leave a folder in the machine's temporary one for a site nobody opens, at each run.
+    """GX's context of this process, made once: nothing on disk, no progress bars."""
+    # The thread that preloads GX and the audit may come at the same time.
+    with _making:
+        if not _made:
+            _made.append(_new_context())
+        return _made[0]
+
+
+def _new_context() -> EphemeralDataContext:
+    # GX's default would leave a folder for a site nobody opens in the machine's temporary folder at each run.
     config = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
     made = gx.get_context(mode="ephemeral", project_config=config)
     made.variables.progress_bars = ProgressBarsConfig(globally=False)
     return made
 
 
-def validate(con: duckdb.DuckDBPyConnection, suite: Suite) -> ExpectationSuiteValidationResult:
-    """GX's own result of `suite` on its batch as `con` sees it; each expectation's `meta` has its id."""
-    with _datasource(con, suite.name) as datasource:
-        schema, table = suite.batch.split(".")
+def validate(
+    con: duckdb.DuckDBPyConnection, suites: Sequence[Suite]
+) -> dict[tuple[str, str], ExpectationValidationResult]:
+    """GX's own results of `suites` on the tables as `con` sees them, by table and identifier of the expectation.
+
+    A failed one has up to 200 offending rows in `result["details"]["unexpected_rows"]`, each a dictionary.
+    """
+    with _datasource(con) as datasource:
+        # One validation for all: the queries name their tables themselves, and a data source for each would cost more than the queries.
+        schema, table = suites[0].table.split(".")
         asset = datasource.add_table_asset(table, table_name=table, schema_name=schema)
         batch = asset.add_batch_definition_whole_table("whole").get_batch()
-        report: ExpectationSuiteValidationResult = batch.validate(gx_suite(suite), result_format="BASIC")
-        return report
+        report = batch.validate(gx_suite(suites), result_format="COMPLETE")
+        return {
+            (r.expectation_config.meta["table"], r.expectation_config.meta["id"]): r for r in report.results
+        }
 
 
-def gx_suite(suite: Suite) -> gx.ExpectationSuite:
-    """`suite` as GX has it."""
+def gx_suite(suites: Sequence[Suite]) -> gx.ExpectationSuite:
+    """`suites` as one suite of GX."""
     return gx.ExpectationSuite(
-        name=suite.name,
+        name="audit",
         expectations=[
             gx.expectations.UnexpectedRowsExpectation(
-                # GX prints a warning about a query that does not name the batch, as those about what is not there do not.
-                unexpected_rows_query=f"{expectation.rows} /* {{batch}} */",
+                # To GX a brace is a parameter, and it prints a warning about a query without {batch}.
+                unexpected_rows_query=f"{expectation.query.replace('{', '{{').replace('}', '}}')}\n/* {{batch}} */",
                 severity=FailureSeverity(expectation.severity),
                 description=expectation.sentence,
-                meta={"id": expectation.id},
+                meta={"table": suite.table, "id": expectation.id},
             )
+            for suite in suites
             for expectation in suite.expectations
         ],
     )
 
 
 @contextmanager
-def _datasource(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[Any]:
+def _datasource(con: duckdb.DuckDBPyConnection) -> Iterator[Any]:
     sources = context().data_sources
     datasource = sources.add_duckdb(
-        name,
+        _SOURCE,
         connection_string="duckdb:///:memory:",
         create_temp_table=False,
         kwargs={"creator": lambda: BorrowedConnection(con), "poolclass": StaticPool, "pool_reset_on_return": None},
@@ -126,4 +149,4 @@ def _datasource(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[Any]:
     try:
         yield datasource
     finally:
-        sources.delete(name)
+        sources.delete(_SOURCE)

@@ -1,6 +1,6 @@
-"""Setting rows aside: a failed warning takes its rows out of the batch and keeps them, with the reason, until they heal.
+"""Quarantine: a failed warning takes its rows out of the batch and keeps them, with the reason, until the source gives good ones.
 
-What a person accepted (`market_rotation.tasks.audit.accept`) comes in with the next run.
+A row with a manual override (`market_rotation.tasks.audit.accept`) is added by the next run.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.audit.run import Result, differ
+from market_rotation.tasks.audit.overrides import differ
+from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.datasets import DATASETS
 
 if TYPE_CHECKING:
     import duckdb
 
-#: Whose rows stand for themselves. Of holdings, the file is set aside as a whole.
+#: Datasets whose rows are set aside one by one. A file of holdings is set aside as a whole.
 ROW_BY_ROW = tuple(dataset.name for dataset in DATASETS.values() if dataset.is_rejected_by_row)
 
-#: Whose accepted rows come from the record where the source says nothing of that day any more, as with snapshots. Bars are asked
+#: Datasets whose accepted rows come from the record when the source no longer has that day, as with snapshots. Bars are requested
 #: again instead, since a split may have put them on another basis.
 _FROM_RECORD = tuple(dataset for dataset in ROW_BY_ROW if dataset != "prices")
 
 
 def begin(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes `stage.rejected` anew, with the symbols that got no answer; adds accepted rows to the batch that can't be asked again."""
-    _bring_back(con)
+    """Makes `stage.rejected` with the symbols that got no answer; adds accepted rows that cannot be requested again to the batch."""
+    _add_accepted(con)
     con.execute(
         """
         create or replace table stage.rejected as
@@ -40,26 +41,23 @@ def begin(con: duckdb.DuckDBPyConnection) -> None:
 def collect(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
     """Adds the rows of failed warnings to `stage.rejected`."""
     for result in results:
-        if result.success or result.expectation.severity != "warning":
+        if result.success or result.raised or result.expectation.severity != "warning":
             continue
-        symbol, day = DATASETS[result.suite.dataset].key
-        if result.suite.batch.startswith("core."):
-            symbol, day = "symbol", "session"
-        # The row itself where there is one; a missing row or a whole symbol shows what the expectation saw.
+        suite, expectation = result.suite, result.expectation
+        row, batch = "to_json(o)", ""
+        if suite.table == f"stage.{suite.dataset}":
+            symbol, day = DATASETS[suite.dataset].key
+            # A missing row or a whole symbol is not in the batch: then what the expectation yields is kept.
+            row = f"case when b.{symbol} is null then to_json(o) else to_json(b) end"
+            batch = f"left join {suite.table} as b on b.{symbol} = o.symbol and b.{day} = o.session"
         con.execute(
             f"""
             insert into stage.rejected
-            select distinct on (o.symbol, o.session)
-                $1, o.symbol, o.session, $2, $3, case when b.{symbol} is null then to_json(o) else to_json(b) end, $4
-            from ({result.suite.rows(result.expectation)}) as o
-            left join {result.suite.batch} as b on b.{symbol} = o.symbol and b.{day} = o.session
+            select distinct on (o.symbol, o.session) $1, o.symbol, o.session, $2, $3, {row}, $4
+            from ({expectation.query}) as o
+            {batch}
             """,
-            [
-                result.suite.dataset,
-                result.expectation.id,
-                result.expectation.sentence,
-                not result.suite.batch.startswith("stage."),
-            ],
+            [suite.dataset, expectation.id, expectation.sentence, not suite.is_staged],
         )
 
 
@@ -79,9 +77,9 @@ def set_aside(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
-    """Opens an entry of `ops.quarantine` for each rejection that has none yet; returns how many rejections this run has.
+    """Opens an entry of `ops.quarantine` for each rejection without an open one; returns how many rejections this run has.
 
-    An entry is about one row as it was: where the source now gives another bad one, it is closed and that one gets its own.
+    An entry is about one row as it was: when the source gives another bad row in its place, the entry is closed and that row gets its own.
     """
     for dataset in ROW_BY_ROW:
         con.execute(
@@ -109,16 +107,17 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
     return int(count)
 
 
-def resolve(con: duckdb.DuckDBPyConnection, judged: Sequence[str] = ()) -> None:
-    """Closes the open entries that this run fetched again and found good: the row, or the symbol as a whole.
+def resolve(con: duckdb.DuckDBPyConnection, results: Sequence[Result] = ()) -> None:
+    """Closes the open entries of rows and symbols that this run fetched again and found good.
 
-    What is then found of derived tables is about a row that came in. `judged` are the expectations on derived tables that this run
-    checked: what they no longer find is over, whether or not anything was fetched again.
+    `results` are those of the run. An entry about a derived table is closed once its expectation was checked and no longer finds it,
+    whether or not anything was fetched again.
     """
     fetched = " union all ".join(
-        f"select '{dataset}' as dataset, {DATASETS[dataset].key[0]} as symbol, {DATASETS[dataset].key[1]}::date as session from stage.fetched_{dataset}"
-        for dataset in DATASETS
+        f"select '{d.name}' as dataset, {d.symbol} as symbol, {d.day}::date as session from stage.fetched_{d.name}"
+        for d in DATASETS.values()
     )
+    checked = [f"{r.suite.dataset} {r.expectation.id}" for r in results if not r.suite.is_staged and not r.raised]
     con.execute(
         f"""
         update ops.quarantine as q
@@ -131,7 +130,7 @@ def resolve(con: duckdb.DuckDBPyConnection, judged: Sequence[str] = ()) -> None:
                     and (not r.is_derived or r.expectation = q.expectation)
             )
             and (
-                list_contains($1, q.expectation)
+                list_contains($1, q.dataset || ' ' || q.expectation)
                 or exists (from ({fetched}) as f where f.dataset = q.dataset and f.symbol = q.symbol and f.session = q.session)
                 or exists (
                     from stage.answers as a
@@ -142,42 +141,31 @@ def resolve(con: duckdb.DuckDBPyConnection, judged: Sequence[str] = ()) -> None:
                 )
             )
         """,
-        [list(judged)],
+        [checked],
     )
 
 
-def _bring_back(con: duckdb.DuckDBPyConnection) -> None:
-    """Counts accepted rows as fetched that are still set aside and of which the source says nothing now, and stages them."""
-    for dataset in _FROM_RECORD:
-        symbol, day = DATASETS[dataset].key
-        values = ", ".join(f"row_json ->> '$.{name}' as {name}" for name in DATASETS[dataset].columns)
-        names = ", ".join(f"'{name}'" for name in DATASETS[dataset].columns)
+def _add_accepted(con: duckdb.DuckDBPyConnection) -> None:
+    """Counts accepted rows that are still set aside and that the source no longer gives as fetched, and stages them."""
+    for dataset in (DATASETS[name] for name in _FROM_RECORD):
+        values = ", ".join(f"row_json ->> '$.{name}' as {name}" for name in dataset.columns)
         (count,) = con.execute(
             f"""
-            insert into stage.fetched_{dataset} by name
-            with entries as (
-                select q.symbol, q.session, a.row_json, q.run_id
-                from (from ops.quarantine where dataset = $1 and resolved_at is null) as q
-                left join ops.accepted as a
-                    on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
-                    and a.expectation = q.expectation
-                -- Not what a check of derived tables found of a row that is in.
-                where list_has_all(json_keys(q.row_json), [{names}])
-            ),
-
-            -- Whatever else it failed must be accepted as well.
-            accepted as (
-                select symbol, session, arg_max(row_json, run_id) as row_json
-                from entries
+            insert into stage.fetched_{dataset.name} by name
+            with accepted as (
+                -- An entry about a whole symbol has no row. Whatever else a row failed must be accepted as well.
+                select symbol, session, arg_max(accepted_row, run_id) as row_json
+                from ops.quarantine_entries()
+                where dataset = $1 and resolved_at is null and list_has_all(json_keys(row_json), $2)
                 group by symbol, session
-                having count(*) = count(row_json)
+                having count(*) = count(accepted_row)
             )
 
             select {values}
             from accepted as a
-            anti join stage.fetched_{dataset} as f on f.{symbol} = a.symbol and f.{day}::date = a.session
+            anti join stage.fetched_{dataset.name} as f on f.{dataset.symbol} = a.symbol and f.{dataset.day}::date = a.session
             """,
-            [dataset],
+            [dataset.name, list(dataset.columns)],
         ).fetchone() or (0,)
         if count:
-            warehouse.build(con, f"stage.{dataset}")
+            warehouse.build(con, f"stage.{dataset.name}")

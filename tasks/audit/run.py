@@ -1,72 +1,47 @@
-"""The audit: Great Expectations runs a suite of `expectations/` on a table, inside the run's own DuckDB transaction."""
+"""The audit: Great Expectations judges the suites of expectations, inside the run's own DuckDB transaction."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-
-from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure
+from market_rotation.tasks.audit.expectations import Expectation, Suite
+from market_rotation.tasks.audit.overrides import without_overridden
+from market_rotation.tasks.errors import AuditFailed, Failure
 
 if TYPE_CHECKING:
     import duckdb
     from great_expectations.core import ExpectationValidationResult
 
-SUITES = Path(__file__).parents[2] / "expectations"
+log = logging.getLogger("rotation.audit")
 
-Severity = Literal["critical", "warning", "info"]
+#: Offending rows shown in a message.
+SHOWN = 3
 
-
-def _joined(value: object) -> object:
-    """JSON has no strings of several lines, and SQL wants them."""
-    return "\n".join(value) if isinstance(value, list) else value
-
-
-class Expectation(BaseModel):
-    """What must hold of a batch. `rows` is SQL that yields what does not: `symbol`, `session`, then what helps to see why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    severity: Severity
-    sentence: str
-    rows: Annotated[str, BeforeValidator(_joined)]
-    column: str | None = None
-
-
-class Suite(BaseModel):
-    """A file of `expectations/`: the expectations on one table."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    dataset: str
-    batch: str = Field(pattern=r"^\w+\.\w+$")
-    about: str
-    expectations: tuple[Expectation, ...] = Field(min_length=1)
-
-    def rows(self, expectation: Expectation) -> str:
-        """The SQL that yields the rows that are not as `expectation` says."""
-        return expectation.rows.replace("{batch}", self.batch).replace("{{", "{").replace("}}", "}")
+#: What DuckDB says of every statement after one that failed inside a transaction.
+_ABORTED = "transaction is aborted"
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one expectation went. `raised` means that it could not be checked; then `details` is the error."""
+    """The result of one expectation. `raised`: it could not be checked; then `details` is the error.
+
+    `element_count` is the number of rows of the suite's table, `examples` are up to 200 offending rows as JSON text. `cause` is the
+    expectation whose error ended the transaction, so that this one could not be checked either.
+    """
 
     suite: Suite
     expectation: Expectation
     success: bool
     raised: bool
     unexpected_count: int | None
-    element_count: int
+    element_count: int | None
     details: str | None
+    examples: tuple[str, ...] = ()
+    cause: str | None = None
 
     @property
     def blocks(self) -> bool:
@@ -74,104 +49,75 @@ class Result:
         return self.raised or (not self.success and self.expectation.severity == "critical")
 
 
-def load_suite(name: str, folder: Path = SUITES) -> Suite:
-    """The suite in `expectations/<name>.json`. Raises `ConfigError` naming the file and the fault."""
-    path = folder / f"{name}.json"
-    try:
-        return Suite.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise ConfigError(f"{path} is not a usable suite: {reason}; correct the file.") from None
+def audit(con: duckdb.DuckDBPyConnection, *suites: Suite) -> list[Result]:
+    """One result for each expectation of `suites`, checked as `con` sees the tables, uncommitted rows included.
 
-
-def audit(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[Result]:
-    """One result for each expectation of `suite`, checked on its batch as `con` sees it, uncommitted rows included.
-
-    Never raises for the data's sake: an expectation that cannot be checked, for whatever reason, is a result that blocks.
-    What a person accepted does not offend; see `ops.accepted`.
+    Never raises because of the data: an expectation that cannot be checked, for whatever reason, is a result that blocks.
+    Rows with a manual override do not offend; see `ops.accepted`.
     """
-    suite = _without_accepted(con, suite)
-    (element_count,) = con.execute(f"select count(*) from {suite.batch}").fetchone() or (0,)
+    if not suites:
+        return []
+    answers: dict[tuple[str, str], ExpectationValidationResult] = {}
+    counts = {suite.table: _count(con, suite.table) for suite in suites}
+    missing = "Great Expectations gave no result"
     try:
         # Great Expectations takes seconds to import.
         from market_rotation.tasks.audit import great_expectations
 
-        report = great_expectations.validate(con, suite)
-        answers = {str(r.expectation_config.meta["id"]): r for r in report.results if r.expectation_config}
+        answers = great_expectations.validate(con, [without_overridden(con, suite) for suite in suites])
     except Exception as error:
-        logging.getLogger("rotation.audit").debug("The suite %s could not be run.", suite.name, exc_info=True)
-        answers = {}
-        missing = f"{type(error).__name__}: {error}"
-    else:
-        missing = "Great Expectations gave no result."
-    return [_result(suite, e, answers.get(e.id), int(element_count), missing) for e in suite.expectations]
-
-
-def differ(dataset: str, one: str, other: str) -> str:
-    """SQL that tells whether two rows of `dataset`, given as JSON, have different values by the measure of `raw.differs`."""
-    # A vendor rescales its adjusted close at every dividend to come: no part of what the bar says.
-    names = [name for name in DATASETS[dataset].columns if name not in (*DATASETS[dataset].key, "vendor_adj_close")]
-    pairs = {name: (f"{one} ->> '$.{name}'", f"{other} ->> '$.{name}'") for name in names}
-    return " or ".join(
-        f"raw.differs(({a})::double, ({b})::double)"
-        if DATASETS[dataset].columns[name] == "float64"
-        else f"({a}) is distinct from ({b})"
-        for name, (a, b) in pairs.items()
+        log.debug("Great Expectations could not run.", exc_info=True)
+        missing = f"{type(error).__name__}: {_first_line(error)}"
+    return _with_causes(
+        [_result(s, e, answers.get((s.table, e.id)), counts[s.table], missing) for s in suites for e in s.expectations]
     )
 
 
-def _without_accepted(con: duckdb.DuckDBPyConnection, suite: Suite) -> Suite:
-    """`suite` with warnings that pass over the rows a person accepted, as long as these say what they said then."""
-    if suite.batch != f"stage.{suite.dataset}":
-        return suite
-    found = con.execute("select distinct expectation from ops.accepted where dataset = $1", [suite.dataset]).fetchall()
-    accepted = {expectation for (expectation,) in found}
-    if not accepted:
-        return suite
-    symbol, day = DATASETS[suite.dataset].key
-
-    def passing_over(expectation: Expectation) -> str:
-        return f"""
-            select offending.*
-            from ({expectation.rows}) as offending
-            anti join (
-                select a.symbol, a.session
-                from {{batch}} as b
-                join ops.accepted as a on a.symbol = b.{symbol} and a.session = b.{day}
-                where a.dataset = '{suite.dataset}' and a.expectation = '{expectation.id}'
-                    and not ({differ(suite.dataset, "to_json(b)", "a.row_json")})
-            ) as accepted on accepted.symbol = offending.symbol and accepted.session = offending.session
-            """
-
-    expectations = tuple(
-        e.model_copy(update={"rows": passing_over(e)}) if e.severity == "warning" and e.id in accepted else e
-        for e in suite.expectations
-    )
-    return suite.model_copy(update={"expectations": expectations})
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int | None:
+    """Rows of the table, or None where it cannot be read, which the expectations on it will say."""
+    try:
+        return int((con.execute(f"select count(*) from {table}").fetchone() or (0,))[0])
+    except Exception:
+        return None
 
 
 def _result(
-    suite: Suite,
-    expectation: Expectation,
-    answer: ExpectationValidationResult | None,
-    element_count: int,
-    missing: str,
+    suite: Suite, expectation: Expectation, answer: ExpectationValidationResult | None, count: int | None, missing: str
 ) -> Result:
-    if answer is None:
-        return Result(suite, expectation, False, True, None, element_count, missing)
-    if error := _exception(answer.exception_info or {}):
-        return Result(suite, expectation, False, True, None, element_count, error)
-    count = int((answer.result or {})["observed_value"])
-    success = bool(answer.success)
-    return Result(suite, expectation, success, False, count, element_count, None if success else expectation.sentence)
+    error = _exception(answer.exception_info or {}) if answer else missing
+    if answer is None or error:
+        return Result(suite, expectation, False, True, None, count, error)
+    if answer.success:
+        return Result(suite, expectation, True, False, 0, count, None)
+    found: Mapping[str, Any] = answer.result or {}
+    rows = found["details"]["unexpected_rows"]
+    examples = tuple(json.dumps(row, default=str) for row in rows)
+    return Result(suite, expectation, False, False, int(found["observed_value"]), count, expectation.sentence, examples)
 
 
-def _exception(info: dict[str, Any]) -> str | None:
-    """The message of the first exception in GX's `exception_info`, which is flat or keyed by metric."""
+def _exception(info: Mapping[str, Any]) -> str | None:
+    """The first line of the first exception in GX's `exception_info`, which is flat or keyed by metric."""
     for entry in [info, *(value for value in info.values() if isinstance(value, dict))]:
         if entry.get("raised_exception"):
-            return str(entry.get("exception_message") or "unknown error").splitlines()[0]
+            return _first_line(entry.get("exception_message") or "unknown error")
     return None
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _with_causes(results: Sequence[Result]) -> list[Result]:
+    """`results`, of which those that could not be checked because another one's error ended the transaction name that one."""
+    own = next((r for r in results if r.raised and _ABORTED not in (r.details or "")), None)
+    if own is None:
+        return list(results)
+    cause = f"{own.expectation.id} of {own.suite.table}"
+    details = f"the error of {cause} ended the transaction"
+    return [
+        replace(result, details=details, cause=cause) if result.raised and _ABORTED in (result.details or "") else result
+        for result in results
+    ]
 
 
 def preload() -> None:
@@ -181,33 +127,31 @@ def preload() -> None:
     great_expectations.context()
 
 
-def offending(con: duckdb.DuckDBPyConnection, result: Result, limit: int = 3) -> list[str]:
-    """Up to `limit` offending rows of a failed expectation, each as a short JSON text for a person."""
-    query = f"select to_json(offending) from ({result.suite.rows(result.expectation)}) as offending limit {limit}"
-    return [json.dumps(json.loads(row), separators=(", ", ": ")) for (row,) in con.execute(query).fetchall()]
+def failures(results: Sequence[Result], limit: int | None = None) -> list[Failure]:
+    """One for each result that failed, whatever its severity, with up to `limit` of its examples."""
+    return [_failure(result, limit) for result in results if not result.success]
 
 
-def failing(con: duckdb.DuckDBPyConnection, results: Sequence[Result], limit: int = 200) -> list[Failure]:
-    """One for each failed result, whatever its severity, with up to `limit` offending rows."""
-    return [_failure(con, result, limit) for result in results if not result.success]
-
-
-def _failure(con: duckdb.DuckDBPyConnection, result: Result, limit: int) -> Failure:
+def _failure(result: Result, limit: int | None) -> Failure:
     dataset, expectation = result.suite.dataset, result.expectation
     if result.raised:
         return Failure(dataset, expectation.id, f"It could not be checked ({result.details}).", None, [])
-    rows = offending(con, result, limit)
-    return Failure(dataset, expectation.id, expectation.sentence, result.unexpected_count, rows)
+    return Failure(
+        dataset, expectation.id, expectation.sentence, result.unexpected_count, list(result.examples[:limit])
+    )
 
 
-def stop_if_blocked(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:
-    """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks."""
-    blocking = [result for result in results if result.blocks]
+def stop_if_blocked(results: Sequence[Result]) -> None:
+    """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks.
+
+    What could not be checked comes first, since nothing is known of it; what that made impossible to check comes last.
+    """
+    blocking = sorted((r for r in results if r.blocks), key=lambda r: (r.cause is not None, not r.raised))
     if not blocking:
         return
-    failures = [_failure(con, result, limit=3) for result in blocking]
-    more = f" {len(failures) - 1} more expectations failed." if len(failures) > 1 else ""
+    reasons = failures(blocking, SHOWN)
+    more = f" {len(reasons) - 1} more expectations failed." if len(reasons) > 1 else ""
     raise AuditFailed(
-        f"{failures[0].told()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
-        failures,
+        f"{reasons[0].told()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
+        reasons,
     )

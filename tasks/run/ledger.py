@@ -166,7 +166,7 @@ def record_results(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequenc
     rows = [
         {
             "run_id": run_id,
-            "suite": result.suite.name,
+            "suite": result.suite.table,
             "dataset": result.suite.dataset,
             "expectation": result.expectation.id,
             "column_name": result.expectation.column,

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver, incidents
-from market_rotation.tasks.audit import quarantine
-from market_rotation.tasks.audit.run import audit as audit_suite
-from market_rotation.tasks.audit.run import failing, load_suite, preload, stop_if_blocked
+from market_rotation.tasks.audit import quarantine, suites
+from market_rotation.tasks.audit.expectations import Suite
+from market_rotation.tasks.audit.run import audit as audit_suites
+from market_rotation.tasks.audit.run import failures, preload, stop_if_blocked
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
@@ -79,10 +80,10 @@ def audit(context: RunContext) -> None:
         log.info("Auditing %s new and %s changed rows", f"{run.rows_new:,}", f"{run.rows_revised:,}")
     # Skip datasets that were not requested: importing Great Expectations takes seconds.
     for dataset in [d for d in DATASETS if d in requested]:
-        _audit(context, dataset)
+        _audit(context, suites.staged(dataset))
         quarantine.set_aside(con, dataset)
     if "prices" in requested:
-        _audit(context, "prices_coverage")
+        _audit(context, suites.coverage())
 
 
 def load(context: RunContext) -> None:
@@ -100,15 +101,12 @@ def derive(context: RunContext) -> None:
     if changed:
         log.info("Building core and signals")
         warehouse.build(con, *DERIVED)
-        _audit(context, "market")
-        _audit(context, "signals")
+        _audit(context, *suites.derived())
     run.status = "running" if changed else "up_to_date"
     if changed or con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
-        _audit(context, "fund_flows")
         incidents.dead_sources(context)
     run.rows_quarantined = quarantine.record(con, run.run_id)
-    derived = [r.expectation.id for r in run.results if not r.suite.batch.startswith("stage.")]
-    quarantine.resolve(con, derived)
+    quarantine.resolve(con, run.results)
     ledger.record_results(con, run.run_id, run.results)
 
 
@@ -209,11 +207,11 @@ def preload_audit() -> None:
     threading.Thread(target=preload, daemon=True).start()
 
 
-def _audit(context: RunContext, name: str) -> None:
-    results = audit_suite(context.con, load_suite(name))
+def _audit(context: RunContext, *checked: Suite) -> None:
+    results = audit_suites(context.con, *checked)
     context.run.results += results
-    context.run.failures += failing(context.con, results)
-    stop_if_blocked(context.con, results)
+    context.run.failures += failures(results)
+    stop_if_blocked(results)
     quarantine.collect(context.con, results)
 
 

@@ -49,8 +49,11 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("set asof_loop_join_threshold = 0")
         for schema in SCHEMAS:
             con.execute(f"create schema if not exists {schema}")
+        # Planning a run reads macros before anything is derived: those that read growing tables alone are there from the start.
+        standing: set[str] = set()
         for model in models():
-            if model.kind == "ledger" or model.name.startswith("raw."):
+            if model.kind == "ledger" or (model.kind == "macro" and model.reads <= standing):
+                standing.add(model.name)
                 con.execute(model.statements[0])
                 _add_columns(con, model)
                 derive.comment(con, model)

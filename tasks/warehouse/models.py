@@ -32,7 +32,7 @@ DERIVED = ("core", "signals", "ops")
 class Model:
     """One SQL file. `reads` are the names (`schema.table`) of the project's tables and macros it selects from.
 
-    `header` has the entries of the leading comment by key: `about` (the first), `grain`, `sources`, `lookback`, `null`, `formula`.
+    `header` has the entries of the leading comment by key: `about` (the first), `grain`, `rows`, `sources`, `lookback`, `null`, `formula`.
     `columns` are those that a growing table is created with, and their types.
     """
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.audit.run import audit, load_suite, stop_if_blocked
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.run import audit, stop_if_blocked
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.warehouse.models import DERIVED, models
 
@@ -55,7 +56,7 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
             log.info("Building core and signals")
             with warehouse.transaction(con):
                 warehouse.build(con, *DERIVED)
-                stop_if_blocked(con, audit(con, load_suite("signals")))
+                stop_if_blocked(audit(con, *suites.derived()))
             con.execute("drop schema stage cascade")
             made = _describe(con, path)
         os.replace(temporary, path)

@@ -14,7 +14,8 @@ import pytest
 import world
 
 from market_rotation.tasks import calendar
-from market_rotation.tasks.audit.run import audit, load_suite
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.run import audit
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, HOLDINGS_COLUMNS
 from market_rotation.tasks.sources.base import typed
 from market_rotation.tasks.sources.simulated.source import SampleSource

@@ -1,0 +1,42 @@
+-- signals.fund_flows_monthly: flows by calendar month, of funds and of groups.
+
+-- expectation: fund_flows_monthly_counts
+-- severity: critical
+-- sentence: The known members or the coverage of a month are out of range, or the flow is given without a known
+--   member.
+select symbol, month as session, net_flow_usd, members_known, members, sessions_covered_pct
+from signals.fund_flows_monthly
+where not coalesce(members_known >= 0 and members > 0, false)
+    or members_known > members or (not starts_with(symbol, 'group:') and members > 1)
+    or not coalesce(sessions_covered_pct between 0 and 100, false)
+    or (net_flow_usd is null) <> (members_known = 0)
+    or month <> date_trunc('month', month);
+
+-- expectation: fund_flows_monthly_groups_add_up
+-- severity: critical
+-- sentence: The flow of a group is not the sum over its members to the cent, or the number of known members differs.
+with funds as (
+    select
+        'group:' || i.peer_group as symbol, f.month,
+        sum(f.net_flow_usd) as flow_of_members, count(f.net_flow_usd) as known_of_members
+    from signals.fund_flows_monthly as f
+    join core.instruments as i on i.symbol = f.symbol
+    group by i.peer_group, f.month
+)
+select g.symbol, g.month as session, g.net_flow_usd, f.flow_of_members, g.members_known, f.known_of_members, g.members
+from signals.fund_flows_monthly as g
+left join funds as f on f.symbol = g.symbol and f.month = g.month
+where starts_with(g.symbol, 'group:') and (
+    (g.net_flow_usd is null) <> (f.flow_of_members is null)
+    or abs(g.net_flow_usd - f.flow_of_members) > 0.01
+    or g.members_known is distinct from coalesce(f.known_of_members, 0)
+);
+
+-- expectation: every_number_finite
+-- severity: critical
+-- sentence: A number of the table is infinite or not a number.
+select symbol, month as session from signals.fund_flows_monthly
+where not (
+    isfinite(net_flow_usd) and isfinite(flow_pct_of_assets) and isfinite(cumulative_ytd_usd)
+    and isfinite(sessions_covered_pct)
+);

@@ -1,0 +1,245 @@
+-- stage.fund_nav: the fund records of one run that are new or changed, before they are added to raw.fund_nav.
+
+-- expectation: types_as_declared
+-- severity: critical
+-- sentence: A column of the batch is missing, is unexpected, or does not have its declared type.
+with declared(column_name, data_type) as (
+    values
+        ('symbol', 'VARCHAR'), ('session', 'DATE'), ('nav', 'DOUBLE'), ('shares_outstanding', 'DOUBLE'),
+        ('total_net_assets_usd', 'DOUBLE'), ('distribution', 'DOUBLE'), ('source', 'VARCHAR'), ('is_new', 'BOOLEAN')
+),
+found as (
+    select column_name, data_type
+    from duckdb_columns()
+    where database_name = current_database() and schema_name = 'stage' and table_name = 'fund_nav'
+)
+select null::varchar as symbol, null::date as session, column_name, d.data_type as declared_type, f.data_type as found_type
+from found as f
+full join declared as d using (column_name)
+where f.data_type is distinct from d.data_type;
+
+-- expectation: not_after_session
+-- severity: critical
+-- sentence: A fund record is dated after the session of the run.
+select symbol, session, nav, shares_outstanding
+from stage.fund_nav
+where session > getvariable('target_session');
+
+-- expectation: on_a_session
+-- severity: warning
+-- sentence: The fund record is dated on a day when the exchange was closed.
+select b.symbol, b.session, b.nav, b.shares_outstanding
+from stage.fund_nav as b
+anti join stage.sessions as s on s.session = b.session;
+
+-- expectation: nav_positive
+-- severity: warning
+-- sentence: The NAV is missing, zero, negative or not finite.
+select symbol, session, nav
+from stage.fund_nav
+where nav is null or nav <= 0 or not isfinite(nav);
+
+-- expectation: shares_positive
+-- severity: warning
+-- sentence: Shares outstanding or assets are zero, negative or not finite.
+select symbol, session, shares_outstanding, total_net_assets_usd
+from stage.fund_nav
+where least(shares_outstanding, total_net_assets_usd) <= 0
+    or not isfinite(shares_outstanding) or not isfinite(total_net_assets_usd);
+
+-- expectation: shares_or_assets_present
+-- severity: info
+-- sentence: Neither shares outstanding nor assets are published, so no flow can be computed.
+select symbol, session, nav
+from stage.fund_nav
+where shares_outstanding is null and total_net_assets_usd is null;
+
+-- expectation: assets_match
+-- severity: warning
+-- sentence: The assets differ from NAV x shares by more than half a percent.
+select symbol, session, nav, shares_outstanding, total_net_assets_usd
+from stage.fund_nav
+where abs(total_net_assets_usd / (nav * shares_outstanding) - 1) > 0.005;
+
+-- expectation: distribution_plausible
+-- severity: warning
+-- sentence: The distribution is negative, or not smaller than the NAV.
+select symbol, session, nav, distribution
+from stage.fund_nav
+where distribution < 0 or distribution >= nav;
+
+-- expectation: nav_near_close
+-- severity: warning
+-- column: nav
+-- sentence: The premium of the close over the NAV differs by more than 2 % from its median over the 21 records
+--   before: close and NAV are not of the same day.
+with funds as (select distinct symbol from stage.fund_nav),
+known_records as (
+    from raw.fund_nav
+    where session >= (select min(session) from stage.fund_nav) - 60
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+records as (
+    select symbol, session, nav, true as is_given
+    from stage.fund_nav
+    union all
+    select k.symbol, k.session, k.nav, false as is_given
+    from known_records as k
+    semi join funds as f on f.symbol = k.symbol
+    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
+),
+known_bars as (
+    from raw.prices
+    semi join funds using (symbol)
+    where session >= (select min(session) from stage.fund_nav) - 60
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+bars as (
+    select symbol, session, close, split_ratio
+    from stage.prices
+    where not is_withdrawn
+    union all
+    select k.symbol, k.session, k.close, k.split_ratio
+    from known_bars as k
+    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
+    where not k.is_withdrawn
+),
+closes as (
+    select
+        symbol,
+        session,
+        close,
+        coalesce(product(split_ratio) over (
+            partition by symbol order by session desc rows between unbounded preceding and 1 preceding
+        ), 1) as later_splits
+    from bars
+    semi join funds using (symbol)
+    where close > 0
+),
+compared as (
+    select
+        r.*,
+        c.close,
+        -- On the split basis of the day, as NAVs are published, and on that of now, as some issuers restate theirs.
+        c.close * c.later_splits / r.nav as premium,
+        c.close / r.nav as restated_premium
+    from records as r
+    join closes as c on c.symbol = r.symbol and c.session = r.session
+    where r.nav > 0 and isfinite(r.nav)
+),
+judged as (
+    select
+        *,
+        count(*) over before_it as records_before,
+        median(premium) over before_it as usual_premium,
+        median(restated_premium) over before_it as usual_restated_premium
+    from compared
+    window before_it as (partition by symbol order by session rows between 21 preceding and 1 preceding)
+)
+select symbol, session, nav, close, premium, usual_premium
+from judged
+where is_given and records_before = 21
+    and least(abs(premium / usual_premium - 1), abs(restated_premium / usual_restated_premium - 1)) > 0.02;
+
+-- expectation: nav_step_plausible
+-- severity: warning
+-- column: nav
+-- sentence: The NAV changes by more than 25 % without a split, and the close and the next record do not both confirm
+--   it yet.
+with funds as (select distinct symbol from stage.fund_nav),
+known_records as (
+    from raw.fund_nav
+    where session >= (select min(session) from stage.fund_nav) - 30
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+records as (
+    select symbol, session, nav, coalesce(distribution, 0) as paid, true as is_given
+    from stage.fund_nav
+    union all
+    select k.symbol, k.session, k.nav, coalesce(k.distribution, 0) as paid, false as is_given
+    from known_records as k
+    semi join funds as f on f.symbol = k.symbol
+    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
+),
+known_bars as (
+    from raw.prices
+    semi join funds using (symbol)
+    where session >= (select min(session) from stage.fund_nav) - 30
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+bars as (
+    select symbol, session, close, split_ratio
+    from stage.prices
+    where not is_withdrawn
+    union all
+    select k.symbol, k.session, k.close, k.split_ratio
+    from known_bars as k
+    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
+    where not k.is_withdrawn
+),
+moved as (
+    select
+        *,
+        case when lag(nav) over by_session > paid then nav / (lag(nav) over by_session - paid) end as nav_step,
+        case when nav > lead(paid) over by_session then lead(nav) over by_session / (nav - lead(paid) over by_session) end as next_step,
+        lag(session) over by_session as previous_session,
+        row_number() over by_session as record_number
+    from records
+    where nav > 0 and isfinite(nav)
+    window by_session as (partition by symbol order by session)
+),
+far as (
+    from moved where not nav_step between 0.8 and 1.25
+),
+splits as (
+    select f.symbol, f.record_number, product(b.split_ratio) as split_ratio
+    from (from bars where split_ratio <> 1) as b
+    join far as f on f.symbol = b.symbol and b.session > f.previous_session and b.session <= f.session
+    group by f.symbol, f.record_number
+),
+closes as (
+    select f.symbol, f.record_number, max(b.close) filter (b.session = f.session) / max(b.close) filter (b.session < f.session) as close_step
+    from bars as b
+    join far as f on f.symbol = b.symbol and b.session in (f.previous_session, f.session)
+    group by f.symbol, f.record_number
+),
+jumps as (
+    select
+        f.*,
+        c.close_step,
+        -sign(ln(f.nav_step)) * ln(f.next_step) > abs(ln(f.nav_step)) / 2 as is_undone,
+        sign(ln(f.nav_step)) * ln(c.close_step) > abs(ln(f.nav_step)) / 2 as is_that_of_close
+    from far as f
+    left join splits as s using (symbol, record_number)
+    left join closes as c using (symbol, record_number)
+    where s.split_ratio is null or not f.nav_step * s.split_ratio between 0.8 and 1.25
+)
+select j.symbol, j.session, j.nav, j.nav_step, j.close_step, j.next_step
+from jumps as j
+anti join jumps as before on before.symbol = j.symbol and before.record_number = j.record_number - 1 and before.is_undone
+where j.is_given and (j.next_step is null or j.is_undone or not j.is_that_of_close);
+
+-- expectation: fresh
+-- severity: info
+-- sentence: The publisher is late: the fund's newest record is more than one session older than allowed.
+with asked as (
+    select a.symbol, max(o.max_age_sessions) as max_age_sessions
+    from (from stage.answers where dataset = 'fund_nav') as a
+    join stage.offers as o on o.dataset = a.dataset and o.symbol = a.symbol
+    group by a.symbol
+),
+due as (
+    select session, row_number() over (order by session desc) - 1 as age
+    from stage.sessions
+    where session <= getvariable('target_session')
+),
+newest as (
+    select symbol, max(session) as session
+    from (select symbol, session from raw.fund_nav union all select symbol, session from stage.fund_nav)
+    group by symbol
+)
+select a.symbol, n.session, d.session as session_due
+from asked as a
+join due as d on d.age = a.max_age_sessions + 1
+left join newest as n on n.symbol = a.symbol
+where coalesce(n.session < d.session, true);

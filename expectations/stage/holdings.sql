@@ -1,0 +1,17 @@
+-- stage.holdings: the holdings files of one run, before they are added to raw.holdings.
+
+-- expectation: weights_add_up
+-- severity: warning
+-- sentence: The weights of the file do not add up to between 90 % and 110 %; the whole file is set aside.
+select fund_symbol as symbol, as_of as session, sum(weight) as sum_of_weights, count(*) as rows
+from stage.holdings
+group by fund_symbol, as_of
+having not coalesce(sum(weight), 0) between 0.9 and 1.1;
+
+-- expectation: weight_plausible
+-- severity: warning
+-- sentence: A single holding weighs more than 50 % or less than -10 % of the fund; the whole file is set aside.
+select fund_symbol as symbol, as_of as session, max(weight) as heaviest, min(weight) as lightest
+from stage.holdings
+group by fund_symbol, as_of
+having max(weight) > 0.5 or min(weight) < -0.1;

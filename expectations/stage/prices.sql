@@ -1,0 +1,369 @@
+-- stage.prices: the bars of one run that are new or changed, before they are added to raw.prices.
+
+-- expectation: types_as_declared
+-- severity: critical
+-- sentence: A column of the batch is missing, is unexpected, or does not have its declared type.
+with declared(column_name, data_type) as (
+    values
+        ('symbol', 'VARCHAR'), ('session', 'DATE'), ('open', 'DOUBLE'), ('high', 'DOUBLE'),
+        ('low', 'DOUBLE'), ('close', 'DOUBLE'), ('volume', 'BIGINT'), ('dividend', 'DOUBLE'),
+        ('capital_gain', 'DOUBLE'), ('split_ratio', 'DOUBLE'), ('vendor_adj_close', 'DOUBLE'), ('times_given', 'BIGINT'),
+        ('is_new', 'BOOLEAN'), ('is_revised', 'BOOLEAN'), ('is_withdrawn', 'BOOLEAN')
+),
+found as (
+    select column_name, data_type
+    from duckdb_columns()
+    where database_name = current_database() and schema_name = 'stage' and table_name = 'prices'
+)
+select null::varchar as symbol, null::date as session, column_name, d.data_type as declared_type, f.data_type as found_type
+from found as f
+full join declared as d using (column_name)
+where f.data_type is distinct from d.data_type;
+
+-- expectation: not_after_session
+-- severity: critical
+-- sentence: The source gave a bar dated after the session of the run: unfinished, or from the future.
+select symbol, session, close
+from stage.prices
+where session > getvariable('target_session');
+
+-- expectation: in_universe
+-- severity: critical
+-- sentence: The source gave a symbol that is not in the universe.
+select b.symbol, b.session, b.close
+from stage.prices as b
+anti join stage.universe using (symbol)
+where not b.is_withdrawn;
+
+-- expectation: on_a_session
+-- severity: warning
+-- sentence: The bar is dated on a day when the exchange was closed.
+select b.symbol, b.session, b.close
+from stage.prices as b
+anti join stage.sessions using (session)
+where not b.is_withdrawn;
+
+-- expectation: close_present
+-- severity: warning
+-- column: close
+-- sentence: The bar has no close.
+select symbol, session, open, high, low, close, volume
+from stage.prices
+where close is null and not is_withdrawn;
+
+-- expectation: prices_positive
+-- severity: warning
+-- sentence: A price is zero, negative or not finite.
+select symbol, session, open, high, low, close
+from stage.prices
+where least(open, high, low, close) <= 0
+    or not isfinite(open) or not isfinite(high) or not isfinite(low) or not isfinite(close);
+
+-- expectation: bar_consistent
+-- severity: warning
+-- sentence: The high is not the highest or the low is not the lowest price of the bar.
+select symbol, session, open, high, low, close
+from stage.prices
+where high < greatest(open, low, close) * (1 - 1e-6) or low > least(open, high, close) * (1 + 1e-6);
+
+-- expectation: volume_not_negative
+-- severity: warning
+-- column: volume
+-- sentence: The volume is negative.
+select symbol, session, volume
+from stage.prices
+where volume < 0;
+
+-- expectation: actions_plausible
+-- severity: warning
+-- sentence: A distribution is negative or not smaller than the close before it, or the split ratio is not positive.
+with closes as (
+    select symbol, session, coalesce(b.close, k.close) as close
+    from (from stage.prices where not is_withdrawn) as b
+    full join raw.prices_known_at('infinity'::timestamptz) as k using (symbol, session)
+),
+steps as (select *, lag(close) over (partition by symbol order by session) as previous_close from closes)
+select b.symbol, b.session, s.previous_close, b.dividend, b.capital_gain, b.split_ratio
+from stage.prices as b
+join steps as s on s.symbol = b.symbol and s.session = b.session
+where b.dividend < 0 or b.capital_gain < 0 or b.dividend + b.capital_gain >= s.previous_close or b.split_ratio <= 0
+    or not isfinite(b.dividend + b.capital_gain + b.split_ratio);
+
+-- expectation: history_not_truncated
+-- severity: warning
+-- sentence: The source was asked for the whole history and left out more than five bars it gave before; the whole
+--   symbol is set aside.
+select symbol, null::date as session, count(*) as bars_left_out, min(session) as first_left_out, max(session) as last_left_out
+from stage.prices
+where is_withdrawn
+group by symbol
+having count(*) > 5;
+
+-- expectation: no_session_missing
+-- severity: warning
+-- sentence: The source gave no bar for a session on which the symbol should have one.
+with known as (
+    select symbol, session from raw.prices_known_at('infinity'::timestamptz)
+    union select symbol, session from stage.prices where not is_withdrawn
+),
+first_bars as (select symbol, min(session) as first_session from known group by symbol)
+select a.symbol, s.session
+from (from stage.answers where dataset = 'prices') as a
+join stage.universe as u on u.symbol = a.symbol
+join stage.sessions as s on s.session between a.start_session and a.end_session
+left join first_bars as f on f.symbol = a.symbol
+anti join known on known.symbol = a.symbol and known.session = s.session
+where a.error is null and s.session >= coalesce(f.first_session, u.inception, s.session);
+
+-- expectation: starts_at_inception
+-- severity: info
+-- sentence: The source's history starts more than five sessions after the instrument's inception.
+with first_bars as (
+    select symbol, min(session) as first_session from stage.prices where not is_withdrawn group by symbol
+)
+select a.symbol, null::date as session, u.inception, f.first_session
+from (from stage.answers where dataset = 'prices') as a
+join stage.universe as u on u.symbol = a.symbol
+join first_bars as f on f.symbol = a.symbol
+where a.is_full_history and (
+    select count(*) from stage.sessions as s
+    where s.session >= greatest(u.inception, a.start_session) and s.session < f.first_session
+) > 5;
+
+-- expectation: capital_gain_counted_once
+-- severity: info
+-- sentence: The dividend may include the capital gain already, as in some of Yahoo's data since 2025; the total
+--   return would then count it twice.
+select symbol, session, dividend, capital_gain
+from stage.prices
+where capital_gain > 0 and dividend >= capital_gain;
+
+-- expectation: overlap_not_restated
+-- severity: critical
+-- column: close
+-- sentence: More than a fifth of the known bars that were requested again came back with another close that no split
+--   explains: the source changed its data.
+with known as (
+    from raw.prices
+    where session >= (select min(session)::date from stage.fetched_prices)
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+asked_again as (
+    select f.symbol, f.session::date as session, f.close, k.close as known_close
+    from stage.fetched_prices as f
+    join known as k on k.symbol = f.symbol and k.session = f.session
+    where f.close is not null and not k.is_withdrawn
+    -- A symbol that is asked for its whole history weighs no more than any other.
+    qualify row_number() over (partition by f.symbol order by f.session desc) <= 10
+),
+new_splits as (
+    select f.symbol, f.session::date as session, f.split_ratio
+    from (from stage.fetched_prices where split_ratio <> 1) as f
+    anti join known as k on k.symbol = f.symbol and k.session = f.session and k.split_ratio = f.split_ratio and not k.is_withdrawn
+),
+compared as (
+    select
+        a.symbol,
+        a.session,
+        a.close,
+        a.known_close,
+        coalesce(product(s.split_ratio), 1) as split_factor,
+        raw.differs(a.close, a.known_close)
+            and not (split_factor <> 1 and abs(a.close * split_factor / a.known_close - 1) <= 0.001) as is_restated
+    from asked_again as a
+    left join new_splits as s on s.symbol = a.symbol and s.session > a.session
+    group by a.symbol, a.session, a.close, a.known_close
+)
+select symbol, session, known_close, close
+from compared
+where is_restated
+    and (select count(distinct symbol) >= 5 and count(*) filter (is_restated) > 0.2 * count(*) from compared);
+
+-- expectation: return_plausible
+-- severity: warning
+-- column: close
+-- sentence: The close jumps much further than the symbol usually moves while the market does not, and the next bar
+--   does not confirm it yet.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 400),
+moved as (
+    select
+        *,
+        case when lag(close) over by_session > paid then close / (lag(close) over by_session - paid) - 1 end as return_1d,
+        row_number() over by_session as bar_number
+    from bars
+    semi join stage.sessions using (session)
+    where close > 0 and isfinite(close)
+    window by_session as (partition by symbol order by session)
+),
+markets as (
+    select session, median(return_1d) as market_return
+    from moved
+    group by session
+    having count(return_1d) >= 5
+),
+compared as (
+    select m.*, m.return_1d - k.market_return as residual, lead(m.return_1d) over (partition by m.symbol order by m.bar_number) as next_return
+    from moved as m
+    left join markets as k using (session)
+),
+far as (
+    from compared
+    where split_ratio = 1 and (abs(return_1d) > 0.25 or abs(residual) > 0.08)
+),
+usual as (
+    select f.symbol, f.bar_number, 1.4826 * mad(c.residual) as sigma
+    from compared as c
+    join far as f on f.symbol = c.symbol and c.bar_number between f.bar_number - 252 and f.bar_number - 1
+    group by f.symbol, f.bar_number
+    having count(c.residual) >= 60
+),
+jumps as (
+    select
+        f.*,
+        u.sigma,
+        coalesce(-sign(f.return_1d) * ln(1 + f.next_return) > abs(ln(1 + f.return_1d)) / 2, false) as is_undone,
+        abs(f.return_1d) > 0.45 as is_never_believed,
+        -- How far the jumps that are never believed have led away; one that leads back is none.
+        sum(ln(1 + f.return_1d)) filter (f.is_given and abs(f.return_1d) > 0.45) over (partition by f.symbol order by f.bar_number) as away,
+        is_never_believed and abs(away) < abs(away - ln(1 + f.return_1d)) as is_way_back
+    from far as f
+    left join usual as u using (symbol, bar_number)
+    where abs(f.return_1d) > 0.25 or abs(f.residual) > 10 * u.sigma
+)
+select j.symbol, j.session, j.close, j.return_1d, j.residual, j.sigma, j.next_return
+from jumps as j
+anti join jumps as before
+    on before.symbol = j.symbol and before.bar_number = j.bar_number - 1 and before.is_undone and not before.is_way_back
+where j.is_given and not j.is_way_back and (j.next_return is null or j.is_undone or j.is_never_believed);
+
+-- expectation: split_announced
+-- severity: warning
+-- column: close
+-- sentence: The close changes by the ratio of a split that the source does not announce; set aside until the source
+--   announces it or the close is back.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
+moved as (
+    select
+        *,
+        case when lag(close) over by_session > paid then close / (lag(close) over by_session - paid) - 1 end as return_1d,
+        lag(session) over by_session as previous_session
+    from bars
+    semi join stage.sessions using (session)
+    where close > 0 and isfinite(close)
+    window by_session as (partition by symbol order by session)
+),
+markets as (
+    select session, median(return_1d) as market_return
+    from moved
+    group by session
+    having count(return_1d) >= 5
+),
+ratios as (
+    select unnest([3 / 2, 2 / 3]) as ratio, 0.01 as tolerance
+    union all
+    select unnest([2, 3, 4, 5, 7, 10, 20, 25, 50, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 7, 1 / 10, 1 / 20, 1 / 25, 1 / 50]) as ratio, 0.03 as tolerance
+),
+far as (
+    select m.*, (1 + m.return_1d) / (1 + coalesce(k.market_return, 0)) as step
+    from (from moved where is_given and split_ratio = 1 and not return_1d between -0.25 and 0.35) as m
+    left join markets as k using (session)
+),
+clean as (
+    select f.symbol, f.session, any_value(r.ratio) as ratio
+    from far as f
+    join ratios as r on abs(f.step / r.ratio - 1) <= r.tolerance
+    -- Where the overlap was restated, the step lies between bars that were asked again and older ones that were not.
+    left join (from stage.answers where dataset = 'prices') as a on a.symbol = f.symbol
+    where not f.is_revised or f.previous_session >= a.start_session
+    group by f.symbol, f.session
+),
+-- The way back need not be as clean.
+steps as (
+    from clean
+    union
+    select f.symbol, f.session, 1 / c.ratio as ratio
+    from far as f
+    join clean as c on c.symbol = f.symbol and c.session < f.session and abs(f.step * c.ratio - 1) <= 0.15
+    anti join clean as own on own.symbol = f.symbol and own.session = f.session
+),
+levels as (
+    select
+        symbol,
+        session,
+        sum(ln(ratio)) over by_session as level,
+        coalesce(lead(session) over by_session, date 'infinity') as until
+    from steps
+    window by_session as (partition by symbol order by session)
+)
+select m.symbol, m.session, m.close, l.session as stepped_on, exp(l.level) as close_ratio
+from moved as m
+join levels as l on l.symbol = m.symbol and m.session >= l.session and m.session < l.until
+where m.is_given and abs(l.level) > 0.2;
+
+-- expectation: price_moves
+-- severity: warning
+-- column: close
+-- sentence: The close has been the same on five sessions in a row, while those of the other symbols moved.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 30),
+moved as (
+    select
+        *,
+        close - lag(close) over by_session as change,
+        close = lag(close) over by_session and close = lag(close, 2) over by_session
+            and close = lag(close, 3) over by_session and close = lag(close, 4) over by_session as is_still
+    from bars
+    window by_session as (partition by symbol order by session)
+)
+select s.symbol, s.session, s.close
+from (from moved where is_given and is_still) as s
+join (select session, median(abs(change)) as change from moved group by session) as m using (session)
+where m.change > 0;
+
+-- expectation: adj_close_as_vendor
+-- severity: warning
+-- sentence: The source's own adjusted close implies another distribution than the bar states: probably one is missing
+--   or counted twice.
+with given as (
+    select
+        symbol,
+        session::date as session,
+        vendor_adj_close / lag(vendor_adj_close) over by_session as vendor_step,
+        close / (lag(close) over by_session - coalesce(dividend, 0) - coalesce(capital_gain, 0)) as own_step
+    from stage.fetched_prices
+    window by_session as (partition by symbol order by session)
+)
+select b.symbol, b.session, b.close, b.dividend, b.capital_gain, g.vendor_step, g.own_step
+from (from given where abs(vendor_step / own_step - 1) > 0.002) as g
+join stage.prices as b on b.symbol = g.symbol and b.session = g.session;
+
+-- expectation: volume_moves
+-- severity: info
+-- column: volume
+-- sentence: The volume has been the same on three sessions in a row.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 30),
+moved as (
+    select *, volume = lag(volume) over by_session and volume = lag(volume, 2) over by_session as is_still
+    from bars
+    window by_session as (partition by symbol order by session)
+)
+select symbol, session, volume
+from moved
+where is_given and is_still and volume > 0;
+
+-- expectation: batch_as_usual
+-- severity: info
+-- column: close
+-- sentence: On the newest session the symbols moved more than on 999 of 1000 sessions of the last four years, or not
+--   at all.
+with newest as (select max(session) as session from stage.prices where not is_withdrawn),
+moved as (
+    select session, abs(close / (lag(close) over (partition by symbol order by session) - paid) - 1) as move
+    from stage.bars
+    where session >= (select session from newest) - 1500 and close > 0
+),
+days as (select session, median(move) as move from moved where move is not null group by session),
+usual as (select quantile_cont(move, 0.999) as largest, count(*) as sessions from days where session < (select session from newest))
+select 'all' as symbol, d.session, d.move as median_move, u.largest as largest_usual_move
+from days as d
+cross join usual as u
+where d.session = (select session from newest) and u.sessions >= 250 and (d.move > u.largest or d.move = 0);
