@@ -58,7 +58,26 @@ class BorrowedConnection(ConnectionWrapper):
 
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
-    """GX's SQL engine, with one connection for its whole life."""
+    """GX's SQL engine, with one connection for its whole life.
+
+    GX runs a query that failed three times and keeps the last error. In a transaction only the first one says what was wrong, after which
+    DuckDB refuses everything: a query that failed fails again with its own error.
+    """
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self._errors: dict[str, Exception] = {}
+
+    def execute_query(self, query: sqlalchemy.Selectable) -> sqlalchemy.CursorResult[Any]:
+        """As GX's, but raises the first error again instead of trying again."""
+        text = str(query)
+        if text in self._errors:
+            raise self._errors[text]
+        try:
+            return super().execute_query(query)
+        except Exception as error:
+            self._errors[text] = error
+            raise
 
     @contextmanager
     def get_connection(self) -> Generator[sqlalchemy.Connection, None, None]:

@@ -96,11 +96,17 @@ def _result(
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:
-    """The first line of the first exception in GX's `exception_info`, which is flat or keyed by metric."""
-    for entry in [info, *(value for value in info.values() if isinstance(value, dict))]:
-        if entry.get("raised_exception"):
-            return _first_line(entry.get("exception_message") or "unknown error")
-    return None
+    """The first line of the exception in GX's `exception_info`, which is flat or keyed by metric.
+
+    GX runs each query twice, for the rows and for their number: after an error the other one finds the transaction ended.
+    """
+    entries = [info, *(value for value in info.values() if isinstance(value, dict))]
+    errors = [
+        _first_line(entry.get("exception_message") or "unknown error")
+        for entry in entries
+        if entry.get("raised_exception")
+    ]
+    return next((error for error in errors if _ABORTED not in error), errors[0] if errors else None)
 
 
 def _first_line(error: object) -> str:

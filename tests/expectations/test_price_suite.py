@@ -15,7 +15,8 @@ import pytest
 import world
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.audit.run import Suite, load_suite
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.run import pipeline, stage
 from market_rotation.tasks.run.fetch import Answer, Request
 
@@ -24,7 +25,7 @@ COUNT = 120
 SYMBOLS = ("SPY", "IWM", "IJR", "MDY", "VB", "RSP", "IWB", "QQQ", "IWC")
 #: Of the nine symbols three are above, three at and three below the market on each session, by this much.
 APART = {"SPY": 0.002, "QQQ": 0.01, "IWC": 0.03}
-PRICES, MARKET = load_suite("prices"), load_suite("market")
+PRICES, MARKET = suites.staged("prices"), suites.load("core.prices")
 
 Frames = dict[str, pd.DataFrame]
 #: Symbol and number of a bar → its return.
@@ -117,7 +118,7 @@ Found = dict[str, list[tuple[str | None, int | None]]]
 def found(con: duckdb.DuckDBPyConnection, suite: Suite = PRICES) -> Found:
     """Expectation → the symbols and numbers of the bars it names, for those that name any; without Great Expectations, which takes a second."""
     rows = {
-        e.id: con.execute(f"select symbol, session from ({suite.rows(e)}) order by all").fetchall()
+        e.id: con.execute(f"select symbol, session from ({e.query}) order by all").fetchall()
         for e in suite.expectations
     }
     return {name: [(symbol, day and DAYS.index(day)) for symbol, day in given] for name, given in rows.items() if given}
@@ -454,7 +455,7 @@ def test_types(con: duckdb.DuckDBPyConnection, change: str) -> None:
     put(con, market())
     con.execute(change)
     (declared,) = [e for e in PRICES.expectations if e.id == "types_as_declared"]
-    assert con.execute(f"select symbol, session from ({PRICES.rows(declared)})").fetchall() == [(None, None)]
+    assert con.execute(f"select symbol, session from ({declared.query})").fetchall() == [(None, None)]
 
 
 #: Expectation → the test above that shows a batch it must fail.
@@ -508,7 +509,7 @@ def built() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def after(con: duckdb.DuckDBPyConnection, *changes: str) -> Found:
-    """What the suite of the market finds after these changes, which are undone."""
+    """What the suite of core.prices finds after these changes, which are undone."""
     con.begin()
     try:
         for change in changes:
@@ -565,7 +566,7 @@ def test_sectors_hold_spy_between_them(built: duckdb.DuckDBPyConnection, beyond:
 
 def test_weights_are_of_all_sectors() -> None:
     """The weights written into the query are the eleven above, and add up to one."""
-    (mix,) = [e.rows for e in MARKET.expectations if e.id == "sector_mix_near_spy"]
+    (mix,) = [e.query for e in MARKET.expectations if e.id == "sector_mix_near_spy"]
     weights = {sector: float(weight) for sector, weight in re.findall(r"\('(\w+)', ([\d.]+)\)", mix)}
     assert weights == {sector: weight for sector, (_, weight) in SECTORS.items()}
     assert sum(weights.values()) == pytest.approx(1, abs=1e-12)
@@ -606,7 +607,7 @@ def test_own_arithmetic(built: duckdb.DuckDBPyConnection, row: int, column: str,
     assert after(built, of(row, column, value)) == {"adj_close_ends_at_close": [("SPY", END)]}
 
 
-#: As CASES, for the suite of the market.
+#: As CASES, for what is written of core.prices; what is generated is tested with its like.
 MARKET_CASES: dict[str, Callable[..., None]] = {
     "adj_close_ends_at_close": test_own_arithmetic,
     "sector_mix_near_spy": test_mix_of_the_sectors,
@@ -616,4 +617,4 @@ MARKET_CASES: dict[str, Callable[..., None]] = {
 
 def test_every_expectation_on_the_market_has_a_case() -> None:
     """An expectation added to the suite without what it must find is noticed here."""
-    assert set(MARKET_CASES) == {e.id for e in MARKET.expectations}
+    assert {*MARKET_CASES, "prices_one_row_per_grain"} == {e.id for e in MARKET.expectations}

@@ -15,7 +15,8 @@ import world
 from test_known_truths import chart
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.audit.run import Result, audit, load_suite
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.run import Result, audit
 from market_rotation.tasks.datasets import Offer
 from market_rotation.tasks.run import pipeline, stage
 from market_rotation.tasks.run.fetch import Answer, Request
@@ -64,25 +65,26 @@ def whole(real_data: Path, prices: pd.DataFrame) -> Iterator[tuple[duckdb.DuckDB
     records = FilesSource(real_data / "files").fund_nav("IWM", date(2000, 1, 1), END)
     with opened(UNIVERSE.first_day(START), END) as con:
         put(con, prices, START, END, Answer(Request("fund_nav", "IWM", START, END), records, None))
-        results = [r for name in ("prices", "prices_coverage", "fund_nav") for r in audit(con, load_suite(name))]
+        results = audit(con, suites.staged("prices"), suites.coverage(), suites.staged("fund_nav"))
         warehouse.load(con, "raw")
         warehouse.build(con, "core")
-        yield con, results + audit(con, load_suite("market"))
+        yield con, results + audit(con, *suites.of_schema("core"))
 
 
 def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) -> None:
     """All 150,304 bars, 6,457 records and what is derived pass; four records are on days without a session, two have no count."""
     _, results = whole
     assert not any(r.raised for r in results)
-    assert {r.suite.name: r.element_count for r in results} == {
-        "prices": 150_304,
-        "prices_coverage": 150_304,
-        "fund_nav": 6_457,
-        "market": 150_304,
+    checked = {r.suite.table: r.element_count for r in results}
+    assert {table: count for table, count in checked.items() if table in ("stage.prices", "stage.fund_nav", "stage.answers")} == {
+        "stage.prices": 150_304,
+        "stage.answers": 33,
+        "stage.fund_nav": 6_457,
     }
-    assert {(r.suite.name, r.expectation.id): r.unexpected_count for r in results if not r.success} == {
-        ("fund_nav", "on_a_session"): 4,
-        ("fund_nav", "shares_or_assets_present"): 2,
+    assert checked["core.prices"] == checked["core.returns"] == 150_304
+    assert {(r.suite.table, r.expectation.id): r.unexpected_count for r in results if not r.success} == {
+        ("stage.fund_nav", "on_a_session"): 4,
+        ("stage.fund_nav", "shares_or_assets_present"): 2,
     }
 
 
@@ -90,9 +92,9 @@ def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) ->
 def jumps(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) -> pd.DataFrame:
     """Every jump of 21 years: what the rule would have set aside while it was the last bar."""
     con, _ = whole
-    suite = load_suite("prices")
+    suite = suites.staged("prices")
     (rule,) = [e for e in suite.expectations if e.id == "return_plausible"]
-    every = suite.rows(rule).split("select j.symbol")[0]
+    every = rule.query.split("select j.symbol")[0]
     return con.execute(f"{every} select symbol, session, return_1d from jumps order by abs(return_1d) desc").df()
 
 
@@ -123,8 +125,8 @@ def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, f
     """In the crashes of 2020 and 2025 nothing blocks; what waits for a day is known, and comes back by itself the next."""
     start = first.replace(year=first.year - 2)
     known = world.days(start, first)[-2]
-    suites = [load_suite("prices"), load_suite("prices_coverage")]
-    rules = [(suite, e) for suite in suites for e in suite.expectations if e.severity != "info"]
+    checked = [suites.staged("prices"), suites.coverage()]
+    rules = [e for suite in checked for e in suite.expectations if e.severity != "info"]
     waiting, aside = set(), set()
     with opened(start, known) as con:
         put(con, prices, start, known)
@@ -134,8 +136,8 @@ def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, f
             put(con, prices, world.days(start, day)[-11], day)
             assert waiting <= set(con.sql("select symbol, session from stage.prices").fetchall())
             waiting = set()
-            for suite, rule in rules:
-                rows = con.execute(f"select symbol, session from ({suite.rows(rule)})").fetchall()
+            for rule in rules:
+                rows = con.execute(f"select symbol, session from ({rule.query})").fetchall()
                 assert not rows or rule.severity == "warning", (day, rule.id, rows)
                 waiting |= set(rows)
             assert {session for _, session in waiting} <= {day}
@@ -162,13 +164,13 @@ def test_yahoos_adjusted_closes_are_as_ours(real_data: Path, recording: str) -> 
     """What Yahoo really answered, with its own adjusted close, fails nothing; with a distribution counted twice it does."""
     given = chart(real_data / "raw" / "yahoo" / recording)
     symbol, first, last = given["symbol"].iloc[0], given["session"].iloc[0].date(), given["session"].iloc[-1].date()
-    suite = load_suite("prices")
+    suite = suites.staged("prices")
     with opened(first, last, world.universe(world.instrument(symbol))) as con:
         put(con, given, first, last)
-        found = {e.id: con.execute(suite.rows(e)).fetchall() for e in suite.expectations}
+        found = {e.id: con.execute(e.query).fetchall() for e in suite.expectations}
         assert {name: rows for name, rows in found.items() if rows} == {}
         day = given["session"].iloc[5]
         given.loc[5, "dividend"] += 0.0021 * given["close"].iloc[4]
         put(con, given, first, last)
         (rule,) = [e for e in suite.expectations if e.id == "adj_close_as_vendor"]
-        assert con.execute(f"select session from ({suite.rows(rule)})").fetchall() == [(day.date(),)]
+        assert con.execute(f"select session from ({rule.query})").fetchall() == [(day.date(),)]

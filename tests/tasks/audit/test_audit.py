@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import test_price_suite
 import world
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.audit.run import SUITES, Result, audit, load_suite, offending
-from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.run import Result, audit, failures, stop_if_blocked
+from market_rotation.tasks.errors import AuditFailed
 from market_rotation.tasks.run import pipeline, stage
 from market_rotation.tasks.run.fetch import Answer, Request
 
@@ -110,15 +114,18 @@ TOO = {"not_after_session": {"on_a_session"}}
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to the suite without a batch that it must fail is noticed here."""
     covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
-    assert covered == {e.id for name in ("prices", "prices_coverage") for e in load_suite(name).expectations}
+    assert covered == {e.id for suite in (suites.staged("prices"), suites.coverage()) for e in suite.expectations}
 
 
 def test_good_batch_passes_everything(con: duckdb.DuckDBPyConnection) -> None:
     """Ordinary bars fail nothing, and each expectation was really checked."""
     put(con, good_frames())
-    results = audit(con, load_suite("prices")) + audit(con, load_suite("prices_coverage"))
+    results = audit(con, suites.staged("prices"), suites.coverage())
     assert failed(results) == {}
-    assert {(r.raised, r.element_count, r.unexpected_count) for r in results} == {(False, 98, 0)}
+    assert {(r.suite.table, r.raised, r.element_count, r.unexpected_count) for r in results} == {
+        ("stage.prices", False, 98, 0),
+        ("stage.answers", False, 5, 0),
+    }
 
 
 @pytest.mark.parametrize("expectation", BAD)
@@ -126,13 +133,13 @@ def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, expectation: str) -> No
     """A batch with one fault fails the expectation that is meant for it, which names the offending rows."""
     make, offenders = BAD[expectation]
     put(con, make())
-    suite = load_suite("prices")
+    suite = suites.staged("prices")
     results = {r.expectation.id: r for r in audit(con, suite)}
     assert set(failed(list(results.values()))) == {expectation} | TOO.get(expectation, set())
     result = results[expectation]
     assert result.unexpected_count == len(offenders)
     assert result.details == result.expectation.sentence
-    found = con.execute(f"select symbol, session from ({suite.rows(result.expectation)}) order by all").fetchall()
+    found = con.execute(f"select symbol, session from ({result.expectation.query}) order by all").fetchall()
     assert found == offenders
 
 
@@ -144,7 +151,7 @@ def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, expectation: str) -> No
 def test_prices_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, float]) -> None:
     """Zero, infinite and negative prices are all caught."""
     put(con, changed("IWM", 7, **values))
-    assert "prices_positive" in failed(audit(con, load_suite("prices")))
+    assert "prices_positive" in failed(audit(con, suites.staged("prices")))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +161,7 @@ def test_prices_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, 
 def test_actions_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, float]) -> None:
     """Negative distributions, distributions above the price and a split ratio of zero are all caught."""
     put(con, changed("IWM", 7, **values))
-    assert set(failed(audit(con, load_suite("prices")))) == {"actions_plausible"}
+    assert set(failed(audit(con, suites.staged("prices")))) == {"actions_plausible"}
 
 
 def test_missing_quotes_are_no_fault(con: duckdb.DuckDBPyConnection) -> None:
@@ -163,7 +170,7 @@ def test_missing_quotes_are_no_fault(con: duckdb.DuckDBPyConnection) -> None:
         con,
         {symbol: frame.assign(open=None, high=None, low=None, volume=None) for symbol, frame in good_frames().items()},
     )
-    assert failed(audit(con, load_suite("prices"))) == {}
+    assert failed(audit(con, suites.staged("prices"))) == {}
 
 
 def test_history_that_loses_bars(con: duckdb.DuckDBPyConnection) -> None:
@@ -172,11 +179,11 @@ def test_history_that_loses_bars(con: duckdb.DuckDBPyConnection) -> None:
     warehouse.load(con, "raw")
     warehouse.parameters(con, known_at=datetime(2024, 2, 2, tzinfo=UTC))
     put(con, without("IWM", *DAYS[3:8]))
-    assert failed(audit(con, load_suite("prices"))) == {}
+    assert failed(audit(con, suites.staged("prices"))) == {}
     put(con, without("IWM", *DAYS[3:9]))
-    results = [r for r in audit(con, load_suite("prices")) if not r.success]
+    results = [r for r in audit(con, suites.staged("prices")) if not r.success]
     assert [r.expectation.id for r in results] == ["history_not_truncated"]
-    assert json.loads(offending(con, results[0])[0]) == {
+    assert json.loads(results[0].examples[0]) == {
         "symbol": "IWM",
         "session": None,
         "bars_left_out": 6,
@@ -189,25 +196,25 @@ def test_symbols_without_an_answer(con: duckdb.DuckDBPyConnection) -> None:
     """One of five symbols unanswered passes; two, more than a fifth, fail."""
     frames: dict[str, pd.DataFrame | str] = {**good_frames(), "IWM": "Gone."}
     put(con, frames)
-    assert failed(audit(con, load_suite("prices_coverage"))) == {}
+    assert failed(audit(con, suites.coverage())) == {}
     put(con, {**frames, "IJR": "Gone."})
-    assert failed(audit(con, load_suite("prices_coverage"))) == {"most_symbols_answered": 2}
+    assert failed(audit(con, suites.coverage())) == {"most_symbols_answered": 2}
 
 
 def test_benchmark_without_recent_bars(con: duckdb.DuckDBPyConnection) -> None:
     """A benchmark may lack a bar eleven sessions ago, not one of the last ten."""
     put(con, without("SPY", DAYS[9]))
-    assert failed(audit(con, load_suite("prices_coverage"))) == {}
+    assert failed(audit(con, suites.coverage())) == {}
     put(con, without("SPY", DAYS[10]))
-    assert failed(audit(con, load_suite("prices_coverage"))) == {"benchmark_complete": 1}
+    assert failed(audit(con, suites.coverage())) == {"benchmark_complete": 1}
 
 
 def test_check_that_raises_blocks(con: duckdb.DuckDBPyConnection) -> None:
     """An expectation that cannot be checked is not a pass and not a failure of the data: it blocks, whatever its severity."""
     put(con, good_frames())
-    suite = load_suite("prices")
-    broken = suite.expectations[-1].model_copy(update={"rows": "select no_such_column from {batch}"})
-    results = audit(con, suite.model_copy(update={"expectations": (*suite.expectations[:-1], broken)}))
+    suite = suites.staged("prices")
+    broken = replace(suite.expectations[-1], query="select no_such_column from stage.prices")
+    results = audit(con, replace(suite, expectations=(*suite.expectations[:-1], broken)))
     assert [(r.expectation.id, r.raised, r.blocks) for r in results if not r.success] == [(broken.id, True, True)]
     assert "no_such_column" in str(results[-1].details)
 
@@ -220,7 +227,7 @@ def test_suite_that_cannot_be_run_blocks(con: duckdb.DuckDBPyConnection, monkeyp
         raise RuntimeError("out of order")
 
     monkeypatch.setattr("market_rotation.tasks.audit.great_expectations.gx_suite", fall)
-    results = audit(con, load_suite("prices"))
+    results = audit(con, suites.staged("prices"))
     assert all(r.raised and r.blocks for r in results)
     assert results[0].details == "RuntimeError: out of order"
 
@@ -229,25 +236,94 @@ def test_audit_sees_and_keeps_the_open_transaction(con: duckdb.DuckDBPyConnectio
     """The audit reads uncommitted rows and neither commits nor rolls back what it was lent."""
     con.begin()
     put(con, changed("IWM", 7, close=None))
-    assert set(failed(audit(con, load_suite("prices")))) == {"close_present"}
+    assert set(failed(audit(con, suites.staged("prices")))) == {"close_present"}
     con.rollback()
     assert con.execute(
         "select count(*) from duckdb_tables() where schema_name = 'stage' and table_name = 'prices'"
     ).fetchone() == (0,)
 
 
-@pytest.mark.parametrize("path", sorted(SUITES.glob("*.json")), ids=lambda path: path.stem)
-def test_suite_files(path: Path) -> None:
-    """Each suite is named as its file, its identifiers are unique, and its sentences are sentences."""
-    suite = load_suite(path.stem)
-    assert suite.name == path.stem
-    assert len({e.id for e in suite.expectations}) == len(suite.expectations)
-    assert all(e.sentence[0].isupper() and e.sentence.endswith(".") for e in suite.expectations)
+def wrong(con: duckdb.DuckDBPyConnection, *broken: str) -> list[Result]:
+    """The results on an ordinary batch, within a transaction, when these are the queries of the last expectations on prices."""
+    put(con, good_frames())
+    suite = suites.staged("prices")
+    kept, last = suite.expectations[: -len(broken)], suite.expectations[-len(broken) :]
+    faulty = tuple(replace(e, query=query) for e, query in zip(last, broken, strict=True))
+    con.begin()
+    try:
+        return audit(con, replace(suite, expectations=kept + faulty), suites.coverage())
+    finally:
+        con.rollback()
 
 
-def test_unusable_suite_is_named(tmp_path: Path) -> None:
-    """A suite with a misspelt severity is refused by file name, not half applied."""
-    text = (SUITES / "prices.json").read_text().replace('"critical"', '"fatal"', 1)
-    (tmp_path / "prices.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"prices\.json is not a usable suite"):
-        load_suite("prices", tmp_path)
+def test_error_that_ends_the_transaction_is_named_first(con: duckdb.DuckDBPyConnection) -> None:
+    """What could not be checked because another query's error ended the transaction names that one, which is the message's first."""
+    results = wrong(con, "select symbol, session, error('out of range') from stage.prices", "from stage.prices limit 0")
+    raised = [r for r in results if r.raised]
+    (own,) = [r for r in raised if r.cause is None]
+    assert own.expectation.id == suites.staged("prices").expectations[-2].id
+    assert "out of range" in str(own.details)
+    assert len(raised) > 1
+    assert {(r.cause, r.details) for r in raised if r is not own} == {
+        (f"{own.expectation.id} of stage.prices", f"the error of {own.expectation.id} of stage.prices ended the transaction")
+    }
+    with pytest.raises(AuditFailed) as caught:
+        stop_if_blocked(results)
+    assert str(caught.value).startswith(f"{own.expectation.id}: It could not be checked (")
+    assert "out of range" in str(caught.value)
+
+
+def test_what_could_not_be_checked_comes_before_what_failed(con: duckdb.DuckDBPyConnection) -> None:
+    """Of two reasons to block, the one of which nothing is known is the message's first."""
+    put(con, with_bar("IWM"))
+    suite = suites.staged("prices")
+    broken = replace(suite.expectations[-1], query="select no_such_column from stage.prices")
+    results = audit(con, replace(suite, expectations=(*suite.expectations[:-1], broken)))
+    with pytest.raises(AuditFailed) as caught:
+        stop_if_blocked(results)
+    assert [f.expectation for f in caught.value.failures] == [broken.id, "one_row_per_bar"]
+
+
+def test_braces_are_sql(con: duckdb.DuckDBPyConnection) -> None:
+    """A query may hold braces, which are parameters to Great Expectations; what it yields is shown as it is."""
+    put(con, good_frames())
+    suite = suites.staged("prices")
+    braces = replace(suite.expectations[0], query="select symbol, session, {a: close} as bar from stage.prices -- {b}")
+    (result,) = audit(con, replace(suite, expectations=(braces,)))
+    assert (result.raised, result.unexpected_count, len(result.examples)) == (False, 98, 98)
+    assert json.loads(result.examples[0])["bar"] == {"a": 100.0}
+
+
+def test_examples_are_those_that_were_counted(con: duckdb.DuckDBPyConnection) -> None:
+    """The offending rows in a failure come with the result, up to the limit asked for, dates as ISO dates."""
+    put(con, changed("IWM", 7, close=None))
+    results = audit(con, suites.staged("prices"))
+    con.execute("drop table stage.prices")
+    (failure,) = failures(results, 3)
+    assert (failure.dataset, failure.expectation, failure.rows) == ("prices", "close_present", 1)
+    assert json.loads(failure.examples[0])["session"] == str(DAYS[7])
+
+
+def test_context_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that need Great Expectations at the same time get the same context, which is made once."""
+    from market_rotation.tasks.audit import great_expectations
+
+    made: list[object] = []
+    together, late = threading.Barrier(2), threading.Event()
+
+    def slowly() -> object:
+        made.append(object())
+        # Were there no lock, the other thread would come in here.
+        late.wait(0.2)
+        return made[-1]
+
+    def ask() -> object:
+        together.wait(5)
+        return great_expectations.context()
+
+    monkeypatch.setattr(great_expectations, "_made", [])
+    monkeypatch.setattr(great_expectations, "_new_context", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (future.result() for future in [pool.submit(ask), pool.submit(ask)])
+    assert first is second
+    assert len(made) == 1
