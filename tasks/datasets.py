@@ -112,7 +112,14 @@ DATASETS: dict[str, Dataset] = {
         # Issuers publish a session on the day after it.
         Dataset("fund_nav", FUND_NAV_COLUMNS, day="session", row="record", is_range=True, max_age_sessions=1),
         Dataset("fund_facts", FUND_FACTS_COLUMNS),
-        Dataset("holdings", HOLDINGS_COLUMNS, symbol="fund_symbol", row="holding", max_age_sessions=WEEK, is_rejected_by_row=False),
+        Dataset(
+            "holdings",
+            HOLDINGS_COLUMNS,
+            symbol="fund_symbol",
+            row="holding",
+            max_age_sessions=WEEK,
+            is_rejected_by_row=False,
+        ),
         Dataset("earnings_growth", EARNINGS_GROWTH_COLUMNS, max_age_sessions=WEEK),
     )
 }

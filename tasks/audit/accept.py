@@ -84,7 +84,9 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
     if not because.strip():
         raise ConfigError("A manual override needs a reason, which stays on record; give it with --because TEXT.")
     if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
-        raise ConfigError(f"{given!r} is not an ID; give four or more of the digits that `rotation quarantine list` shows.")
+        raise ConfigError(
+            f"{given!r} is not an ID; give four or more of the digits that `rotation quarantine list` shows."
+        )
     # Opening a file that does not exist would create it, and publish an empty warehouse.
     with warehouse.reading(settings.published):
         pass

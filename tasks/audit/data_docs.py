@@ -131,4 +131,6 @@ def _template() -> jinja2.Template:
 
     text = Path(__file__).with_name("data_docs.html").read_text(encoding="utf-8")
     # All values are escaped, and a name that is not given is an error.
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(text)
+    return jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(text)

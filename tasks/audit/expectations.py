@@ -81,7 +81,9 @@ def parse(path: Path, table: str) -> File:
         for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
             expectation = _expectation(lines[start:end], start)
             if expectation.id in found:
-                raise _Fault(start, f"the expectation {expectation.id} is there twice", "give one of them another identifier")
+                raise _Fault(
+                    start, f"the expectation {expectation.id} is there twice", "give one of them another identifier"
+                )
             found[expectation.id] = expectation
     except _Fault as fault:
         raise ConfigError(f"{path}, line {fault.line + 1}: {fault.what}; {fault.remedy}.") from None

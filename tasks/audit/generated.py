@@ -54,7 +54,9 @@ def _one_row_per_grain(model: Model) -> Expectation:
     sentence = f"{model.name} has more than one row for the same {_listed(keys)}."
     if schema == "stage":
         identifier = f"one_row_per_{DATASETS[name].row}"
-        sentence = f"The source gave the same {DATASETS[name].row} more than once, so it is not known which one is true."
+        sentence = (
+            f"The source gave the same {DATASETS[name].row} more than once, so it is not known which one is true."
+        )
     query = f"""\
 select {_named(model, keys, "")}, count(*) as rows
 from {model.name}
@@ -71,10 +73,16 @@ def _no_row_lost(model: Model) -> Expectation | None:
     keys = grain(model)
     if said == "every session since the first price":
         expected = "select session from core.sessions where session >= (select min(session) from core.prices)"
-        identifier, sentence = f"{name}_every_session", f"{model.name} lacks a session since the first price, or has another one."
+        identifier, sentence = (
+            f"{name}_every_session",
+            f"{model.name} lacks a session since the first price, or has another one.",
+        )
     elif match := re.fullmatch(r"every row of (\w+\.\w+)", said):
         expected = f"select {', '.join(keys)} from {match[1]}"
-        identifier, sentence = f"{name}_no_row_lost", f"{model.name} lacks a row of {match[1]}, or has a row that {match[1]} lacks."
+        identifier, sentence = (
+            f"{name}_no_row_lost",
+            f"{model.name} lacks a row of {match[1]}, or has a row that {match[1]} lacks.",
+        )
     else:
         raise ConfigError(
             f"{model.path}: `rows: {said}` is not understood; write `every session since the first price` or `every row of schema.table`."

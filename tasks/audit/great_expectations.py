@@ -133,9 +133,7 @@ def validate(
         asset = datasource.add_table_asset(table, table_name=table, schema_name=schema)
         batch = asset.add_batch_definition_whole_table("whole").get_batch()
         report = batch.validate(gx_suite(suites), result_format="COMPLETE")
-        return {
-            (r.expectation_config.meta["table"], r.expectation_config.meta["id"]): r for r in report.results
-        }
+        return {(r.expectation_config.meta["table"], r.expectation_config.meta["id"]): r for r in report.results}
 
 
 def gx_suite(suites: Sequence[Suite]) -> gx.ExpectationSuite:

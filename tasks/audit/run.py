@@ -121,7 +121,9 @@ def _with_causes(results: Sequence[Result]) -> list[Result]:
     cause = f"{own.expectation.id} of {own.suite.table}"
     details = f"the error of {cause} ended the transaction"
     return [
-        replace(result, details=details, cause=cause) if result.raised and _ABORTED in (result.details or "") else result
+        replace(result, details=details, cause=cause)
+        if result.raised and _ABORTED in (result.details or "")
+        else result
         for result in results
     ]
 

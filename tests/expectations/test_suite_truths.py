@@ -76,7 +76,9 @@ def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) ->
     _, results = whole
     assert not any(r.raised for r in results)
     checked = {r.suite.table: r.element_count for r in results}
-    assert {table: count for table, count in checked.items() if table in ("stage.prices", "stage.fund_nav", "stage.answers")} == {
+    assert {
+        table: count for table, count in checked.items() if table in ("stage.prices", "stage.fund_nav", "stage.answers")
+    } == {
         "stage.prices": 150_304,
         "stage.answers": 33,
         "stage.fund_nav": 6_457,

@@ -22,7 +22,8 @@ from prefect.events.worker import EventsWorker
 from prefect.server.api.server import SubprocessASGIServer
 
 from market_rotation.flows.announce import announce
-from market_rotation.tasks.audit.run import Expectation, Result, Suite
+from market_rotation.tasks.audit.expectations import Expectation, Suite
+from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.errors import Failure
 from market_rotation.tasks.run.ledger import Run
 
@@ -38,8 +39,8 @@ def a_run(status, **values):
 
 def results():
     names = {"passes": "info", "rare": "info", "minor": "warning", "grave": "critical"}
-    expectations = [Expectation(id=n, severity=v, sentence=f"This is {n}.", rows="select 1") for n, v in names.items()]
-    suite = Suite(name="bars", dataset="prices", batch="stage.prices", about="Bars.", expectations=expectations)
+    expectations = [Expectation(id=n, severity=v, sentence=f"This is {n}.", query="select 1") for n, v in names.items()]
+    suite = Suite(table="stage.bars", dataset="prices", about="Bars.", expectations=tuple(expectations))
     found = [(True, False, 0, None), (False, True, None, "Binder Error: no such column"),
              (False, False, 7, "This is minor."), (False, False, 250, "This is grave.")]
     return [Result(suite, e, ok, raised, n, 98, said) for e, (ok, raised, n, said) in zip(expectations, found, strict=True)]
@@ -163,10 +164,10 @@ def test_table_of_the_validation(seen: dict[str, Any]) -> None:
     """All expectations are in the table: what was not checked, what failed by severity, then what passed."""
     table = artifacts(seen, "blocked")["validation"]
     assert [tuple(row.values()) for row in table] == [
-        ("bars", "rare", "info", "not checked", None, 98, "Binder Error: no such column"),
-        ("bars", "grave", "critical", "failed", 250, 98, "This is grave."),
-        ("bars", "minor", "warning", "failed", 7, 98, "This is minor."),
-        ("bars", "passes", "info", "passed", 0, 98, "This is passes."),
+        ("stage.bars", "rare", "info", "not checked", None, 98, "Binder Error: no such column"),
+        ("stage.bars", "grave", "critical", "failed", 250, 98, "This is grave."),
+        ("stage.bars", "minor", "warning", "failed", 7, 98, "This is minor."),
+        ("stage.bars", "passes", "info", "passed", 0, 98, "This is passes."),
     ]
     assert list(table[0]) == ["suite", "expectation", "severity", "outcome", "unexpected", "elements", "sentence"]
 
@@ -190,7 +191,7 @@ def test_summary(seen: dict[str, Any]) -> None:
     summary = artifacts(seen, "blocked")["run-summary"]
     assert summary.startswith("**Blocked**: Bad &lt;batch&gt;.")
     assert "1 of 4 expectations passed" in summary
-    assert "critical: `grave` of bars" in summary
+    assert "critical: `grave` of stage.bars" in summary
     quiet = artifacts(seen, "up_to_date")
     assert list(quiet) == ["run-summary"]
     assert quiet["run-summary"].startswith("**Up to date**: Already up to date.")

@@ -265,7 +265,10 @@ def test_error_that_ends_the_transaction_is_named_first(con: duckdb.DuckDBPyConn
     assert "out of range" in str(own.details)
     assert len(raised) > 1
     assert {(r.cause, r.details) for r in raised if r is not own} == {
-        (f"{own.expectation.id} of stage.prices", f"the error of {own.expectation.id} of stage.prices ended the transaction")
+        (
+            f"{own.expectation.id} of stage.prices",
+            f"the error of {own.expectation.id} of stage.prices ended the transaction",
+        )
     }
     with pytest.raises(AuditFailed) as caught:
         stop_if_blocked(results)

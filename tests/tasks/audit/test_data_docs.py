@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 import world
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.audit import data_docs
-from market_rotation.tasks.audit.run import SUITES, Result, Suite, audit, load_suite, offending
+from market_rotation.tasks.audit import data_docs, suites
+from market_rotation.tasks.audit.expectations import Suite
+from market_rotation.tasks.audit.run import Result, audit
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import Failure
 from market_rotation.tasks.run import stage
 from market_rotation.tasks.run.fetch import Answer, Request
 
@@ -49,19 +50,9 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def suite() -> Suite:
     """Four expectations of the bars: those two that the batch fails are the last."""
-    whole = load_suite("prices")
+    whole = suites.staged("prices")
     named = {e.id: e for e in whole.expectations}
-    return whole.model_copy(update={"expectations": tuple(named[name] for name in EXPECTATIONS)})
-
-
-def audited(con: duckdb.DuckDBPyConnection) -> tuple[list[Result], list[Failure]]:
-    results = audit(con, suite())
-    failures = [
-        Failure("prices", r.expectation.id, r.expectation.sentence, r.unexpected_count, offending(con, r, 50))
-        for r in results
-        if not r.success
-    ]
-    return results, failures
+    return replace(whole, expectations=tuple(named[name] for name in EXPECTATIONS))
 
 
 def passing() -> list[Result]:
@@ -75,47 +66,55 @@ def text(page: Path) -> str:
 
 
 def results_pages(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.glob("validations/**/*.html"))
+    return sorted(path.stem for path in folder.glob("runs/*.html"))
 
 
 def test_pages_tell_what_was_expected_and_found(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    """Each expectation is shown with its sentence, severity and count, failures first and with the offending rows."""
-    results, failures = audited(con)
-    assert {f.expectation for f in failures} == {"in_universe", "close_present"}
-    index = data_docs.build(tmp_path / "data_docs", results, failures, "r1", STARTED)
-    assert "1 critical, 1 warning 2024-02-01 23:30 UTC r1 prices 4" in text(index)
-    (page,) = results_pages(index.parent)
-    told = text(index.parent / page)
+    """Each expectation is shown with its table, sentence, severity and counts, failures first and with the offending rows."""
+    results = audit(con, suite())
+    assert {r.expectation.id for r in results if not r.success} == {"in_universe", "close_present"}
+    index = data_docs.build(tmp_path / "data_docs", results, "r1", STARTED)
+    assert "1 critical, 1 warning 2024-02-01 23:30 UTC r1 4" in text(index)
+    told = text(index.parent / "runs" / "r1.html")
     for result in results:
-        assert f"{result.expectation.sentence} ({result.expectation.severity}: {result.expectation.id})" in told
-    assert "20 offending rows, 60 rows checked" in told
-    assert "1 offending rows, 60 rows checked" in told
-    assert told.count(" 0 offending rows, 60 rows checked") == 2
+        assert f"{result.expectation.id} ({result.expectation.severity}) {result.expectation.sentence}" in told
+    assert re.search(
+        r"failed stage\.prices in_universe .* 20 60 failed stage\.prices close_present .* 1 60 passed", told
+    )
+    assert told.count(" 0 60 ") == 2
     assert f'{{"symbol": "IWM", "session": "{DAYS[7]}"' in told
     assert told.count(EVIL) == data_docs.EXAMPLES
-    order = [told.index(f": {name})") for name in ("in_universe", "close_present", "one_row_per_bar")]
+    order = [told.index(f" {name} (") for name in ("in_universe", "close_present", "one_row_per_bar")]
     assert order == sorted(order)
 
 
-def test_every_link_leads_to_a_page(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    """From the index one reaches every suite and every result, and from there the way back."""
-    index = data_docs.build(tmp_path / "data_docs", *audited(con), "r1", STARTED)
+def test_every_link_leads_to_a_page(tmp_path: Path) -> None:
+    """From the index one reaches the suites and every run, and from there the way back."""
+    index = data_docs.build(tmp_path / "data_docs", passing(), "r1", STARTED)
     pages = list(index.parent.rglob("*.html"))
-    assert len(pages) == 1 + len(list(SUITES.glob("*.json"))) + 1
+    assert {page.name for page in pages} == {"index.html", "suites.html", "r1.html"}
     reached = set()
     for page in pages:
         for link in re.findall(r'href="([^"#]+)"', page.read_text(encoding="utf-8")):
-            if not link.startswith("https://greatexpectations.io"):
-                reached.add((page.parent / link).resolve(strict=True))
+            reached.add((page.parent / link).resolve(strict=True))
     assert reached == {page.resolve() for page in pages}
+
+
+def test_every_expectation_is_shown_with_its_query(tmp_path: Path) -> None:
+    """The page of the suites has each expectation of each table, with its sentence and its SQL."""
+    index = data_docs.build(tmp_path / "data_docs", passing(), "r1", STARTED)
+    told = text(index.parent / "suites.html")
+    for table in suites.names():
+        for e in suites.load(table).expectations:
+            assert f"{e.id} ({e.severity}) {e.sentence} {' '.join(e.query.split())}" in told
 
 
 def test_pages_load_and_run_nothing(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """No page has a script, an image or a style sheet, of ours or in the data, and a policy forbids the browser the rest."""
-    index = data_docs.build(tmp_path / "data_docs", *audited(con), "r1", STARTED)
+    index = data_docs.build(tmp_path / "data_docs", audit(con, suite()), "r1", STARTED)
     for page in index.parent.rglob("*.html"):
         content = page.read_text(encoding="utf-8")
-        assert not re.findall(r"<(?:script|link|img|iframe|object)\b|url\(|@import", content, re.IGNORECASE)
+        assert not re.findall(r"<(?:script|link|img|iframe|object)\b|url\(|@import|https?://", content, re.IGNORECASE)
         assert "default-src 'none'" in content
 
 
@@ -124,11 +123,10 @@ def test_check_that_raised_is_no_pass(tmp_path: Path) -> None:
     results = passing()
     broken = results[-1].expectation
     results[-1] = Result(results[0].suite, broken, False, True, None, 98, "Binder Error: <b>no such column")
-    index = data_docs.build(tmp_path / "data_docs", results, [], "r1", STARTED)
-    told = text(index.parent / results_pages(index.parent)[0])
-    assert (
-        told.index(f": {broken.id})") < told.index("Binder Error: <b>no such column") < told.index(": one_row_per_bar)")
-    )
+    index = data_docs.build(tmp_path / "data_docs", results, "r1", STARTED)
+    told = text(index.parent / "runs" / "r1.html")
+    shown = (f"not checked stage.prices {broken.id} ", "Binder Error: <b>no such column", " one_row_per_bar (")
+    assert [told.index(part) for part in shown] == sorted(told.index(part) for part in shown)
     assert f"1 {broken.severity} 2024-02-01" in text(index)
 
 
@@ -136,9 +134,9 @@ def test_last_runs_are_kept(tmp_path: Path) -> None:
     """The pages of the last runs stay, newest first, those of earlier ones go, and a run told again is there once."""
     folder = tmp_path / "data_docs"
     for n in [*range(data_docs.RUNS + 2), data_docs.RUNS + 1]:
-        data_docs.build(folder, passing(), [], f"r{n:02}", STARTED + timedelta(days=n))
+        data_docs.build(folder, passing(), f"r{n:02}", STARTED + timedelta(days=n))
     kept = [f"r{n:02}" for n in range(2, data_docs.RUNS + 2)]
-    assert [page.split("/")[2] for page in results_pages(folder)] == kept
+    assert results_pages(folder) == kept
     assert re.findall(r"UTC (r\d\d) ", text(folder / "index.html")) == kept[::-1]
 
 
@@ -146,10 +144,10 @@ def test_last_runs_are_kept(tmp_path: Path) -> None:
 def test_unreadable_list_of_runs(tmp_path: Path, content: str) -> None:
     """A list of runs that was damaged costs the earlier pages, not those of this run."""
     folder = tmp_path / "data_docs"
-    data_docs.build(folder, passing(), [], "r1", STARTED)
+    data_docs.build(folder, passing(), "r1", STARTED)
     (folder / "runs.json").write_text(content)
-    data_docs.build(folder, passing(), [], "r2", STARTED)
-    assert [page.split("/")[2] for page in results_pages(folder)] == ["r2"]
+    data_docs.build(folder, passing(), "r2", STARTED)
+    assert results_pages(folder) == ["r2"]
     assert [page["run_id"] for page in json.loads((folder / "runs.json").read_text())] == ["r2"]
 
 
@@ -158,19 +156,19 @@ def test_failed_build_is_harmless(
 ) -> None:
     """When the building fails half-way, the pages are whole and those of before, nothing is left over, and the log says it once."""
     folder = tmp_path / "home" / "data_docs"
-    data_docs.update(folder, passing(), [], "r1", STARTED)
+    data_docs.update(folder, passing(), "r1", STARTED)
     before = {path: path.read_bytes() for path in folder.rglob("*.html")}
     written = []
 
-    def full(path: Path, *_: object) -> None:
-        if len(written) == 9:
+    def full(path: Path, *_: object, **__: object) -> None:
+        if len(written) == 2:
             assert {p: p.read_bytes() for p in folder.rglob("*.html")} == before
             raise OSError(28, "No space left on device")
         written.append(path)
 
     monkeypatch.setattr(data_docs, "_put", full)
-    data_docs.update(folder, passing(), [], "r2", STARTED)
-    assert len(written) == 9
+    data_docs.update(folder, passing(), "r2", STARTED)
+    assert len(written) == 2
     assert not any(path.is_relative_to(folder) for path in written)
     assert {path: path.read_bytes() for path in folder.rglob("*.html")} == before
     assert [path.name for path in folder.parent.iterdir()] == ["data_docs"]
@@ -183,7 +181,7 @@ def test_folder_that_cannot_be_replaced_comes_back(
 ) -> None:
     """When the new pages cannot take the place of the old ones, the old ones are put back."""
     folder = tmp_path / "data_docs"
-    data_docs.build(folder, passing(), [], "r1", STARTED)
+    data_docs.build(folder, passing(), "r1", STARTED)
     rename = Path.rename
 
     def refuse(path: Path, target: Path) -> Path:
@@ -192,13 +190,13 @@ def test_folder_that_cannot_be_replaced_comes_back(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    data_docs.update(folder, passing(), [], "r2", STARTED)
-    assert [page.split("/")[2] for page in results_pages(folder)] == ["r1"]
+    data_docs.update(folder, passing(), "r2", STARTED)
+    assert results_pages(folder) == ["r1"]
     assert [path.name for path in tmp_path.iterdir()] == ["data_docs"]
     assert len(caplog.records) == 1
 
 
 def test_run_that_audited_nothing_changes_nothing(tmp_path: Path) -> None:
     """A run that is up to date leaves the pages of the last audit, and makes no folder where there is none."""
-    data_docs.update(tmp_path / "data_docs", [], [], "r1", STARTED)
+    data_docs.update(tmp_path / "data_docs", [], "r1", STARTED)
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,7 +23,9 @@ from market_rotation.flows.cli import quarantine as command
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept as tasks_accept
 from market_rotation.tasks.audit.accept import Entry
-from market_rotation.tasks.audit.run import SUITES, Suite, audit, load_suite
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.expectations import Suite
+from market_rotation.tasks.audit.overrides import without_overridden
 from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, Offer
 from market_rotation.tasks.errors import ConfigError, RotationError, SourceUnavailable, WarehouseBusy
 from market_rotation.tasks.sources.base import typed
@@ -386,37 +389,32 @@ def test_a_record_is_brought_back_only_when_all_is_accepted(funds):
 def test_the_suite_is_as_written_while_nothing_is_accepted(blemished):
     """Without an accepted row of the dataset, and always for what is derived, what is checked is the suite's own SQL."""
 
-    def checked(name: str) -> dict[str, str]:
+    def checked(table: str) -> dict[str, str]:
         with warehouse.writing(BUILD) as con:
-            con.execute("create table stage.prices as from raw.prices")
-            con.execute("create table stage.fund_nav as from raw.fund_nav")
-            results = audit(con, load_suite(name))
-            con.execute("drop table stage.prices; drop table stage.fund_nav")
-        return {r.expectation.id: r.expectation.rows for r in results}
+            return {e.id: e.query for e in without_overridden(con, suites.load(table)).expectations}
 
-    def written(name: str) -> dict[str, str]:
-        return {e.id: e.rows for e in load_suite(name).expectations}
+    def written(table: str) -> dict[str, str]:
+        return {e.id: e.query for e in suites.load(table).expectations}
 
-    assert checked("prices") == written("prices")
+    assert checked("stage.prices") == written("stage.prices")
     accept(only_entry().id)
-    assert [i for i, sql in checked("prices").items() if sql != written("prices")[i]] == ["bar_consistent"]
-    for name in ("fund_nav", "fund_flows", "prices_coverage", "signals"):
-        assert checked(name) == written(name)
+    changed = [i for i, sql in checked("stage.prices").items() if sql != written("stage.prices")[i]]
+    assert changed == ["bar_consistent"]
+    for table in set(suites.names()) - {"stage.prices"}:
+        assert checked(table) == written(table)
 
 
 def test_what_has_become_critical_is_no_longer_overruled(blemished, monkeypatch):
     """An acceptance given to a warning is void once the expectation is critical: the run is blocked."""
     accept(only_entry().id)
-    monkeypatch.setattr(
-        "market_rotation.tasks.run.pipeline.load_suite",
-        lambda name: with_severity(load_suite(name), "bar_consistent", "critical"),
-    )
+    harsher = with_severity(suites.staged("prices"), "bar_consistent", "critical")
+    monkeypatch.setattr("market_rotation.tasks.audit.suites.staged", lambda dataset: harsher)
     assert world.run(blemished, DAYS[59]).status == "blocked"
 
 
 def with_severity(suite: Suite, expectation: str, severity: str) -> Suite:
-    changed = (e.model_copy(update={"severity": severity}) if e.id == expectation else e for e in suite.expectations)
-    return suite.model_copy(update={"expectations": tuple(changed)})
+    changed = (replace(e, severity=severity) if e.id == expectation else e for e in suite.expectations)
+    return replace(suite, expectations=tuple(changed))
 
 
 # ---- what cannot be accepted ----
@@ -439,7 +437,7 @@ def test_what_the_source_did_not_give(source):
     world.run(source, DAYS[59])
     missing, unanswered = entries()
     assert refused(unanswered.id) == (
-        f"{unanswered.id} is all of IJR's prices: the source gave no usable answer, so there is no row to accept; every run asks again."
+        f"{unanswered.id} is all of IJR's prices: the source gave no usable answer, so there is no row to accept; every run requests it again."
     )
     assert missing.row == {"symbol": "MDY", "session": str(DAYS[30])}
     assert "is about what the source did not give, so there is no row to accept" in refused(missing.id)
@@ -461,9 +459,7 @@ def test_derived_rows(funds):
     funds.records = edit(funds.records, 40, shares_outstanding=9e6)
     world.run(funds, DAYS[59])
     assert only_entry().expectation == "share_count_possible"
-    assert "is about core.fund_flows, which is derived: the rows it comes from are published" in refused(
-        only_entry().id
-    )
+    assert "is about core.fund_nav, which is derived: the rows it comes from are published" in refused(only_entry().id)
 
 
 def test_bars_with_which_nothing_can_be_computed(source):
@@ -779,11 +775,11 @@ def test_nothing_to_list(source, capsys):
 
 def test_every_warning_is_about_rows_that_can_be_found():
     """Each warning on staged rows names `symbol` and `session`, by which an accepted row is told."""
-    for path in SUITES.glob("*.json"):
-        suite = load_suite(path.stem)
+    for suite in suites.of_schema("stage"):
         for expectation in suite.expectations:
-            if suite.batch.startswith("stage.") and expectation.severity == "warning":
-                first = expectation.rows[expectation.rows.rindex("select") if "with" not in expectation.rows else 0 :]
+            if expectation.severity == "warning":
+                query = expectation.query
+                first = query[query.rindex("select") if "with" not in query else 0 :]
                 assert "symbol" in first
                 assert "session" in first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 import world
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.audit.run import Suite, load_suite
+from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.errors import ConfigError, SourceUnavailable
 from market_rotation.tasks.run import context
 
@@ -255,12 +257,10 @@ def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyP
     world.run(market(), DAYS[59])
     before = world.content(PUBLISHED, *DATA, "raw.prices")
 
-    def broken(name: str) -> Suite:
-        suite = load_suite(name)
-        first = suite.expectations[0].model_copy(update={"rows": "select no_such_column from {batch}"})
-        return suite.model_copy(update={"expectations": (first,)}) if name == "fund_flows" else suite
-
-    monkeypatch.setattr("market_rotation.tasks.run.pipeline.load_suite", broken)
+    suite = suites.load("core.fund_flows")
+    broken = replace(suite.expectations[-1], query="select no_such_column from core.fund_flows")
+    whole = [*suites.derived(), Suite(suite.table, suite.dataset, suite.about, (broken,))]
+    monkeypatch.setattr("market_rotation.tasks.audit.suites.derived", lambda: whole)
     run = world.run(market(), DAYS[60])
     assert (run.status, run.published) == ("blocked", False)
     assert world.content(PUBLISHED, *DATA, "raw.prices") == before
