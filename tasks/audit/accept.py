@@ -116,10 +116,9 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
         stage.clear(con)
         try:
             publish(con, settings.build, settings.published)
-        except OSError as error:
+        except RotationError as error:
             raise RotationError(
-                f"{entry.id} is accepted and on record, but {settings.published} could not be replaced ({error.strerror}); "
-                "the next `rotation run` replaces it."
+                f"{entry.id} is accepted and on record, but {error} The next `rotation run` publishes the record, too."
             ) from None
     return entry, others
 

@@ -8,8 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from rich.console import Console
 from market_rotation.flows.cli import quarantine as command
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept as tasks_accept
-from market_rotation.tasks.audit.accept import Entry
 from market_rotation.tasks.audit import suites
+from market_rotation.tasks.audit.accept import Entry
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.audit.overrides import without_overridden
 from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, Offer
