@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import duckdb
 
@@ -121,7 +121,7 @@ def _expectation(lines: list[str], start: int) -> Expectation:
             start, f"the severity of {name} is {entries['severity']!r}", f"choose one of {', '.join(SEVERITIES)}"
         )
     query = _query("\n".join(lines[length:]), name, start)
-    return Expectation(name, cast(Severity, entries["severity"]), entries["sentence"], query, entries.get("column"))
+    return Expectation(name, entries["severity"], entries["sentence"], query, entries.get("column"))
 
 
 def _query(text: str, name: str, start: int) -> str:

@@ -68,7 +68,7 @@ class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
         super().__init__(*args, **values)
         self._errors: dict[str, Exception] = {}
 
-    def execute_query(self, query: sqlalchemy.Selectable) -> sqlalchemy.CursorResult[Any]:
+    def execute_query(self, query: sqlalchemy.Selectable | sqlalchemy.TextClause) -> sqlalchemy.CursorResult[Any]:
         """As GX's, but raises the first error again instead of trying again."""
         text = str(query)
         if text in self._errors:
