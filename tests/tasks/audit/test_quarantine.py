@@ -1,4 +1,4 @@
-"""A person overrules the audit: what is set aside is listed, and a row that is accepted comes in with the next run, on record."""
+"""Manual overrides: the quarantine is listed, and the next run adds a row that a person accepted, on record."""
 
 from __future__ import annotations
 
@@ -490,14 +490,14 @@ def test_a_nav_with_which_nothing_can_be_computed(funds):
 @pytest.mark.parametrize(
     ("dataset", "expectation", "part"),
     [
-        ("holdings", "weights_add_up", "is a file of holdings as a whole, so there is no row to accept"),
-        ("prices", "one_row_per_bar", "failed a critical expectation, which no one overrules"),
+        ("holdings", "weights_add_up", "is a whole file of holdings, so there is no row to accept"),
+        ("prices", "one_row_per_bar", "failed a critical expectation, which cannot be overridden"),
         ("prices", "capital_gain_counted_once", "is no longer set aside by any expectation"),
         ("prices", "checked_in_old_times", "is no longer set aside by any expectation"),
     ],
 )
 def test_entries_that_no_row_can_answer_for(blemished, dataset, expectation, part):
-    """A file of holdings is more than a row; what is critical is not overruled; what is only recorded, or not checked any more, need not be."""
+    """A file of holdings is more than a row; what is critical cannot be overridden; what is only recorded, or no longer checked, need not be."""
     made_up(dataset, expectation)
     (entry,) = [e for e in entries() if e.expectation == expectation]
     assert part in refused(entry.id)
@@ -516,9 +516,9 @@ def made_up(dataset: str, expectation: str) -> None:
 def test_identifiers(blemished):
     """An entry goes by its digits or the first of them, in either case; what is none, unknown, or not one only is refused."""
     entry = only_entry()
-    assert "Nothing was ever set aside as " in refused("0000" if not entry.id.startswith("0000") else "1111")
+    assert "No entry has the ID " in refused("0000" if not entry.id.startswith("0000") else "1111")
     for wrong in ("", "abc", "ghij", entry.id[:3], entry.id + "0", "%", f"{entry.id} "):
-        assert refused(wrong).startswith(f"{wrong!r} is no ID; give four or more of the digits")
+        assert refused(wrong).startswith(f"{wrong!r} is not an ID; give four or more of the digits")
     # Another symbol whose digits happen to begin alike.
     with warehouse.writing(BUILD) as con:
         con.execute(
@@ -534,7 +534,7 @@ def test_identifiers(blemished):
         publish(con, BUILD, PUBLISHED)
     other = next(e for e in entries() if e.symbol != "IWM")
     sentence = refused(entry.id[:4])
-    assert sentence.startswith(f"{entry.id[:4]} is not one entry but 2: ")
+    assert sentence.startswith(f"{entry.id[:4]} stands for 2 entries: ")
     assert {entry.id, other.id} <= set(sentence.replace(";", " ").split())
     accept(entry.id[:7].upper())
     assert [e.symbol for e in entries() if e.accepted_at] == ["IWM"]
@@ -555,7 +555,7 @@ def test_accepted_twice(blemished):
     """Until the next run an accepted entry is still open, and accepting it again says who did."""
     accept(only_entry().id)
     sentence = refused(only_entry().id)
-    assert sentence.endswith("was accepted on 2024-06-03 by anna already; the next `rotation run` takes it in.")
+    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` adds the row.")
     world.run(blemished, DAYS[59])
     assert "was closed on" in refused(entries(resolved=True)[0].id)
 
@@ -604,7 +604,7 @@ def test_without_the_build_database(blemished):
     """A published file without its build database is left alone: publishing an empty one would lose it."""
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
-    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb; make it with `rotation run`\.$"):
+    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb; create it with `rotation run`\.$"):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before
     assert not BUILD.exists()
