@@ -44,6 +44,10 @@ class RateLimited(SourceUnavailable):
     """The vendor asks for fewer requests (HTTP 429)."""
 
 
+class AccessRefused(RotationError):
+    """The vendor refuses the key, or what the plan allows is used up. Trying again in the same run does not help."""
+
+
 class SymbolNotFound(RotationError):
     """The vendor answers that it does not know the symbol. Trying again does not help."""
 

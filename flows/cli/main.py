@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-SOURCES = ("yahoo", "files", "sample")
-
 
 class Group(click.Group):
     """Shows an expected failure as one sentence: exit 2 when the person must correct something first, else 1."""
@@ -63,7 +61,9 @@ _log_format = click.option(
     help="Session to bring the warehouse up to (default: last closed).",
 )
 @click.option(
-    "--source", type=click.Choice(SOURCES), help="Where prices come from (default: ROTATION_SOURCE, else yahoo)."
+    "--source",
+    metavar="NAME[,NAME]",
+    help="Installed source, or several in order (default: ROTATION_SOURCE, else yahoo); `rotation doctor` lists them.",
 )
 @_log_format
 @_debug

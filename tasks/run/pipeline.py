@@ -60,7 +60,9 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     _refuse_empty_day(context, answers)
     staging.put_answers(context.con, answers)
     wanted = staging.restated(context.con, context.settings.history_start, context.session)
-    wanted += staging.estimates(context.con)
+    # Holdings of an earlier source can ask for estimates that this one does not have.
+    if hasattr(context.source, "earnings_growth"):
+        wanted += staging.estimates(context.con)
     answered = {(a.request.dataset, a.request.symbol, a.request.is_full_history) for a in answers}
     return [r for r in wanted if (r.dataset, r.symbol, r.is_full_history) not in answered]
 

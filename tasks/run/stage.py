@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS, Offer
 from market_rotation.tasks.run.fetch import Answer, Request
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.universe import Pair, Universe
 
 if TYPE_CHECKING:

@@ -44,6 +44,7 @@ def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator
     yield from guarded("last run", lambda: stored.last_run(settings, now, state))
     yield from guarded("clock", lambda: stored.clock(now, state[0] if state else None))
     yield from guarded("universe", lambda: services.universe(settings))
+    yield from guarded("sources", lambda: services.sources(settings))
     yield from guarded("source", lambda: services.source(settings, now))
     yield from guarded("alerts", lambda: services.alerts(settings))
     yield from guarded("prefect", lambda: services.prefect(api_url(environ), now))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations.doctor.findings import Finding, failed
 from market_rotation.tasks.operations.prefect_api import DEPLOYMENTS, POOL
+from market_rotation.tasks.settings import SIMULATED
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -42,30 +43,48 @@ def universe(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def sources(settings: Settings) -> Iterator[Finding]:
+    """Which sources are installed, by which package each, and which are used."""
+    from market_rotation.tasks.sources.base import installed
+
+    packages: dict[str, list[str]] = {}
+    for name, package in installed().items():
+        packages.setdefault(package, []).append(name)
+    listed = "; ".join(f"{', '.join(names)} ({package})" for package, names in packages.items())
+    yield Finding("ok", "sources", f"Installed: {listed}. Used: {', '.join(settings.sources)}.")
+
+
 def source(settings: Settings, now: datetime, vendor: Any = None) -> Iterator[Finding]:
-    """Whether the source gives what a run asks it for; `vendor` takes the place of the one that the settings name."""
+    """Whether each source gives what a run requests of it; `vendor` takes the place of those that the settings name."""
+    from market_rotation.tasks import calendar
+    from market_rotation.tasks.sources.base import SourceContext, open_each
     from market_rotation.tasks.universe import load_universe
 
-    if settings.source == "sample":
-        yield Finding("ok", "source", "The simulated market is asked, which needs no network.")
+    if settings.source == SIMULATED:
+        yield Finding("ok", "source", "The simulated market is used, which needs no network.")
         return
     members = load_universe(settings.universe)
     if settings.source == "files":
         yield from _files(settings, members, now)
         return
-    if vendor is None:
-        from market_rotation.tasks.sources.yahoo.source import MarketSource
-
-        vendor = MarketSource(members.instruments, min(settings.fetch_timeout_s, TIMEOUT_S))
-    try:
-        yield from vendor_answers(vendor, members, now)
-    except RotationError as error:
-        yield failed("source", error)
-    yield from issuers_answer(vendor, members, now)
+    if vendor is not None:
+        opened = [vendor]
+    else:
+        quick = settings.model_copy(update={"fetch_timeout_s": min(settings.fetch_timeout_s, TIMEOUT_S)})
+        days = calendar.load(members.first_day(settings.history_start), now.date())
+        opened = open_each(SourceContext(quick, days, members, now))
+    for found in opened:
+        if hasattr(found, "prices"):
+            try:
+                yield from vendor_answers(found, members, now)
+            except RotationError as error:
+                yield failed("source", error)
+        if getattr(found, "reads_issuers", vendor is not None):
+            yield from issuers_answer(found, members, now)
 
 
 def vendor_answers(vendor: Any, members: Universe, now: datetime) -> Iterator[Finding]:
-    """Asks for the last days of one symbol, that against which most are measured."""
+    """Requests the last days of one symbol, the benchmark of most others."""
     symbol = next(i.benchmark for i in members.instruments if i.benchmark)
     bars = vendor.prices(symbol, now.date() - timedelta(days=10), now.date())
     if bars.empty:
@@ -82,7 +101,7 @@ def vendor_answers(vendor: Any, members: Universe, now: datetime) -> Iterator[Fi
 
 
 def issuers_answer(vendor: Any, members: Universe, now: datetime) -> Iterator[Finding]:
-    """Asks each issuer for one fund's file, the one with the shortest history."""
+    """Requests one fund's file of each issuer, the one with the shortest history."""
     from market_rotation.tasks.datasets import DAILY_ISSUERS
 
     for issuer in DAILY_ISSUERS:

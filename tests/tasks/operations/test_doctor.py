@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import world
 import yaml
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
+from vendor.keyed import KEY
 from vendor.server import Vendor
 
 from market_rotation.flows.cli.doctor import examine
@@ -90,7 +92,7 @@ def test_all_is_well(monkeypatch, capsys):
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines() if line[:4].strip()]
     subjects = ["variables", "settings", "python", "network", "home", "disk", "warehouse", "last", "clock", "universe"]
-    assert [words[1] for words in lines[:-1]] == [*subjects, "source", "alerts", "prefect"]
+    assert [words[1] for words in lines[:-1]] == [*subjects, "sources", "source", "alerts", "prefect"]
     assert {words[0] for words in lines[:-1]} == {"ok", "warn"}
     assert "Nothing fails, 1 to look at." in shown
     assert "-> Set ROTATION_ALERT_URLS" in shown
@@ -337,6 +339,32 @@ def test_source_and_issuers_answer():
     assert "answered for SPY: bars up to 2024-03-28" in found[0].finding
     assert "ssga answered for SPSM: records up to 2024-03-27" in found[1].finding
     assert "ishares answered for IWM" in found[2].finding
+
+
+def test_installed_and_used_sources_are_listed(monkeypatch):
+    """Each installed source with its package, and those in use; a vendor with a key is requested for one symbol and no issuer."""
+    (found,) = services.sources(load_settings())
+    assert found.level == "ok"
+    assert re.fullmatch(
+        r"Installed: eodhd, files, issuers, sample, tiingo, yahoo \(market-rotation \S+\)\. Used: yahoo\.",
+        found.finding,
+    )
+    monkeypatch.setenv("ROTATION_SOURCE", "tiingo")
+    (found,) = findings.guarded("source", lambda: services.source(load_settings(), NOW))
+    assert (found.level, found.finding) == ("fail", "The source Tiingo needs a key.")
+    assert found.next_step == "Set TIINGO_API_KEY in the environment."
+
+
+def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, monkeypatch):  # noqa: F811
+    """Of several sources each is requested for what it has: prices of one vendor, files of the issuers."""
+    monkeypatch.delenv("ROTATION_UNIVERSE")
+    vendor.now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
+    monkeypatch.setenv("TIINGO_API_KEY", KEY)
+    monkeypatch.setenv("ROTATION_SOURCE", "tiingo,issuers")
+    found = list(services.source(load_settings(), vendor.now))
+    assert [(finding.level, finding.subject) for finding in found] == [("ok", "source"), *[("ok", "issuers")] * 2]
+    assert "tiingo answered for SPY: bars up to 2026-01-16." in found[0].finding
+    assert {seen.host for seen in vendor.requests} == {"api.tiingo.com", "www.ssga.com", "www.blackrock.com"}
 
 
 def test_source_and_issuers_that_do_not_answer():
