@@ -14,9 +14,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.quarantine import ROW_BY_ROW
 from market_rotation.tasks.audit.run import SUITES, Expectation, Suite, load_suite
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.run import stage
-from market_rotation.tasks.warehouse.publish import publish
+from market_rotation.tasks.errors import ConfigError
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of `ops.quarantine`; `since` is when the run began that set it aside. `row` is what was set aside, where there is one."""
+    """An entry of `ops.quarantine`; `since` is when its run began. `row` is what was set aside, where there is one.
+
+    `is_blocked`: the newest run, which was blocked, would have set it aside.
+    """
 
     id: str
     since: datetime | None
@@ -40,6 +41,7 @@ class Entry:
     accepted_by: str | None
     because: str | None
     run_id: str
+    is_blocked: bool
     row: dict[str, Any] | None
 
     @property
@@ -55,19 +57,20 @@ class Entry:
 
 
 def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[Entry]:
-    """The open entries, and the resolved ones too when asked for, newest first."""
+    """The open entries and, where the newest run was blocked, what that would have set aside; with `resolved` all others too. Newest first."""
     found = con.execute(
         f"""
         select
             left(md5(concat_ws('|', q.run_id, q.dataset, coalesce(q.symbol, ''), coalesce(q.session::varchar, ''), q.expectation)), 8),
             r.started_at, q.dataset, q.symbol, q.session, q.expectation, q.reason, q.resolved_at,
-            a.accepted_at, a.accepted_by, a.because, q.run_id, q.row_json::varchar
+            a.accepted_at, a.accepted_by, a.because, q.run_id,
+            coalesce(q.is_blocked, false) and q.run_id = (select max(run_id) from ops.runs) as is_blocked_now, q.row_json::varchar
         from ops.quarantine as q
         left join ops.runs as r on r.run_id = q.run_id
         left join ops.accepted as a
             on a.run_id = q.run_id and a.dataset = q.dataset and a.symbol = q.symbol and a.session = q.session
             and a.expectation = q.expectation
-        where {resolved} or q.resolved_at is null
+        where {resolved} or q.resolved_at is null or is_blocked_now
         order by q.run_id desc, q.session desc nulls last, q.dataset, q.symbol, q.expectation
         """
     ).fetchall()
@@ -84,52 +87,37 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
         raise ConfigError("An accepted row needs a reason, which stays on record; say it with --because TEXT.")
     if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
         raise ConfigError(f"{given!r} is no ID; give four or more of the digits that `rotation quarantine list` shows.")
-    # Opening a file that is not there would make one, and an empty warehouse would be published.
-    with warehouse.reading(settings.published):
-        pass
-    if not settings.build.is_file():
-        raise RotationError(f"There is no build database at {settings.build}; make it with `rotation run`.")
-    with warehouse.writing(settings.build) as con:
-        with warehouse.transaction(con):
-            entry = _find(entries(con, resolved=True), given)
-            _refuse(con, entry)
-            con.execute(
-                """
-                insert into ops.accepted by name
-                select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
-                from ops.quarantine
-                where run_id = $run_id and dataset = $dataset and symbol = $symbol and session = $session and expectation = $expectation
-                """,
-                {
-                    **{key: getattr(entry, key) for key in ("run_id", "dataset", "symbol", "session", "expectation")},
-                    "because": because.strip(),
-                    "user": user,
-                    "now": now,
-                },
-            )
-            others = [
-                other
-                for other in entries(con)
-                if other.accepted_at is None
-                and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
-                and (other.session is None or (other.session == entry.session and other.has_row))
-            ]
-        # What a run that was killed had staged is not for readers.
-        stage.clear(con)
-        try:
-            publish(con, settings.build, settings.published)
-        except OSError as error:
-            raise RotationError(
-                f"{entry.id} is accepted and on record, but {settings.published} could not be replaced ({error.strerror}); "
-                "the next `rotation run` does that too."
-            ) from None
+    with warehouse.amend(settings) as con, warehouse.transaction(con):
+        entry = _find(entries(con, resolved=True), given)
+        _refuse(con, entry)
+        con.execute(
+            """
+            insert into ops.accepted by name
+            select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
+            from ops.quarantine
+            where run_id = $run_id and dataset = $dataset and symbol = $symbol and session = $session and expectation = $expectation
+            """,
+            {
+                **{key: getattr(entry, key) for key in ("run_id", "dataset", "symbol", "session", "expectation")},
+                "because": because.strip(),
+                "user": user,
+                "now": now,
+            },
+        )
+        others = [
+            other
+            for other in entries(con)
+            if other.accepted_at is None
+            and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
+            and (other.session is None or (other.session == entry.session and other.has_row))
+        ]
     return entry, others
 
 
 def _find(found: Sequence[Entry], given: str) -> Entry:
-    """The entry whose ID begins with `given`: the open one, should a resolved one begin so too."""
+    """The entry whose ID begins with `given`: one that can be accepted, should a resolved one begin so too."""
     fitting = [entry for entry in found if entry.id.startswith(given.lower())]
-    still_open = [entry for entry in fitting if entry.resolved_at is None]
+    still_open = [entry for entry in fitting if entry.resolved_at is None or entry.is_blocked]
     if not fitting:
         raise ConfigError(f"Nothing was ever set aside as {given}; `rotation quarantine list` shows the IDs.")
     if len(still_open) > 1:

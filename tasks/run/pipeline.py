@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.alerts import deliver, incidents, outbox
 from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.audit.run import audit as audit_suite
 from market_rotation.tasks.audit.run import failing, load_suite, preload, stop_if_blocked
@@ -107,7 +107,6 @@ def derive(context: RunContext) -> None:
     run.status = "running" if changed else "up_to_date"
     if changed or con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
         _audit(context, "fund_flows")
-        incidents.dead_sources(context)
     run.rows_quarantined = quarantine.record(con, run.run_id)
     derived = [r.expectation.id for r in run.results if not r.suite.batch.startswith("stage.")]
     quarantine.resolve(con, derived)
@@ -143,8 +142,17 @@ def alert(context: RunContext) -> None:
     """Writes incidents and recoveries to the outbox, sends what waits there, and shows readers the outbox."""
     con, settings = context.con, context.settings
     before = _outbox(con)
-    incidents.run_succeeded(context)
-    incidents.report(context, context.run.report_fault)
+    run, fault = context.run, context.run.report_fault
+    found = [*incidents.of_success(con, run), *([incidents.of_report(context.session, fault)] if fault else [])]
+    outbox.update(
+        con,
+        found,
+        scope=incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT,
+        session=context.session,
+        now=context.clock(),
+        repeat=settings.alert_repeat,
+        run_id=run.run_id,
+    )
     try:
         deliver.send(con, settings, context.clock())
     except Exception as fault:

@@ -99,12 +99,6 @@ def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date)
     return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
 
 
-def clear(con: duckdb.DuckDBPyConnection) -> None:
-    """Drops all that is staged, so that the file readers get holds nothing that was not audited."""
-    con.execute("drop schema stage cascade")
-    con.execute("create schema stage")
-
-
 def _put_typed(con: duckdb.DuckDBPyConnection, table: str, frame: object, types: dict[str, str]) -> None:
     """Replaces `table` by `frame` with the SQL types given: a column that is all blank has no type of its own."""
     columns = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in types.items())
