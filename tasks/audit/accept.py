@@ -1,4 +1,4 @@
-"""A person's word: the entries of the quarantine, and letting in a row although it failed a check, on record."""
+"""Manual override: the entries of the quarantine, and accepting a row although it failed a check, on record."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Entry:
 
     @property
     def has_row(self) -> bool:
-        """Whether it is about a row of the source, and not about one that is missing, a symbol as a whole or what is derived."""
+        """Whether it is about a row that the source gave, and not about a missing one, a whole symbol or a derived table."""
         row = self.row or {}
         return set(DATASETS[self.dataset].columns) <= set(row) and row[DATASETS[self.dataset].key[0]] is not None
 
     @property
     def name(self) -> str:
-        """For a sentence."""
+        """The entry in a sentence."""
         return f"{self.id} ({self.symbol} on {self.session}, {self.expectation})"
 
 
@@ -78,15 +78,17 @@ def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[E
 
 
 def accept(settings: Settings, given: str, because: str, user: str, now: datetime) -> tuple[Entry, list[Entry]]:
-    """Puts on record that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
+    """Records that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
 
-    Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it can't be
-    taken in, and `WarehouseBusy` while a run is going on.
+    Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it cannot
+    be taken in, and `WarehouseBusy` while a run is going on.
     """
     if not because.strip():
-        raise ConfigError("An accepted row needs a reason, which stays on record; say it with --because TEXT.")
+        raise ConfigError("Accepting a row needs a reason, which stays on record; give it with --because TEXT.")
     if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
-        raise ConfigError(f"{given!r} is no ID; give four or more of the digits that `rotation quarantine list` shows.")
+        raise ConfigError(
+            f"{given!r} is not an ID; give at least four of the digits that `rotation quarantine list` shows."
+        )
     with warehouse.amend(settings) as con, warehouse.transaction(con):
         entry = _find(entries(con, resolved=True), given)
         _refuse(con, entry)
@@ -119,10 +121,10 @@ def _find(found: Sequence[Entry], given: str) -> Entry:
     fitting = [entry for entry in found if entry.id.startswith(given.lower())]
     still_open = [entry for entry in fitting if entry.resolved_at is None or entry.is_blocked]
     if not fitting:
-        raise ConfigError(f"Nothing was ever set aside as {given}; `rotation quarantine list` shows the IDs.")
+        raise ConfigError(f"There is no entry {given}; `rotation quarantine list` shows the IDs.")
     if len(still_open) > 1:
         names = "; ".join(entry.name for entry in still_open)
-        raise ConfigError(f"{given} is not one entry but {len(still_open)}: {names}; give more digits.")
+        raise ConfigError(f"{given} fits {len(still_open)} entries: {names}; give more digits.")
     if not still_open:
         raise ConfigError(
             f"{fitting[0].name} was closed on {fitting[0].resolved_at:%Y-%m-%d}: a later row of the source took its place, "
@@ -135,26 +137,26 @@ def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     """Raises `ConfigError` where `entry` has no row to take in, or one that must not come in."""
     if entry.accepted_at is not None:
         raise ConfigError(
-            f"{entry.name} was accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by} already; the next `rotation run` takes it in."
+            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` takes it in."
         )
     if entry.expectation == "fetch":
         raise ConfigError(
-            f"{entry.id} is all of {entry.symbol}'s {entry.dataset}: the source gave no usable answer, so there is no row to accept; "
-            "every run asks again."
+            f"{entry.id} is about all {entry.dataset} of {entry.symbol}: the source gave no usable answer, so there is no row to accept; "
+            "every run requests it again."
         )
     if entry.dataset not in ROW_BY_ROW:
         raise ConfigError(
-            f"{entry.name} is a file of {entry.dataset} as a whole, so there is no row to accept; every run asks again, "
+            f"{entry.name} is a file of {entry.dataset} as a whole, so there is no row to accept; every run requests it again, "
             f"and a check that is wrong is corrected in expectations/{entry.dataset}.json."
         )
     suite, expectation = _checked_by(entry) or (None, None)
     if suite is None or expectation is None or expectation.severity == "info":
         raise ConfigError(
-            f"{entry.name} is no longer set aside by any expectation, so there is nothing to overrule; `rotation run` takes it in."
+            f"{entry.name} is no longer set aside by any expectation, so there is nothing to accept; `rotation run` takes it in."
         )
     if expectation.severity == "critical":
         raise ConfigError(
-            f"{entry.name} failed a critical expectation, which no one overrules: with such a row nothing of the batch can be trusted. "
+            f"{entry.name} failed a critical expectation, which cannot be overridden: with such a row the batch as a whole cannot be trusted. "
             "It comes in when the source corrects it."
         )
     if suite.batch != f"stage.{suite.dataset}":
@@ -163,7 +165,7 @@ def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
         )
     if entry.session is None or not entry.has_row:
         raise ConfigError(
-            f"{entry.name} is about what the source did not give, so there is no row to accept; it heals when the source gives it."
+            f"{entry.name} is about a row that the source did not give, so there is nothing to accept; it is resolved when the source gives it."
         )
     if fault := _why_unusable(con, entry):
         raise ConfigError(

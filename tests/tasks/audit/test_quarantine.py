@@ -585,7 +585,7 @@ def test_while_a_run_is_going_on(blemished):
         try:
             assert process.stdout.readline() == "open\n"
             with pytest.raises(
-                WarehouseBusy, match=rf"is being written by process {process.pid}, which began at [0-9: -]+ UTC; wait"
+                WarehouseBusy, match=rf"is being written by process {process.pid}, which started at [0-9: -]+ UTC; wait"
             ):
                 accept(entry.id)
             assert only_entry().accepted_at is None
@@ -599,7 +599,7 @@ def test_while_a_run_is_going_on(blemished):
 def test_without_a_warehouse(source):
     """Where nothing was published yet, both commands say what to do, and make nothing."""
     for act in (lambda: accept("abcd"), lambda: command.show_list(False, False)):
-        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make one with `rotation run`"):
+        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make it with `rotation run`"):
             act()
     assert not Path("warehouse").exists()
 
@@ -608,7 +608,7 @@ def test_without_the_build_database(blemished):
     """A published file without its build database is left alone: publishing an empty one would lose it."""
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
-    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb; make it with `rotation run`\.$"):
+    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb yet; make it with `rotation run`\.$"):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before
     assert not BUILD.exists()
@@ -633,7 +633,7 @@ def test_a_full_disk(blemished, monkeypatch):
         patch.setattr(publishing, "_copy", fail)
         with pytest.raises(
             RotationError,
-            match=rf"^{entry.id} is accepted and on record, .*No space left on device.*next `rotation run`",
+            match=r"^The change is on record in .*build\.duckdb, .*No space left on device.*next `rotation run`",
         ):
             accept(entry.id)
     assert only_entry().accepted_at is None
