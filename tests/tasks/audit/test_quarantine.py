@@ -439,10 +439,11 @@ def test_what_the_source_did_not_give(source):
     world.run(source, DAYS[59])
     missing, unanswered = entries()
     assert refused(unanswered.id) == (
-        f"{unanswered.id} is all of IJR's prices: the source gave no usable answer, so there is no row to accept; every run asks again."
+        f"{unanswered.id} is about all prices of IJR: the source gave no usable answer, so there is no row to accept; "
+        "every run requests it again."
     )
     assert missing.row == {"symbol": "MDY", "session": str(DAYS[30])}
-    assert "is about what the source did not give, so there is no row to accept" in refused(missing.id)
+    assert "is about a row that the source did not give, so there is nothing to accept" in refused(missing.id)
 
 
 def test_symbol_as_a_whole(source):
@@ -453,7 +454,7 @@ def test_symbol_as_a_whole(source):
     source.frames["IWM"] = halved.iloc[45:]
     world.run(source, DAYS[60])
     assert only_entry().expectation == "history_not_truncated"
-    assert "is about what the source did not give" in refused(only_entry().id)
+    assert "is about a row that the source did not give" in refused(only_entry().id)
 
 
 def test_derived_rows(funds):
@@ -495,7 +496,7 @@ def test_a_nav_with_which_nothing_can_be_computed(funds):
     ("dataset", "expectation", "part"),
     [
         ("holdings", "weights_add_up", "is a file of holdings as a whole, so there is no row to accept"),
-        ("prices", "one_row_per_bar", "failed a critical expectation, which no one overrules"),
+        ("prices", "one_row_per_bar", "failed a critical expectation, which cannot be overridden"),
         ("prices", "capital_gain_counted_once", "is no longer set aside by any expectation"),
         ("prices", "checked_in_old_times", "is no longer set aside by any expectation"),
     ],
@@ -520,9 +521,9 @@ def made_up(dataset: str, expectation: str) -> None:
 def test_identifiers(blemished):
     """An entry goes by its digits or the first of them, in either case; what is none, unknown, or not one only is refused."""
     entry = only_entry()
-    assert "Nothing was ever set aside as " in refused("0000" if not entry.id.startswith("0000") else "1111")
+    assert "There is no entry " in refused("0000" if not entry.id.startswith("0000") else "1111")
     for wrong in ("", "abc", "ghij", entry.id[:3], entry.id + "0", "%", f"{entry.id} "):
-        assert refused(wrong).startswith(f"{wrong!r} is no ID; give four or more of the digits")
+        assert refused(wrong).startswith(f"{wrong!r} is not an ID; give at least four of the digits")
     # Another symbol whose digits happen to begin alike.
     with warehouse.writing(BUILD) as con:
         con.execute(
@@ -538,7 +539,7 @@ def test_identifiers(blemished):
         publish(con, BUILD, PUBLISHED)
     other = next(e for e in entries() if e.symbol != "IWM")
     sentence = refused(entry.id[:4])
-    assert sentence.startswith(f"{entry.id[:4]} is not one entry but 2: ")
+    assert sentence.startswith(f"{entry.id[:4]} fits 2 entries: ")
     assert {entry.id, other.id} <= set(sentence.replace(";", " ").split())
     accept(entry.id[:7].upper())
     assert [e.symbol for e in entries() if e.accepted_at] == ["IWM"]
@@ -559,7 +560,7 @@ def test_accepted_twice(blemished):
     """Until the next run an accepted entry is still open, and accepting it again says who did."""
     accept(only_entry().id)
     sentence = refused(only_entry().id)
-    assert sentence.endswith("was accepted on 2024-06-03 by anna already; the next `rotation run` takes it in.")
+    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` takes it in.")
     world.run(blemished, DAYS[59])
     assert "was closed on" in refused(entries(resolved=True)[0].id)
 
@@ -608,7 +609,9 @@ def test_without_the_build_database(blemished):
     """A published file without its build database is left alone: publishing an empty one would lose it."""
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
-    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb yet; make it with `rotation run`\.$"):
+    with pytest.raises(
+        RotationError, match=r"no build database at .*build\.duckdb yet; make it with `rotation run`\.$"
+    ):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before
     assert not BUILD.exists()
