@@ -109,7 +109,7 @@ def _published(con: duckdb.DuckDBPyConnection) -> str:
     if not row:
         return "Nothing has been published yet."
     session, finished_at = row
-    when = f" at {finished_at:%Y-%m-%d %H:%M} UTC" if finished_at else ""
+    when = f" {finished_at:%Y-%m-%d %H:%M} UTC" if finished_at else ""
     return f"The warehouse shows {session}, published{when}."
 
 
