@@ -11,6 +11,7 @@ from market_rotation.tasks.datasets import DATASETS, Offer
 from market_rotation.tasks.run.fetch import Answer, Request
 from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.universe import Pair, Universe
+from market_rotation.tasks.warehouse.publish import clear_stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,6 +98,11 @@ def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date)
     warehouse.build(con, "stage.restated")
     symbols = con.execute("select symbol from stage.restated").fetchall()
     return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Drops all that is staged; see `market_rotation.tasks.warehouse.publish.clear_stage`."""
+    clear_stage(con)
 
 
 def _put_typed(con: duckdb.DuckDBPyConnection, table: str, frame: object, types: dict[str, str]) -> None:
