@@ -35,10 +35,10 @@ def watch(now: datetime) -> str | None:
     problem = f"By {moment} nothing was published for {session}."
     incident = incidents.of_missing_session(session, moment)
     is_sent = False
-    # Before the first run there is nothing to publish; the build database alone then keeps the outbox.
-    was_published = settings.published.exists()
+    # Before the first run nothing is published; a new build database then keeps the outbox, so that no alert is repeated.
+    is_known = settings.published.exists() or settings.build.exists()
     try:
-        with warehouse.amend(settings) if was_published else warehouse.writing(settings.build) as con:
+        with warehouse.amend(settings) if is_known else warehouse.writing(settings.build) as con:
             outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
             deliver.send(con, settings, now)
             is_sent = True

@@ -25,7 +25,11 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     cannot be replaced; the change is then on record, and the next run publishes it.
     """
     if not settings.build.is_file():
-        missing = f"build database at {settings.build}" if settings.published.is_file() else f"warehouse at {settings.published}"
+        missing = (
+            f"build database at {settings.build}"
+            if settings.published.is_file()
+            else f"warehouse at {settings.published}"
+        )
         raise RotationError(f"There is no {missing} yet; make it with `rotation run`.")
     with writing(settings.build) as con:
         yield con

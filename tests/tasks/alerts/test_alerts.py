@@ -269,7 +269,7 @@ def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture
     incident = incidents.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
     assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": None}
     (message,) = hook.messages
-    assert message["title"] == "market-rotation: Configuration: no run could begin"
+    assert message["title"] == "market-rotation: Configuration: the last session is not published"
     assert message["message"].splitlines()[0] == "ROTATION_X is wrong; correct it."
     assert "may be repeated" in message["message"]
     assert message["message"].endswith("then `rotation run`.")

@@ -636,7 +636,7 @@ def test_a_full_disk(blemished, monkeypatch):
         patch.setattr(publishing, "_copy", fail)
         with pytest.raises(
             RotationError,
-            match=r"^The change is on record in .*build\.duckdb, .*No space left on device.*next `rotation run`",
+            match=r"^The change is on record in .*build\.duckdb, .*No space left on device.*run again\.$",
         ):
             accept(entry.id)
     assert only_entry().accepted_at is None

@@ -73,17 +73,26 @@ def test_an_error_publishes_nothing(settings: Settings) -> None:
     assert settings.published.read_bytes() == before
 
 
-@pytest.mark.parametrize("lost", ["published", "build"])
-def test_no_empty_warehouse(settings: Settings, lost: str) -> None:
-    """Where either file is missing nothing is made, and the sentence names it and the command."""
-    path: Path = getattr(settings, lost)
-    path.unlink()
+def test_no_empty_warehouse(settings: Settings) -> None:
+    """Without a build database nothing is made, readers keep what they have, and the sentence names it and the command."""
+    before = settings.published.read_bytes()
+    settings.build.unlink()
     with (
-        pytest.raises(RotationError, match=rf"{path.name} yet; make it with `rotation run`\.$"),
+        pytest.raises(RotationError, match=r"no build database at .* yet; make it with `rotation run`\.$"),
         warehouse.amend(settings),
     ):
         raise AssertionError("opened")
-    assert not path.exists()
+    assert not settings.build.exists()
+    assert settings.published.read_bytes() == before
+
+
+def test_nothing_published_yet(settings: Settings) -> None:
+    """Where nothing was ever published the change is kept in the build database, and readers are not given a file without data."""
+    settings.published.unlink()
+    with warehouse.amend(settings) as con:
+        insert(con)
+    assert not settings.published.exists()
+    assert alerts(settings.build) == 1
 
 
 def test_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
