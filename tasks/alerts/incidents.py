@@ -99,7 +99,7 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
         return Incident(
             "configuration",
             "critical",
-            f"Configuration: {subject}",
+            f"Not started: {subject}, a setting or file is wrong",
             said,
             "correct it and check it with `rotation doctor`, then `rotation run`.",
         )
