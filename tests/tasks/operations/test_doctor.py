@@ -117,11 +117,11 @@ def test_wrong_settings_do_not_end_it(monkeypatch, capsys):
     assert examine(NOW) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "fail settings" in shown
-    assert "Did you mean source by sorce?" in shown
+    assert "Did you mean source instead of sorce?" in shown
     assert "secret" not in shown
     for subject in ("python", "network", "prefect"):
         assert f"ok {subject}" in shown
-    assert "1 to correct" in shown
+    assert "1 failed" in shown
 
 
 def test_one_broken_check_keeps_no_other(monkeypatch):
@@ -236,7 +236,7 @@ def test_disk(free_bytes, level):
             file.truncate(100_000_000)
     (found,) = data.disk(load_settings(), int(free_bytes))
     assert found.level == level
-    assert "takes 200 MB, and 100 MB more while it is published" in found.finding
+    assert "takes 200 MB, and 100 MB more while it is being published" in found.finding
 
 
 # ---- the warehouse ----
@@ -256,7 +256,7 @@ def test_the_warehouse_is_told(published, monkeypatch):
     assert (found.level, "real prices, derived by this version" in found.finding) == ("ok", True)
     monkeypatch.setattr(ledger, "code_version", lambda: "another")
     (found,) = data.published(published)
-    assert "the next run derives it anew" in found.finding
+    assert "the next run derives it again" in found.finding
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
     first, _ = data.published(load_settings())
     assert (first.level, "holds real prices and the source is 'sample'" in first.finding) == ("fail", True)
@@ -379,7 +379,7 @@ def test_source_and_issuers_that_do_not_answer():
         ("warn", "issuers"),
     ]
     assert (found[0].next_step, found[1].next_step) == ("Correct it.", "Try again later.")
-    assert "no record of the last two weeks" in found[2].finding
+    assert "without a record of the last two weeks" in found[2].finding
 
 
 def test_source_without_bars():
@@ -450,7 +450,7 @@ def test_alert_channels(monkeypatch):
     found = list(channels.alerts(load_settings()))
     assert levels(found) == ["fail", "ok"]
     assert found[0].finding.startswith("Address 2 of ROTATION_ALERT_URLS")
-    assert found[1].finding == "1:json set."
+    assert found[1].finding == "Channels set: 1:json."
     assert not {"hush", "secret", "example.org"} & set(str(found).replace(":", " ").replace("@", " ").split())
     assert "hush" not in str(found)
     assert "a-bare-secret" not in str(found)
@@ -543,18 +543,18 @@ def server(said: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("changed", "expected", "part"),
     [
-        ({}, ["ok", "ok", "ok"], f"{len(prefect_api.DEPLOYMENTS)} deployments are there"),
-        ({"health": False}, ["fail"], "no healthy server"),
+        ({}, ["ok", "ok", "ok"], f"All {len(prefect_api.DEPLOYMENTS)} deployments exist"),
+        ({"health": False}, ["fail"], "not a healthy Prefect server"),
         ({"pool": None}, ["ok", "warn"], "There is no work pool rotation"),
         ({"pool": {**POOL, "is_paused": True}}, ["ok", "warn", "ok", "ok"], "is paused"),
-        ({"workers": []}, ["ok", "warn", "ok"], "No worker of the pool rotation was ever heard"),
+        ({"workers": []}, ["ok", "warn", "ok"], "No worker of the pool rotation has ever sent a heartbeat"),
         (
             {"workers": [{**WORKER, "last_heartbeat_time": "2024-03-28T23:42:00Z"}]},
             ["ok", "warn", "ok"],
-            "was heard since 2024-03-28 23:42 UTC",
+            "has sent a heartbeat since 2024-03-28 23:42 UTC",
         ),
-        ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is not there"),
-        ({"pool": "refused"}, ["ok", "warn"], "refused to say what is scheduled (HTTP 401)"),
+        ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is missing"),
+        ({"pool": "refused"}, ["ok", "warn"], "did not return its deployments (HTTP 401)"),
         ({"watchdog": deployment("watchdog", paused=True)}, ["ok", "ok", "warn"], "watchdog/watchdog is paused"),
         (
             {"daily": deployment("daily-rotation", schedules=[{**SCHEDULE, "active": False}])},
@@ -591,7 +591,7 @@ def test_prefect_without_a_server():
     assert "The server at http://127.0.0.1:4200/api does not answer" in found.finding
     assert "hush" not in str(found)
     (found,) = prefect_server.prefect("127.0.0.1:4200", NOW, down)
-    assert (found.level, found.finding) == ("fail", "PREFECT_API_URL is no address.")
+    assert (found.level, found.finding) == ("fail", "PREFECT_API_URL is not an address.")
 
 
 def test_where_the_address_of_prefect_is_found(tmp_path):
