@@ -158,8 +158,8 @@ def test_accepted_bar_comes_in_with_the_next_run(source, capsys):
 
     accept(entry.id)
     assert shown(capsys) == (
-        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` takes the row in as it is; "
-        "should the source by then give another bad one, that is set aside again."
+        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` takes the row in as it is. "
+        "If the source then gives another bad row, that one is set aside again."
     )
     assert quotes("IWM", 59) == []
     assert rows("select * exclude (row_json), row_json ->> '$.high' from ops.accepted") == [
@@ -268,16 +268,16 @@ def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
     accept(by["IWM", "bar_consistent"])
     second = by["IWM", "volume_not_negative"]
     assert (
-        f"The row is also held back by {second} (volume_not_negative: The volume is negative.) and stays out until that is resolved."
+        f"The row also failed volume_not_negative ({second}: The volume is negative.) and stays set aside until that is resolved or accepted."
         in shown(capsys)
     )
     accept(by["IJR", "volume_not_negative"])
-    assert "held back" not in shown(capsys)
+    assert "also failed" not in shown(capsys)
     world.run(source, DAYS[59])
     assert (len(quotes("IJR", 59)), quotes("IWM", 59)) == (1, [])
     assert {e.symbol for e in entries()} == {"IWM"}
     accept(second)
-    assert "held back" not in shown(capsys)
+    assert "also failed" not in shown(capsys)
     assert world.run(source, DAYS[59]).status == "published"
     assert quotes("IWM", 59) == [(50.0, -5)]
     assert entries() == []
