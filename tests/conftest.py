@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import os
+from functools import partial
 from pathlib import Path
 
+import distribution
 import duckdb
 import pytest
+import world
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 # The processes of the tests share the cores already: with threads of its own in each, DuckDB does the same work in half as much time again.
-duckdb.connect = functools.partial(duckdb.connect, config={"threads": 1})
+duckdb.connect = partial(duckdb.connect, config={"threads": 1})
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,10 @@ def real_data() -> Path:
     if not (REAL_DATA / "files" / "prices.parquet").is_file():
         pytest.skip(f"no real market data at {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this repository, built once."""
+    (made,) = world.made_once(tmp_path_factory, "wheel", partial(distribution.build, "wheel")).glob("*.whl")
+    return made

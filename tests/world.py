@@ -90,7 +90,7 @@ def records(
     return typed({**plain, **columns}, FUND_NAV_COLUMNS)
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that `make` filled, once for all the processes that run these tests; nobody may change it."""
     root = factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
