@@ -11,9 +11,10 @@ from email import message_from_bytes
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-import pytest
 import distribution
+import pytest
 import world
+from processes import of_home, until
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.universe import Universe, load_universe
@@ -51,10 +52,16 @@ def test_the_metadata(wheel: Path) -> None:
     (name,) = (name for name in distribution.content(wheel) if name.endswith(".dist-info/METADATA"))
     held = distribution.content(wheel)
     found = message_from_bytes(held[name])
-    assert (found["Name"], found["Requires-Python"], found["License-Expression"]) == ("market-rotation", ">=3.11", "MIT")
+    assert (found["Name"], found["Requires-Python"], found["License-Expression"]) == (
+        "market-rotation",
+        ">=3.11",
+        "MIT",
+    )
     classifiers = found.get_all("Classifier") or []
     assert "Typing :: Typed" in classifiers
-    minors = [match[1] for c in classifiers if (match := re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", c))]
+    minors = [
+        match[1] for c in classifiers if (match := re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", c))
+    ]
     assert minors == ["11", "12", "13"]
     assert found.get_all("Provides-Extra") is None
     assert not re.search(rb"pypi|simple/|index-url", held[name].split(b"\n\n")[0])
@@ -86,22 +93,33 @@ def installed(wheel: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def outside(environment: dict[str, str], folder: Path, *command: str) -> str:
-    """What `command` prints in an empty folder."""
+def call(environment: dict[str, str], folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """`command` in an empty folder, which must end with 0."""
     (folder / "elsewhere").mkdir(exist_ok=True)
     done = subprocess.run(
         command, cwd=folder / "elsewhere", env=environment, text=True, capture_output=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done
+
+
+def outside(environment: dict[str, str], folder: Path, *command: str) -> str:
+    """What `command` prints in an empty folder."""
+    return call(environment, folder, *command).stdout
 
 
 def test_the_job_runs_from_the_wheel(installed: dict[str, str], tmp_path: Path) -> None:
-    """`rotation run` outside a checkout publishes a session, with its report, from the code and SQL of the wheel alone."""
+    """`rotation run` outside a checkout publishes a session, with its report, from the wheel alone, and leaves no process."""
     where = outside(installed, tmp_path, sys.executable, "-c", "import market_rotation as m; print(m.__file__)")
     assert Path(where.strip()).is_relative_to(tmp_path / "installed")
-    printed = outside(installed, tmp_path, "rotation", "run", "--session", str(SESSION))
-    assert "published" in printed
+    done = call(installed, tmp_path, "rotation", "run", "--session", str(SESSION))
+    assert "published" in done.stdout
+    # Its Prefect was its own, printed nothing but the steps, and is gone.
+    assert "PREFECT_API_URL" not in installed
+    assert Path(installed["PREFECT_HOME"]).is_dir()
+    noise = re.compile(r"Traceback|Error|WARN|ERROR|prefect\.|Cancelled|File \"")
+    assert [line for line in done.stderr.splitlines() if noise.search(line)] == []
+    assert of_home(Path(installed["PREFECT_HOME"])) == []
     home = tmp_path / "home"
     with warehouse.reading(home / "rotation.duckdb") as con:
         assert con.execute("select max(session) from signals.relative_strength").fetchone() == (SESSION,)
@@ -116,3 +134,12 @@ def test_no_other_name_is_claimed(installed: dict[str, str], tmp_path: Path) -> 
     code = f"import importlib.util as u; print([n for n in {names} if u.find_spec(n)])"
     # Without the folder of this environment's own packages, where an editable installation puts the whole repository on the path.
     assert outside(installed, tmp_path, sys.executable, "-S", "-c", code).strip() == "[]"
+
+
+def test_a_process_left_behind_would_be_found(tmp_path: Path) -> None:
+    """The test above sees a process that lives in that Prefect, so its empty list means something."""
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}) as process:
+        try:
+            until(lambda: of_home(tmp_path / "prefect") == ["sleep 60 "], "the process is seen", 10)
+        finally:
+            process.kill()

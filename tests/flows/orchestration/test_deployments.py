@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -17,7 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import webhook
 import world
-from server import Prefect, deployments, environment, files, of_home, serving, until
+from processes import until
+from server import Prefect, deployments, files, serving
 
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -273,38 +271,3 @@ def test_an_alert_that_was_not_taken(seen: dict[str, Any]) -> None:
 def test_the_installation_stays_as_it_is(seen: dict[str, Any]) -> None:
     """Neither deploying nor running writes a file beside the code."""
     assert seen["changed"] == []
-
-
-# ---- by hand ----
-
-
-def test_by_hand_without_a_server(tmp_path: Path) -> None:
-    """`rotation run` needs no Prefect of one's own: it ends with 0, says nothing on stderr but its steps, and leaves no process."""
-    home = tmp_path / "prefect"
-    own = environment(home, PYTHONPATH=str(world.REPOSITORY), **few(tmp_path, date(2025, 11, 14)))
-    done = subprocess.run(
-        [sys.executable, "-m", "market_rotation.flows.cli.main", "run", "--session", "2026-01-16"],
-        env=own,
-        text=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "published" in done.stdout
-    # Its Prefect was that one, and no server of someone else's.
-    assert home.is_dir()
-    assert "PREFECT_API_URL" not in own
-    noise = re.compile(r"Traceback|Error|WARN|ERROR|prefect\.|Cancelled|File \"")
-    assert [line for line in done.stderr.splitlines() if noise.search(line)] == []
-    assert of_home(home) == []
-
-
-def test_a_process_left_behind_would_be_found(tmp_path: Path) -> None:
-    """The test above sees a process that lives in that Prefect, so its empty list means something."""
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}) as process:
-        try:
-            until(lambda: of_home(tmp_path / "prefect") == ["sleep 60 "], "the process is seen", 10)
-        finally:
-            process.kill()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import world
-from server import Prefect, kill, serving, until
+from processes import kill, until
+from server import Prefect, serving
 from test_deployments import few
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor

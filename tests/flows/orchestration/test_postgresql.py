@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import DEADLINE_S, deployments, free_port, serving, until
+from processes import DEADLINE_S, free_port, until
+from server import deployments, serving
 from test_deployments import few
 
 
