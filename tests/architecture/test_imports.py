@@ -20,10 +20,27 @@ GROUND = frozenset(f"{PACKAGE}.tasks.{name}" for name in ("errors", "settings", 
 
 MOST_LINES = 260
 #: Longer modules that are one thing all the same, and the reason.
-LONG: dict[str, str] = {}
+LONG = {
+    "flows.cli.console": "to be split into a module a command",
+    "flows.cli.demonstration": "to be split: the scenes, and how they are printed",
+    "flows.cli.main": "one declaration a command, so that --help imports one small module",
+    "tasks.audit.data_docs": "to be split: the site, and its pages",
+    "tasks.report.charts.bars": "one function a bar chart",
+    "tasks.sources.simulated.faults": "one function a fault, and the table of them",
+    "tasks.sources.simulated.prices": "one simulation, step by step",
+}
 
 #: Imported inside functions, these would be circles if they stood at the top of their modules.
-LATE_CIRCLES: frozenset[tuple[str, str]] = frozenset()
+LATE_CIRCLES = {
+    # The registry of sources names the sources, which use its protocol.
+    *(
+        (f"{PACKAGE}.tasks.sources.base", f"{PACKAGE}.tasks.sources.{name}")
+        for name in ("cache", "files", "yahoo.source")
+    ),
+    (f"{PACKAGE}.tasks.sources.base", f"{PACKAGE}.tasks.sources.simulated.source"),
+    # A run writes its report, a report of the past rebuilds the warehouse, and that derives as a run does.
+    (f"{PACKAGE}.tasks.run.context", f"{PACKAGE}.tasks.report.daily"),
+}
 
 
 @cache
@@ -82,6 +99,13 @@ def test_no_circle_hidden_in_functions() -> None:
     assert circle({name: {o for o in others if (name, o) not in LATE_CIRCLES} for name, others in graph.items()}) == []
 
 
+def test_known_circles_are_still_there() -> None:
+    """An exception that is no longer needed is taken off the list."""
+    graph = dependencies(late=True)
+    for name, other in LATE_CIRCLES:
+        assert other in graph.get(name, ()), f"{name} no longer imports {other}; take it off LATE_CIRCLES."
+
+
 def test_a_circle_would_be_found() -> None:
     """The tests above see a circle where there is one, and what functions import."""
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
@@ -109,7 +133,7 @@ def test_modules_are_short() -> None:
     lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
     long = {name.removeprefix(f"{PACKAGE}."): n for name, n in lines.items() if n > MOST_LINES}
     assert {name: n for name, n in long.items() if name not in LONG} == {}
-    assert LONG.keys() - long.keys() == set()
+    assert LONG.keys() - long.keys() == set(), "These are short now; take them off LONG."
 
 
 def test_help_answers_at_once() -> None:
