@@ -31,6 +31,7 @@ SLOW = (
     "tests/packaging",
     "tests/tasks/warehouse/test_rebuild.py",
     "tests/tasks/warehouse/test_upgrade.py",
+    "tests/tasks/run/test_endings.py",
     "tests/tasks/run/test_faults.py",
     "tests/tasks/run/test_fund_runs.py",
     "tests/tasks/run/test_pipeline.py",
@@ -46,7 +47,13 @@ SLOW = (
     "tests/flows/cli/test_console.py",
     "tests/flows/test_announce.py",
     "tests/docs",
+    "tests/expectations/test_price_suite.py",
+    "tests/expectations/test_fund_suites.py",
     "tests/sql/signals/test_properties.py",
+    "tests/sql/signals/test_signal_edges.py",
+    "tests/sql/signals/test_evidence_edges.py",
+    "tests/sql/signals/test_signal_truths.py",
+    "tests/sql/core/test_fund_truths.py",
 )
 
 

@@ -21,9 +21,9 @@ GROUND = frozenset(f"{PACKAGE}.tasks.{name}" for name in ("errors", "settings", 
 MOST_LINES = 260
 #: Longer modules that are one thing all the same, and the reason.
 LONG = {
-    "flows.cli.console": "to be split into a module a command",
     "flows.cli.demonstration": "to be split: the scenes, and how they are printed",
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
+    "tasks.alerts.incidents": "to be split: when an incident opens and ends, and what its alert says",
     "tasks.audit.data_docs": "to be split: the site, and its pages",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
@@ -38,8 +38,6 @@ LATE_CIRCLES = {
         for name in ("cache", "files", "yahoo.source")
     ),
     (f"{PACKAGE}.tasks.sources.base", f"{PACKAGE}.tasks.sources.simulated.source"),
-    # A run writes its report, a report of the past rebuilds the warehouse, and that derives as a run does.
-    (f"{PACKAGE}.tasks.run.context", f"{PACKAGE}.tasks.report.daily"),
 }
 
 

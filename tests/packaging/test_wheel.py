@@ -114,9 +114,8 @@ def test_the_job_runs_from_the_wheel(installed: dict[str, str], tmp_path: Path) 
     assert Path(where.strip()).is_relative_to(tmp_path / "installed")
     done = call(installed, tmp_path, "rotation", "run", "--session", str(SESSION))
     assert "published" in done.stdout
-    # Its Prefect was its own, printed nothing but the steps, and is gone.
+    # Without a server it needs none, prints nothing but its steps, and leaves no process.
     assert "PREFECT_API_URL" not in installed
-    assert Path(installed["PREFECT_HOME"]).is_dir()
     noise = re.compile(r"Traceback|Error|WARN|ERROR|prefect\.|Cancelled|File \"")
     assert [line for line in done.stderr.splitlines() if noise.search(line)] == []
     assert of_home(Path(installed["PREFECT_HOME"])) == []
