@@ -29,6 +29,7 @@ lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file tests/mypy.toml tests benchmarks docs
 	@! grep -nE '(index-url|https?://)' requirements.lock requirements-dev.lock
 
 format: $(VENV)/.installed-dev

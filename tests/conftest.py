@@ -17,7 +17,7 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 # The processes of the tests share the cores already: with threads of its own in each, DuckDB does the same work in half as much time again.
 duckdb.connect = partial(duckdb.connect, config={"threads": 1})
 # Nothing here survives a power cut, and nothing has to.
-os.fsync = lambda descriptor: None
+os.fsync = lambda fd: None
 
 #: What `make test-fast` leaves out, by path: whole runs of the job, processes of their own, Prefect's server, the browser, and the search for
 #: counterexamples. In a full test run they come first, so that no core waits for the last of them.
@@ -60,7 +60,9 @@ SLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the slow tests, and puts them first. Raises `UsageError` when one of the paths is no longer there."""
     if gone := [path for path in SLOW if not (world.REPOSITORY / path).exists()]:
-        raise pytest.UsageError(f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW.")
+        raise pytest.UsageError(
+            f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW."
+        )
 
     def place(item: pytest.Item) -> int:
         path = item.path.relative_to(world.REPOSITORY).as_posix()

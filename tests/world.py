@@ -177,7 +177,7 @@ class FakeSource:
     name = "fake"
 
     def __init__(self, frames: Mapping[str, pd.DataFrame | Exception]) -> None:
-        self.frames = dict(frames)
+        self.frames: dict[str, Any] = dict(frames)
         self.asked: list[tuple[str, date, date]] = []
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:

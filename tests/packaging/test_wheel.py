@@ -67,7 +67,8 @@ def test_the_metadata(wheel: Path) -> None:
     assert not re.search(rb"pypi|simple/|index-url", held[name].split(b"\n\n")[0])
     commands = held[name.replace("METADATA", "entry_points.txt")].decode()
     (line,) = re.findall(r"\[console_scripts\]\n(rotation = .*)", commands)
-    assert callable(EntryPoint(*line.split(" = "), group="console_scripts").load())
+    command, target = line.split(" = ")
+    assert callable(EntryPoint(command, target, "console_scripts").load())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import distribution
-import yaml  # type: ignore[import-untyped]
+import yaml
 from processes import DEADLINE_S, free_port, kill, until
 from world import REPOSITORY
 
