@@ -25,19 +25,12 @@ LONG = {
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
     "tasks.alerts.incidents": "to be split: when an incident opens and ends, and what its alert says",
     "tasks.audit.data_docs": "to be split: the site, and its pages",
+    "tasks.operations.doctor.services": "one function a service that is checked",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
+    "tasks.run.pipeline": "the one sequence of a run, a function a step",
     "tasks.sources.simulated.prices": "one simulation, step by step",
-}
-
-#: Imported inside functions, these would be circles if they stood at the top of their modules.
-LATE_CIRCLES = {
-    # The registry of sources names the sources, which use its protocol.
-    *(
-        (f"{PACKAGE}.tasks.sources.base", f"{PACKAGE}.tasks.sources.{name}")
-        for name in ("cache", "files", "yahoo.source")
-    ),
-    (f"{PACKAGE}.tasks.sources.base", f"{PACKAGE}.tasks.sources.simulated.source"),
+    "tasks.sources.simulated.source": "one source, a method a dataset",
 }
 
 
@@ -93,15 +86,7 @@ def test_no_import_circle() -> None:
 
 def test_no_circle_hidden_in_functions() -> None:
     """An import inside a function saves time; it does not hide a circle."""
-    graph = dependencies(late=True)
-    assert circle({name: {o for o in others if (name, o) not in LATE_CIRCLES} for name, others in graph.items()}) == []
-
-
-def test_known_circles_are_still_there() -> None:
-    """An exception that is no longer needed is taken off the list."""
-    graph = dependencies(late=True)
-    for name, other in LATE_CIRCLES:
-        assert other in graph.get(name, ()), f"{name} no longer imports {other}; take it off LATE_CIRCLES."
+    assert circle(dependencies(late=True)) == []
 
 
 def test_a_circle_would_be_found() -> None:
