@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: install run test lint format docs lock bench clean
+.PHONY: install run test test-fast lint format docs lock wheel bench clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/.installed  ## What running needs, into .venv
@@ -19,18 +19,25 @@ install: $(VENV)/.installed  ## What running needs, into .venv
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise; with FAULT, what happens when a vendor goes wrong
 	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
-test: $(VENV)/.installed-dev  ## All tests
+test: $(VENV)/.installed-dev  ## All tests; under eight minutes on two cores
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.installed-dev  ## Some of every package, without whole runs, browser or server; under 90 seconds on two cores
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file tests/mypy.toml tests benchmarks docs
 	@! grep -nE '(index-url|https?://)' requirements.lock requirements-dev.lock
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
+	@$(UV) build --quiet --out-dir dist
 
 bench: $(VENV)/.installed-dev  ## What the performance claims rest on
 	@$(BIN)/python -m benchmarks.derive
@@ -38,12 +45,12 @@ bench: $(VENV)/.installed-dev  ## What the performance claims rest on
 docs: $(VENV)/.installed  ## The table reference, from the headers of the SQL files
 	@$(BIN)/python docs/generate.py
 
-lock: $(VENV)/.uv  ## Pin every dependency anew, with hashes and without naming where they came from
+lock: $(VENV)/.uv  ## Pin the newest allowed versions, with hashes and without naming the host they came from
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean:  ## Everything that make and the tests left; the warehouse stays
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## Remove what make and the tests created, but not the warehouse
+	rm -rf .venv .venv-* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv:

@@ -28,7 +28,7 @@ def daily(session: date | None = None, source: str | None = None, now: datetime 
 
     Args:
         session: the trading date to bring it up to; empty for the last closed one.
-        source: the name of an installed source; empty for the setting ROTATION_SOURCE.
+        source: the name of an installed source, or several separated by commas; empty for the setting ROTATION_SOURCE.
         now: the moment the run counts as started; empty for the present.
     """
     started = now or datetime.now(UTC)

@@ -11,13 +11,14 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from market_rotation.flows.announce import RESOURCE
-from market_rotation.flows.cli.alerts import deliver_outbox
+from market_rotation.tasks.alerts.resend import resend
+from market_rotation.tasks.settings import load_settings
 
 
 @flow(name="resend-alerts", timeout_seconds=600)
 def resend_alerts(now: datetime | None = None) -> State[Any]:
     """Failed when a channel still does not take what waits for it; else Completed."""
-    outcomes = deliver_outbox(now or datetime.now(UTC))
+    outcomes = resend(load_settings(), now or datetime.now(UTC))
     failed = [f"{label} ({error})" for label, error in outcomes.items() if error]
     if failed:
         # Starts this flow again after half an hour, as it does after a run; see prefect.yaml.

@@ -137,10 +137,10 @@ class Offer(NamedTuple):
 
 
 def offers(source: object, instruments: Sequence[Instrument]) -> list[Offer]:
-    """What `source` offers beside prices: what it says itself, else what issuers and Yahoo do, if it knows of funds at all."""
+    """What `source` offers beside prices: what its `offers` says, else the fund datasets that it has, of every fund."""
     if says := getattr(source, "offers", None):
         return list(says(instruments))
-    return fund_offers(instruments) if hasattr(source, "fund_nav") else []
+    return [offer for offer in fund_offers(instruments) if hasattr(source, offer.dataset)]
 
 
 def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from market_rotation.tasks import wording
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something was blocked: an expectation of a dataset, how many rows are not as it says, and a few of them as JSON text."""
+    """A failed expectation of a dataset: how many rows do not meet it, and some of them as JSON text.
+
+    `rows` is None where the expectation could not be checked; `sentence` then says why.
+    """
 
     dataset: str
     expectation: str
@@ -17,11 +23,11 @@ class Failure:
     examples: Sequence[str]
 
     def told(self) -> str:
-        """In a sentence."""
+        """The failure in a sentence, with the examples as plain values."""
         if self.rows is None:
             return f"{self.expectation}: {self.sentence}"
-        count = "1 row" if self.rows == 1 else f"{self.rows} rows, such as"
-        return f"{self.sentence} ({self.expectation}: {count} {'; '.join(self.examples)})"
+        examples = "; ".join(wording.row(json.loads(example)) for example in self.examples)
+        return f"{self.sentence} ({self.expectation}: {wording.count(self.rows, 'row')}{', such as ' * (self.rows > 1) or ' '}{examples})"
 
 
 class RotationError(Exception):
@@ -42,6 +48,10 @@ class SourceUnavailable(RotationError):
 
 class RateLimited(SourceUnavailable):
     """The vendor asks for fewer requests (HTTP 429)."""
+
+
+class AccessRefused(RotationError):
+    """The vendor refuses the key, or what the plan allows is used up. Trying again in the same run does not help."""
 
 
 class SymbolNotFound(RotationError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tomllib
 from datetime import date, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -20,6 +21,26 @@ from market_rotation.tasks.errors import ConfigError
 
 LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
+#: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
+SOURCE_GROUP = "market_rotation.sources"
+#: The source whose prices are simulated.
+SIMULATED = "sample"
+
+
+def _source_order(value: str) -> str:
+    """`value`, one name of an installed source or several separated by commas, without blanks."""
+    names = [name.strip() for name in value.split(",")]
+    installed = sorted(entry_points(group=SOURCE_GROUP).names)
+    if not installed:
+        raise ValueError("no source is installed, not even those of market-rotation; install it again")
+    if unknown := [name for name in names if name not in installed]:
+        raise ValueError(f"no source {unknown[0]!r} is installed; the installed sources are {', '.join(installed)}")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the source {repeated[0]!r} is listed twice; name it once")
+    if SIMULATED in names and len(names) > 1:
+        raise ValueError(f"simulated and real prices are never mixed; use {SIMULATED!r} alone or leave it out")
+    return ",".join(names)
+
 
 class Settings(BaseSettings):
     """One run's settings. Field `x` is the variable `ROTATION_X` and the key `x` of `rotation.toml`."""
@@ -28,7 +49,8 @@ class Settings(BaseSettings):
 
     home: LocalPath = Path("warehouse")
     warehouse: str | None = None
-    source: Literal["yahoo", "files", "sample"] = "yahoo"
+    # An installed source, or several in order, separated by commas.
+    source: Annotated[str, AfterValidator(_source_order)] = "yahoo"
     files: LocalPath | None = None
     universe: LocalPath | None = None
     # What is wrong with the simulated vendor, for a demonstration: a name of `market_rotation.tasks.sources.simulated.faults`, or name:SYMBOL.
@@ -50,6 +72,10 @@ class Settings(BaseSettings):
     fetch_attempts: int = Field(default=4, ge=1)
     fetch_wait_s: float = Field(default=1.0, ge=0)
     fetch_deadline_s: float = Field(default=600.0, gt=0)
+    # The requests that the plan of a vendor with a key allows: the free plan of Tiingo, the cheapest paid plan of EODHD.
+    tiingo_requests_per_hour: int = Field(default=50, ge=1)
+    tiingo_requests_per_day: int = Field(default=1000, ge=1)
+    eodhd_requests_per_day: int = Field(default=100_000, ge=1)
     # How often a batch of which nothing came is fetched again, after minutes; by hand it is not.
     fetch_retries: int = Field(default=0, ge=0)
     # How many seconds a run waits for another that is writing the warehouse: longer than one takes.
@@ -61,6 +87,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, _home() / "rotation.toml")
         return more["init_settings"], more["env_settings"], toml
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names in `source`, in order."""
+        return tuple(self.source.split(","))
 
     @property
     def published(self) -> Path:
@@ -113,7 +144,9 @@ def load_settings(**overrides: Any) -> Settings:
             if name in Settings.model_fields and name not in ("alert_urls", "report_urls")
             else ""
         )
-        raise ConfigError(f"{_where(name)}: {first['msg']}{shown}; correct it or remove it.") from None
+        message = str(first["msg"]).removeprefix("Value error, ")
+        where = name if overrides.get(name) is not None else _where(name)
+        raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML in UTF-8 ({error}); correct it.") from None
     if settings.warehouse and ":" in settings.warehouse.split("/")[0]:

@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
-import functools
 import os
+from functools import partial
 from pathlib import Path
 
+import distribution
 import duckdb
 import pytest
+import world
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 # The processes of the tests share the cores already: with threads of its own in each, DuckDB does the same work in half as much time again.
-duckdb.connect = functools.partial(duckdb.connect, config={"threads": 1})
+duckdb.connect = partial(duckdb.connect, config={"threads": 1})
+# Nothing here survives a power cut, and nothing has to.
+os.fsync = lambda fd: None
+
+#: What `make test-fast` leaves out, by path: whole runs of the job, processes of their own, Prefect's server, the browser, and the search for
+#: counterexamples. In a full test run they come first, so that no core waits for the last of them.
+SLOW = (
+    "tests/flows/orchestration/test_deployments.py",
+    "tests/flows/orchestration/test_killed.py",
+    "tests/flows/orchestration/test_postgresql.py",
+    "tests/flows/cli/test_demonstration.py",
+    "tests/flows/test_daily.py",
+    "tests/flows/test_steps.py",
+    "tests/packaging",
+    "tests/tasks/warehouse/test_rebuild.py",
+    "tests/tasks/warehouse/test_upgrade.py",
+    "tests/tasks/run/test_endings.py",
+    "tests/tasks/run/test_faults.py",
+    "tests/tasks/run/test_fund_runs.py",
+    "tests/tasks/run/test_pipeline.py",
+    "tests/tasks/run/test_backfill.py",
+    "tests/tasks/audit/test_quarantine.py",
+    "tests/tasks/audit/test_data_docs.py",
+    "tests/tasks/alerts/test_alerts.py",
+    "tests/tasks/alerts/test_watchdog.py",
+    "tests/tasks/operations",
+    "tests/tasks/report/test_browser.py",
+    "tests/tasks/report/test_daily_report.py",
+    "tests/tasks/report/test_queries.py",
+    "tests/flows/cli/test_console.py",
+    "tests/flows/test_announce.py",
+    "tests/docs",
+    "tests/expectations/test_price_suite.py",
+    "tests/expectations/test_fund_suites.py",
+    "tests/sql/signals/test_properties.py",
+    "tests/sql/signals/test_signal_edges.py",
+    "tests/sql/signals/test_evidence_edges.py",
+    "tests/sql/signals/test_signal_truths.py",
+    "tests/sql/core/test_fund_truths.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests, and puts them first. Raises `UsageError` when one of the paths is no longer there."""
+    if gone := [path for path in SLOW if not (world.REPOSITORY / path).exists()]:
+        raise pytest.UsageError(
+            f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW."
+        )
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(world.REPOSITORY).as_posix()
+        return next((n for n, slow in enumerate(SLOW) if path == slow or path.startswith(f"{slow}/")), len(SLOW))
+
+    for item in items:
+        if place(item) < len(SLOW):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +90,10 @@ def real_data() -> Path:
     if not (REAL_DATA / "files" / "prices.parquet").is_file():
         pytest.skip(f"no real market data at {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this repository, built once."""
+    (made,) = world.made_once(tmp_path_factory, "wheel", partial(distribution.build, "wheel")).glob("*.whl")
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -90,7 +91,7 @@ def records(
     return typed({**plain, **columns}, FUND_NAV_COLUMNS)
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that `make` filled, once for all the processes that run these tests; nobody may change it."""
     root = factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
@@ -102,6 +103,17 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(root / f"{name}.making")
             (root / f"{name}.making").rename(root / name)
     return root / name
+
+
+def copy_of_first_run(factory: pytest.TempPathFactory, name: str, first_run: Callable[[], Run]) -> None:
+    """Fills this test's empty home with what `first_run` publishes, which runs once for all tests that name it."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ROTATION_HOME", str(folder / "warehouse"))
+            assert first_run().status == "published"
+
+    shutil.copytree(made_once(factory, name, make) / "warehouse", "warehouse")
 
 
 def sample_of_january(factory: pytest.TempPathFactory) -> Path:
@@ -165,7 +177,7 @@ class FakeSource:
     name = "fake"
 
     def __init__(self, frames: Mapping[str, pd.DataFrame | Exception]) -> None:
-        self.frames = dict(frames)
+        self.frames: dict[str, Any] = dict(frames)
         self.asked: list[tuple[str, date, date]] = []
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:

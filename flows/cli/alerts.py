@@ -1,26 +1,22 @@
-"""The outbox: what `rotation alerts` does and shows."""
+"""`rotation alerts`: the outbox listed, its channels tested, what waits sent again."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 from rich.table import Table
 
 from market_rotation.flows.cli.console import out
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver
+from market_rotation.tasks.alerts import resend as resending
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.run import stage
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse.publish import publish
 
 NO_CHANNEL = (
-    "No alert channel is set; set ROTATION_ALERT_URLS to Apprise addresses, separated by blanks, such as "
+    "No alert channel is set; set ROTATION_ALERT_URLS to Apprise addresses, separated by spaces, such as "
     "mailto://user:password@example.com or slack://token (https://appriseit.com/services/)."
 )
 
@@ -38,7 +34,7 @@ def show_alerts(as_json: bool, limit: int = 30) -> None:
         sys.stdout.write(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str, indent=1) + "\n")
         return
     if not rows:
-        out.print("There never was an alert.")
+        out.print("No alert was ever written.")
         return
     table = Table("written (UTC)", "kind", "severity", "title", "sent", box=None, header_style="dim")
     for created_at, kind, severity, _, title, sent_at, attempts, last_error in rows:
@@ -48,48 +44,30 @@ def show_alerts(as_json: bool, limit: int = 30) -> None:
 
 
 def try_channels() -> int:
-    """Sends a test message to every channel and prints which took it; returns 0 when all did. Raises `ConfigError` without any."""
+    """Sends a test message to every channel and prints the outcome of each; returns 0 when all succeeded. Raises `ConfigError` without any."""
     targets = deliver.channels(load_settings())
     if not targets:
         raise ConfigError(NO_CHANNEL)
-    title, body = "market-rotation: test", "If you read this, alerts of market-rotation reach you here."
+    title, body = "market-rotation: test", "This is a test: alerts of market-rotation arrive here."
     return _show({channel.label: channel.notify(title, body, "test") for channel in targets})
 
 
 def resend(now: datetime) -> int:
-    """Tries again what is in the outbox and prints what came of it; returns 0 when nothing is left. Raises `ConfigError` without channels."""
-    if not load_settings().alert_urls.get_secret_value().split():
+    """Sends what waits in the outbox and prints the outcome; returns 0 when nothing is left. Raises `ConfigError` without channels."""
+    settings = load_settings()
+    if not settings.alert_urls.get_secret_value().split():
         raise ConfigError(NO_CHANNEL)
-    # Who asks for it wants the old ones, too.
-    outcomes = deliver_outbox(now, timedelta(days=36_500))
+    # Also those too old to be sent by themselves.
+    outcomes = resending.resend(settings, now, timedelta(days=36_500))
     if not outcomes:
-        out.print("Nothing waits to be sent.")
+        out.print("No alert is waiting to be sent.")
     return _show(outcomes)
-
-
-def deliver_outbox(now: datetime, max_age: timedelta = deliver.STALE_AFTER) -> dict[str, str | None]:
-    """What each channel said to what waits in the outbox, which is then published; empty when nothing waits."""
-    settings = load_settings()
-    with warehouse.reading(settings.published) as con:
-        if not con.execute("select 1 from ops.alerts where sent_at is null limit 1").fetchone():
-            return {}
-    with _outbox() as con:
-        return deliver.send(con, settings, now, max_age)
-
-
-@contextmanager
-def _outbox() -> Iterator[Any]:
-    settings = load_settings()
-    with warehouse.writing(settings.build) as con:
-        yield con
-        stage.clear(con)
-        publish(con, settings.build, settings.published)
 
 
 def _show(outcomes: dict[str, str | None]) -> int:
     for label, error in outcomes.items():
         if error:
-            out.print(f"[red]{label}[/]: did not take it ({error}); check its address in ROTATION_ALERT_URLS.")
+            out.print(f"[red]{label}[/]: failed ({error}); check its address in ROTATION_ALERT_URLS.")
         else:
-            out.print(f"[green]{label}[/]: taken.")
+            out.print(f"[green]{label}[/]: sent.")
     return 1 if any(outcomes.values()) else 0

@@ -1,4 +1,4 @@
-"""`rotation deploy`: all that Prefect's server must know, in one go: the work pool, the deployments, and what frees a crashed run's place."""
+"""`rotation deploy`: creates the work pool, the deployments, and the automation that marks killed runs as crashed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from market_rotation.tasks.operations.prefect_api import POOL, answers
 if TYPE_CHECKING:
     from prefect.automations import Automation
 
-REPOSITORY = Path(__file__).parents[2]
+#: The installed package, with prefect.yaml in it; in a checkout, the folder of links.
+PACKAGE = Path(__file__).parents[2]
 
 STARTUP_S = 60.0
 
@@ -28,46 +29,47 @@ SILENT = timedelta(seconds=150)
 
 
 def deploy() -> None:
-    """Makes or updates all of it, and prints what will run when. Raises `ConfigError` where no server is set, `RotationError` where none answers."""
-    if not (REPOSITORY / "prefect.yaml").is_file():
-        raise ConfigError(f"There is no prefect.yaml in {REPOSITORY}; deploy from a clone of the repository.")
+    """Creates or updates all of it, and prints the schedules.
+
+    Raises `ConfigError` when no server is set, and `RotationError` when the server does not answer.
+    """
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
-    # In its first seconds a server on SQLite answers 500, its database being locked by what it does itself.
+    # In its first seconds a server on SQLite may answer 500, because its own start-up locks the database.
     os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
     if not url:
         raise ConfigError(
-            "No Prefect server is set; start one with `nohup prefect server start > server.log 2>&1 &` and "
+            "PREFECT_API_URL is not set; start a server with `nohup prefect server start > server.log 2>&1 &` and "
             "`export PREFECT_API_URL=http://127.0.0.1:4200/api`."
         )
-    # One that was started in the background a moment ago takes ten seconds the first time.
+    # A server that was just started needs about ten seconds the first time.
     with err.status(f"Waiting for {url}"):
         if not answers(url, STARTUP_S):
             raise RotationError(
-                f"The Prefect server at {url} does not answer; see that it is up, and `rotation doctor`."
+                f"The Prefect server at {url} does not answer; check that it runs, with `rotation doctor`."
             )
     from httpx import HTTPError
 
     try:
         with err.status("Work pool"):
-            _make_pool()
+            _create_pool()
         with err.status("Deployments"):
-            _make_deployments()
+            _create_deployments()
         with err.status("Automation"):
-            _make_automation(freeing_crashed_runs())
+            _create_automation(freeing_crashed_runs())
         _show()
     except HTTPError as error:
         raise RotationError(
-            f"The Prefect server at {url} refused ({str(error).splitlines()[0]}); look at its log, then start again."
+            f"The Prefect server at {url} refused the request ({str(error).splitlines()[0]}); see its log, then run `rotation deploy` again."
         ) from None
 
 
 def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
-    """Calls a flow run Crashed that has not been heard of for `silent`.
+    """The automation that sets a flow run to Crashed when it has sent no heartbeat for `silent`.
 
-    One that was killed, with its worker or the machine, would stay Running for ever, and the next one of its deployment would wait for it.
+    A run that was killed with its worker would stay Running for ever, and the next run of its deployment would wait for it.
     """
     from prefect.automations import Automation
     from prefect.client.schemas.objects import StateType
@@ -79,11 +81,11 @@ def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
     ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
     return Automation(
         name="rotation-free-crashed-runs",
-        description="A run that was killed is Crashed once its heartbeat is missed, which frees its place for the next one.",
+        description="Sets a killed run to Crashed when its heartbeats stop, which releases its concurrency slot.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-            # Of this project alone: others on the same server may be heard more seldom.
+            # This project's runs only: others on the same server may send heartbeats less often.
             match_related=ResourceSpecification(
                 {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.rotation"}
             ),
@@ -98,13 +100,13 @@ def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
                 name=None,
                 force=False,
                 state=StateType.CRASHED,
-                message="Its heartbeat has stopped: killed, or the machine went down.",
+                message="The heartbeats stopped: the process was killed or the machine went down.",
             )
         ],
     )
 
 
-def _make_pool() -> None:
+def _create_pool() -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -113,22 +115,23 @@ def _make_pool() -> None:
         try:
             client.read_work_pool(POOL)
         except ObjectNotFound:
-            # When the server made it and still answered 500, asking again finds it there.
+            # The server may have created it although it answered 500; the retry then finds it.
             with suppress(ObjectAlreadyExists):
                 client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _make_deployments() -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, check=False)
+def _create_deployments() -> None:
+    # -P: the folders of the package, such as `tasks`, are no modules of their own.
+    command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=PACKAGE, text=True, capture_output=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise RotationError(
-            f"`prefect deploy --all` failed: {' '.join(last)}; run it in {REPOSITORY} to see all it says."
+            f"`prefect deploy --all` failed: {' '.join(last)}; run it in {PACKAGE} to see its whole output."
         )
 
 
-def _make_automation(wanted: Automation) -> None:
+def _create_automation(wanted: Automation) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
@@ -150,9 +153,9 @@ def _show() -> None:
     for deployment in found:
         rules = [entry.schedule for entry in deployment.schedules]
         crons = [f"{rule.cron} {rule.timezone}" for rule in rules if isinstance(rule, CronSchedule)]
-        table.add_row(deployment.name, ", ".join(crons) or "when started by hand")
+        table.add_row(deployment.name, ", ".join(crons) or "on demand")
     out.print(table)
     out.print(
-        f"Now keep a worker up: `prefect worker start --pool {POOL}`",
+        f"Next, keep a worker running: `prefect worker start --pool {POOL}`",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""What `rotation doctor` shows: a line per finding, as they come."""
+"""`rotation doctor`: a line per finding, printed as it is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from market_rotation.tasks.operations.doctor import examine as checks
 from market_rotation.tasks.operations.doctor.findings import Finding
 
-# Not that of market_rotation.flows.cli.console, which imports what a check is to tell about.
+# Not that of market_rotation.flows.cli.console: importing it may fail with what a check is there to find.
 out = Console()
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -21,7 +21,7 @@ SUBJECT_WIDTH = 9
 
 
 def examine(now: datetime, as_json: bool = False) -> int:
-    """Prints what each check found and what to do next; returns 1 when one fails, else 0."""
+    """Prints each finding and what to do next; returns 1 when one fails, else 0."""
     found = []
     for finding in checks.examine(now):
         found.append(finding)
@@ -33,11 +33,11 @@ def examine(now: datetime, as_json: bool = False) -> int:
     fails, warns = (sum(finding.level == level for finding in found) for level in ("fail", "warn"))
     out.print()
     if fails:
-        out.print(f"[bold red]{fails} to correct[/], {warns} to look at.", highlight=False)
+        out.print(f"[bold red]{fails} failed[/], {warns} warnings.", highlight=False)
     elif warns:
-        out.print(f"[green]Nothing fails[/], {warns} to look at.", highlight=False)
+        out.print(f"[green]Nothing failed[/], {warns} warnings.", highlight=False)
     else:
-        out.print("[green]All is well.[/]")
+        out.print("[green]All checks passed.[/]")
     return _code(found)
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-SOURCES = ("yahoo", "files", "sample")
-
 
 class Group(click.Group):
     """Shows an expected failure as one sentence: exit 2 when the person must correct something first, else 1."""
@@ -63,7 +61,9 @@ _log_format = click.option(
     help="Session to bring the warehouse up to (default: last closed).",
 )
 @click.option(
-    "--source", type=click.Choice(SOURCES), help="Where prices come from (default: ROTATION_SOURCE, else yahoo)."
+    "--source",
+    metavar="NAME[,NAME]",
+    help="Installed source, or several in order (default: ROTATION_SOURCE, else yahoo); `rotation doctor` lists them.",
 )
 @_log_format
 @_debug
@@ -114,14 +114,15 @@ def backfill(start: date, end: date | None, symbols: list[str], log_format: str,
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
 )
-def sql(query: str, form: str, output: Path | None) -> None:
-    """Query the published warehouse, read-only, also while a run is going on.
+@click.option("--allow-files", is_flag=True, help="Let the query read other files, such as read_csv('…').")
+def sql(query: str, form: str, output: Path | None, allow_files: bool) -> None:
+    """Query the published warehouse, read-only, also while a run is going on. One statement.
 
     For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
     """
     from market_rotation.flows.cli.sql import query_warehouse
 
-    query_warehouse(query, form, output)
+    query_warehouse(query, form, output, allow_files=allow_files)
 
 
 def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What `rotation quarantine` does and shows: the rows that are set aside, and a person's word that one of them is right."""
+"""`rotation quarantine`: the rows that are set aside, and accepting one that is right although it failed a check."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ from market_rotation.tasks.audit.accept import Entry
 from market_rotation.tasks.settings import load_settings
 
 HINT = (
-    "What the source corrects comes in by itself. `rotation quarantine list --json` shows the rows; "
-    'one that is right comes in with `rotation quarantine accept ID --because "..."`.'
+    "A row that the source corrects comes in by itself. `rotation quarantine list --json` shows the rows; "
+    'accept one that is right with `rotation quarantine accept ID --because "..."`.'
+)
+BLOCKED = (
+    "The last run was blocked, so nothing of it was published. The rows marked `blocked` are those that it would have set aside; "
+    "`rotation status` says what blocked it."
 )
 
 
 def show_list(everything: bool, as_json: bool) -> None:
-    """Prints what is set aside in the published warehouse, newest first; `everything` adds what is resolved."""
+    """Prints what is set aside in the published warehouse and, if the last run was blocked, what that would have set aside.
+
+    Newest first; `everything` adds what is resolved.
+    """
     with warehouse.reading(load_settings().published) as con:
         found = accept.entries(con, resolved=everything)
     if as_json:
@@ -47,23 +54,25 @@ def show_list(everything: bool, as_json: bool) -> None:
             cells.append(_day(entry.resolved_at))
         table.add_row(*map(Text, cells), Text(_note(entry), no_wrap=True, overflow="ellipsis"))
     out.print(table)
-    if any(entry.resolved_at is None for entry in found):
+    if any(entry.is_blocked for entry in found):
+        out.print(BLOCKED, soft_wrap=True, markup=False, highlight=False)
+    if any(entry.resolved_at is None or entry.is_blocked for entry in found):
         out.print(HINT, soft_wrap=True, markup=False, highlight=False)
 
 
 def accept_row(given: str, because: str, now: datetime) -> None:
-    """Accepts the row of the entry whose ID begins with `given`, in the name of who runs this, and says what happens next."""
+    """Accepts the row of the entry whose ID begins with `given`, in the name of the current user, and prints what happens next."""
     entry, others = accept.accept(load_settings(), given, because, _user(), now)
     out.print(
         f"Accepted: {entry.dataset} of {entry.symbol} on {entry.session}, which fails {entry.expectation}. The next `rotation run` takes the "
-        "row in as it is; should the source by then give another bad one, that is set aside again.",
+        "row in as it is. If the source then gives another bad row, that one is set aside again.",
         soft_wrap=True,
         markup=False,
         highlight=False,
     )
     for other in others:
         out.print(
-            f"The row is also held back by {other.id} ({other.expectation}: {other.reason}) and stays out until that is resolved.",
+            f"The row also failed {other.expectation} ({other.id}: {other.reason}) and stays set aside until that is resolved or accepted.",
             soft_wrap=True,
             markup=False,
             highlight=False,
@@ -71,10 +80,10 @@ def accept_row(given: str, because: str, now: datetime) -> None:
 
 
 def _note(entry: Entry) -> str:
-    """Who accepted it and why, else why it was set aside."""
+    """Who accepted it and why, else why it was set aside, or would have been by a run that was blocked."""
     if entry.accepted_at:
         return f"Accepted by {entry.accepted_by}: {entry.because}"
-    return entry.reason
+    return f"blocked: {entry.reason}" if entry.is_blocked else entry.reason
 
 
 def _day(moment: Any) -> str:
@@ -82,7 +91,7 @@ def _day(moment: Any) -> str:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    """For JSON, which has no moments and no number that is none."""
+    """The entry for JSON, which has no timestamps and no number such as NaN."""
     values = asdict(entry)
     row = values["row"] and {
         k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values["row"].items()
@@ -94,5 +103,5 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        # A container's user need not have a name.
+        # The user of a container may have no name.
         return str(os.getuid())

@@ -8,40 +8,99 @@ import sys
 import tempfile
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.errors import ConfigError, RotationError
+from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.settings import Settings
 
 #: Rows of a table shown at most.
 TABLE_ROWS = 10_000
 
 
-def query_warehouse(query: str, form: str, output: Path | None) -> None:
-    """Prints the result of a read-only query, or writes it to `output`. Raises `RotationError` with DuckDB's own sentence."""
+def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: bool = False) -> None:
+    """Prints the result of one read-only statement, or writes it to `output`.
+
+    The statement can neither write nor read any other file, unless `allow_files` lets it read. Raises `UsageError` for no statement or
+    several, or an `output` that is a file of the warehouse, and `RotationError` with DuckDB's own sentence.
+    """
     import duckdb
 
+    settings = load_settings()
     if form == "parquet" and output is None:
-        raise ConfigError("Parquet is not for the screen; say where to write it with -o FILE.")
-    with warehouse.reading(load_settings().published) as con:
+        raise UsageError("Parquet cannot be shown on the screen; name a file with -o FILE.")
+    if output is not None:
+        _refuse_warehouse_file(output, settings)
+    with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published) as con:
+        result = Path(folder) / "result"
         try:
+            _check_statement(query, only_reading=allow_files)
+            _restrict(con, result, allow_files)
             relation = con.sql(_with_comments(con, query))
             if relation is None:
                 return
             if form == "table":
                 _print_table(relation, output)
-            elif output:
-                _copy(con, relation, form, output)
+                return
+            _copy(relation, form, result)
+            if output:
+                shutil.copyfile(result, output)
             else:
-                # Not to /dev/stdout, which DuckDB would open anew and so write over what a file already holds.
-                with tempfile.TemporaryDirectory() as folder:
-                    _copy(con, relation, form, Path(folder) / "result")
-                    sys.stdout.write((Path(folder) / "result").read_text(encoding="utf-8"))
+                sys.stdout.write(result.read_text(encoding="utf-8"))
         except duckdb.Error as error:
-            raise RotationError(str(error).strip()) from None
+            raise RotationError(_plain(error)) from None
         except OSError as error:
             raise RotationError(f"{output} cannot be written ({error.strerror}); choose another file.") from None
+
+
+def _check_statement(query: str, *, only_reading: bool) -> None:
+    import duckdb
+
+    statements = duckdb.extract_statements(query)
+    # PIVOT is one statement, which DuckDB takes apart into several without a text.
+    count = len([statement for statement in statements if statement.query.strip()]) or min(len(statements), 1)
+    if count != 1:
+        found = "none" if not count else str(count)
+        raise UsageError(f"`rotation sql` takes one statement and found {found}; write one `select …` or `from …`.")
+    kinds = {statement.type for statement in statements if statement.query.strip()}
+    reading = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+    if only_reading and kinds - reading:
+        raise UsageError("With --allow-files only a query is taken; write a `select …` or `from …`.")
+
+
+def _restrict(con: Any, result: Path, allow_files: bool) -> None:
+    """Lets statements on `con` write to `result` alone, and read no file but the warehouse unless `allow_files`."""
+    if not allow_files:
+        con.execute(f"set allowed_paths = ['{quoted_path(result)}']")
+        con.execute("set enable_external_access = false")
+    con.execute("set lock_configuration = true")
+
+
+def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
+    files = [settings.published, settings.build, settings.home / "rotation.toml"]
+    files += [path.with_name(path.name + ".wal") for path in files[:2]]
+    if any(
+        output.resolve() == path.resolve() or (output.exists() and path.exists() and output.samefile(path))
+        for path in files
+    ):
+        raise UsageError(
+            f"{output} is a file of the warehouse, which `rotation sql` never writes; choose another file."
+        )
+
+
+def quoted_path(path: Path) -> str:
+    """`path` inside a literal of SQL."""
+    return str(path).replace("'", "''")
+
+
+def _plain(error: Exception) -> str:
+    message = str(error).strip()
+    if "disabled by configuration" in message:
+        return f"{message.splitlines()[0]} `rotation sql` reads the warehouse and no other file; add --allow-files to read files."
+    return message
 
 
 def _with_comments(con: Any, query: str) -> str:
@@ -57,13 +116,14 @@ def _with_comments(con: Any, query: str) -> str:
     )
 
 
-def _copy(con: Any, relation: Any, form: str, path: Path) -> None:
+def _copy(relation: Any, form: str, path: Path) -> None:
     """Writes what `relation` yields to a file of the format `form`."""
     options = {"csv": "format csv, header", "json": "format json, array", "parquet": "format parquet"}[form]
     if form == "json":
         # JSON has no word for what is not a number.
         relation = _with_doubles(relation, "if(isfinite({0}), {0}, null)")
-    con.execute(f"copy (from relation) to '{str(path).replace(chr(39), chr(39) * 2)}' ({options})")
+    # By a view, since without external access SQL does not see Python's variables.
+    relation.query("result", f"copy (from result) to '{quoted_path(path)}' ({options})")
 
 
 def _print_table(relation: Any, output: Path | None) -> None:

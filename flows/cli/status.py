@@ -1,4 +1,4 @@
-"""What `rotation status` shows: whether the published warehouse is healthy, what is open, how fresh each dataset is."""
+"""`rotation status`: whether the published warehouse is healthy, which incidents are open, how fresh each dataset is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from market_rotation.flows.cli.console import SIMULATED, out
 from market_rotation.tasks.operations import status
+from market_rotation.tasks.operations.state import Status
 from market_rotation.tasks.settings import load_settings
 
 
@@ -41,21 +42,21 @@ def show_status(now: datetime, as_json: bool) -> int:
     _show_incidents(state)
     _show_freshness(state)
     out.print(
-        f"{_known(state.open_alerts)} alerts not sent, {_known(state.quarantined)} bars or symbols in quarantine",
+        f"Alerts not sent: {_known(state.open_alerts)}. Rows and symbols in quarantine: {_known(state.quarantined)}.",
         highlight=False,
     )
     return code
 
 
-def _running(state: status.Status, now: datetime) -> str:
+def _running(state: Status, now: datetime) -> str:
     since = state.running_since
     form = "%H:%M" if since and since.date() == now.date() else "%Y-%m-%d %H:%M"
     when = f" since {since:{form}} UTC" if since else ""
     who = f" (process {state.running_process})" if state.running_process else ""
-    return f"A run is going on{when}{who}; until it ends, this is the state before it."
+    return f"A run is in progress{when}{who}; until it ends, this is the state before it."
 
 
-def _show_incidents(state: status.Status) -> None:
+def _show_incidents(state: Status) -> None:
     if not state.incidents:
         return
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
@@ -68,7 +69,7 @@ def _show_incidents(state: status.Status) -> None:
     out.print(table)
 
 
-def _show_freshness(state: status.Status) -> None:
+def _show_freshness(state: Status) -> None:
     table = Table(
         "dataset", "latest session", "expected", "sessions behind", "symbols behind", box=None, header_style="dim"
     )
@@ -84,4 +85,4 @@ def _show_freshness(state: status.Status) -> None:
 
 
 def _known(number: int | None) -> str:
-    return "not known how many" if number is None else f"{number:,}"
+    return "unknown" if number is None else f"{number:,}"

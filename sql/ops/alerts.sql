@@ -14,7 +14,7 @@
 --   created_at: when it was written
 --   sent_at: when every channel had taken it
 --   attempts: deliveries tried
---   taken_by: channels that took it, by place and kind, never their address
+--   taken_by: channels that took it, each by a hash of its address, never the address itself
 --   last_error: why the last one failed
 create table if not exists ops.alerts (
     alert_id varchar not null,

@@ -3,10 +3,17 @@
 -- grain: fingerprint
 -- sources: ops.alerts
 -- null: session of an incident without one
+-- formula: in version 0.1 each expectation that set rows aside was an incident of its own, `set-aside:<dataset>:<expectation>`; those of
+--   one dataset count as the one incident that they are now
 create or replace macro ops.incidents() as table
-with numbered as (
-    select *, max(created_at) filter (kind = 'recovery') over (partition by fingerprint) as recovered_at
+with alerts as (
+    select * replace (case when fingerprint like 'set-aside:%' then 'set-aside:' || split_part(fingerprint, ':', 2) else fingerprint end as fingerprint)
     from ops.alerts
+),
+
+numbered as (
+    select *, max(created_at) filter (kind = 'recovery') over (partition by fingerprint) as recovered_at
+    from alerts
 )
 
 select
@@ -16,6 +23,7 @@ select
     min(coalesce(since, created_at)) as since,
     max(created_at) as alerted_at,
     max(session) as session,
+    max(run_id) as run_id,
     count(*) as alerts
 from numbered
 where recovered_at is null or created_at > recovered_at

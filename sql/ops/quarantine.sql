@@ -1,7 +1,7 @@
 -- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
 --   ops.quarantine_entries has them with identifiers and manual overrides.
 -- grain: dataset, symbol, session, expectation, run_id
--- null: session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
+-- null: is_blocked of entries of version 0.1, which are none of a blocked run; session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
 -- columns:
 --   run_id: run that set it aside
 --   dataset: of a staged row its dataset; what a check of derived tables found, the name of the table
@@ -10,7 +10,9 @@
 --   expectation: what it failed; `fetch` when the source gave no usable answer
 --   reason: a sentence for the reader
 --   row_json: the row itself; of a missing row or a derived table, what the expectation yields
---   resolved_at: when a later fetch was good, the row was taken in by a manual override, or another bad row took its place
+--   resolved_at: when a later fetch was good, the row was taken in by a manual override, or another bad row took its place; of an entry of a
+--     blocked run, when that run ended
+--   is_blocked: the run was blocked, so the row was not set aside: it is what the run would have set aside
 create table if not exists ops.quarantine (
     run_id varchar not null,
     dataset varchar not null,
@@ -19,5 +21,6 @@ create table if not exists ops.quarantine (
     expectation varchar not null,
     reason varchar not null,
     row_json json,
-    resolved_at timestamptz
+    resolved_at timestamptz,
+    is_blocked boolean
 );

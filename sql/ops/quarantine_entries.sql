@@ -12,6 +12,7 @@
 --   reason: as in ops.quarantine
 --   row_json: as in ops.quarantine
 --   resolved_at: as in ops.quarantine
+--   is_blocked: as in ops.quarantine
 --   accepted_at: when a person accepted the row
 --   accepted_by: who accepted it
 --   because: the reason given

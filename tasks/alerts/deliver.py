@@ -1,17 +1,19 @@
-"""Delivery of the outbox through Apprise: mail, Slack, Teams, Telegram, a webhook and many more.
+"""Delivery through Apprise: mail, Slack, Teams, Telegram, a webhook and many more.
 
-Whatever happens here changes no run. What a channel did not take stays in the outbox and is tried again. Nothing shown or recorded
-has the address of a channel, which holds its secret: a channel is named by its place and kind, such as `2:slack`.
+A failed delivery changes no run: the message stays in the outbox and is tried again. An address holds the channel's secret, so
+nothing shown or recorded has it. People see a channel by its place and kind, such as `2:slack`; the outbox remembers it by `Channel.key`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +26,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rotation.deliver")
 
-#: What could not be sent for so long is no news any more.
+#: An alert that could not be sent for so long is out of date and not sent any more.
 STALE_AFTER = timedelta(days=7)
-#: More alerts than these at once go out as one message.
+#: More alerts than this waiting at once go out as one message.
 GROUP_ABOVE = 3
+
+SENDER = "market-rotation"
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A place alerts go to. `plugin` is Apprise's, None where the address is not usable."""
+    """A place alerts go to. `plugin` is Apprise's, None where the address cannot be used; `address` is secret."""
 
     label: str
     plugin: Any
+    address: SecretStr
+
+    @cached_property
+    def key(self) -> str:
+        """Identifies the address in the outbox wherever it stands in the list: 16 hexadecimal digits.
+
+        The published outbox is open to every reader, and an address may hold a weak password: a slow hash makes guessing it costly.
+        """
+        secret = self.address.get_secret_value().encode()
+        return hashlib.pbkdf2_hmac("sha256", secret, b"market-rotation alert channel", 100_000, 8).hex()
 
     def notify(self, title: str, body: str, kind: str, picture: Path | None = None) -> str | None:
-        """Sends a message, with a picture where the channel takes one; returns why the channel did not take it, None when it did."""
+        """Sends a message, with a picture where the channel takes one; returns the reason where that failed, else None."""
         if self.plugin is None:
             return "not a usable Apprise address"
         import apprise
@@ -50,7 +64,7 @@ class Channel:
         }
         sender = apprise.Apprise()
         sender.add(self.plugin)
-        with _muted() as said:
+        with _muted() as logged:
             try:
                 taken = sender.notify(
                     body=body,
@@ -61,7 +75,7 @@ class Channel:
                 )
             except Exception as error:
                 return type(error).__name__
-        return None if taken else _reason(said)
+        return None if taken else _reason(logged)
 
 
 def channels(settings: Settings) -> list[Channel]:
@@ -70,68 +84,84 @@ def channels(settings: Settings) -> list[Channel]:
 
 
 def channels_of(urls: SecretStr) -> list[Channel]:
-    """The channels of these addresses, which are separated by blanks, in their order."""
-    addresses = urls.get_secret_value().split()
+    """The channels of these addresses, which are separated by blanks, in their order; an address given twice is one channel."""
+    addresses = dict.fromkeys(urls.get_secret_value().split())
     if not addresses:
         return []
-    # Only who has channels waits for its import.
+    # Apprise takes half a second to import, which is spent only where there are channels.
     import apprise
+    from pydantic import SecretStr
 
     found = []
     for place, address in enumerate(addresses, start=1):
         with _muted():
             plugin = apprise.Apprise.instantiate(address, suppress_exceptions=True)
         kind = str(plugin.service_name).lower() if plugin else "unknown"
-        found.append(Channel(f"{place}:{kind}", plugin))
+        found.append(Channel(f"{place}:{kind}", plugin, SecretStr(address)))
     return found
 
 
 def send(
     con: duckdb.DuckDBPyConnection, settings: Settings, now: datetime, max_age: timedelta = STALE_AFTER
 ) -> dict[str, str | None]:
-    """Tries to deliver what is in the outbox and no older than `max_age`; returns what each channel tried said, None where it took all.
+    """Delivers what is in the outbox and no older than `max_age`, to each channel what it has not taken yet.
 
-    A channel that did not take one message is not asked again this time.
+    Returns the error of each channel tried by its label, None where it took all. A channel that fails is not tried again this time.
     """
-    waiting = con.execute(
-        "select alert_id, kind, title, body, coalesce(taken_by, []) from ops.alerts "
-        "where sent_at is null and created_at > $1 order by created_at, alert_id",
-        [now - max_age],
-    ).fetchall()
+    oldest = now - max_age
+    if not con.execute(
+        "select 1 from ops.alerts where sent_at is null and created_at > $1 limit 1", [oldest]
+    ).fetchone():
+        return {}
+    targets = channels(settings)
+    if not targets:
+        return {}
+    _replace_labels(con, targets)
     outcomes: dict[str, str | None] = {}
-    targets = channels(settings) if waiting else []
-    sender = "market-rotation (SIMULATED MARKET)" if _is_simulated(con) else "market-rotation"
+    sender = f"{SENDER} (SIMULATED MARKET)" if _is_simulated(con) else SENDER
     for channel in targets:
-        due = [alert for alert in waiting if channel.label not in alert[4]]
+        due = con.execute(
+            "select alert_id, kind, title, body from ops.alerts "
+            "where sent_at is null and created_at > $1 and not list_contains(coalesce(taken_by, []), $2) order by created_at, alert_id",
+            [oldest, channel.key],
+        ).fetchall()
         for ids, kind, title, body in _messages(due):
             outcomes[channel.label] = error = channel.notify(f"{sender}: {title}", body, kind)
-            _record(con, ids, channel.label, error, now, len(targets))
+            _record(con, ids, channel, error)
             if error:
-                log.warning(
-                    "The alert channel %s did not take a message (%s); it stays in the outbox.", channel.label, error
-                )
+                log.warning("Alert channel %s failed (%s); the alert stays in the outbox.", channel.label, error)
                 break
+    con.execute(
+        "update ops.alerts set sent_at = $1 where sent_at is null and list_has_all(coalesce(taken_by, []), $2)",
+        [now, [channel.key for channel in targets]],
+    )
     return outcomes
 
 
-def send_directly(settings: Settings, incident: Incident) -> dict[str, str | None]:
-    """Sends `incident` to every channel without the outbox, which cannot be written; returns what each channel said."""
-    body = f"{incident.what}\n\nThe outbox could not be written, so this alert is not repeated.\nNext: {incident.next_step}"
-    return {
-        channel.label: channel.notify(f"market-rotation: {incident.title}", body, "failure")
-        for channel in channels(settings)
-    }
+def send_directly(urls: SecretStr, incident: Incident, now: datetime) -> dict[str, str | None]:
+    """Sends `incident` to every channel at once, past the outbox, for when that cannot be written: locked, missing, disk full.
+
+    Returns the error of each channel by its label, None where it took the message; what failed is not tried again.
+    """
+    from market_rotation.tasks.alerts.outbox import body
+
+    title = f"{SENDER}: {incident.title}"
+    text = body(incident, now, "The outbox could not be written, so this alert may be repeated.")
+    outcomes = {channel.label: channel.notify(title, text, "failure") for channel in channels_of(urls)}
+    for label, error in outcomes.items():
+        if error:
+            log.warning("Alert channel %s failed (%s); the alert was not kept.", label, error)
+    return outcomes
 
 
 def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:
     """The alerts as messages: one each, or all in one when there are many."""
     if len(due) <= GROUP_ABOVE:
-        yield from (([alert_id], kind, title, body) for alert_id, kind, title, body, _ in due)
+        yield from (([alert_id], kind, title, body) for alert_id, kind, title, body in due)
         return
-    kinds = {kind for _, kind, *_ in due}
-    body = "\n\n".join(f"{number}. {title}\n{body}" for number, (_, _, title, body, _) in enumerate(due, start=1))
-    all_over = kinds == {"recovery"}
-    yield [alert_id for alert_id, *_ in due], "recovery" if all_over else "failure", f"{len(due)} alerts", body
+    body = "\n\n".join(f"{number}. {title}\n{body}" for number, (_, _, title, body) in enumerate(due, start=1))
+    is_over = all(kind == "recovery" for _, kind, *_ in due)
+    yield [alert_id for alert_id, *_ in due], "recovery" if is_over else "failure", f"{len(due)} alerts", body
 
 
 def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
@@ -139,40 +169,55 @@ def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
-def _record(
-    con: duckdb.DuckDBPyConnection, ids: list[str], label: str, error: str | None, now: datetime, channel_count: int
-) -> None:
+def _replace_labels(con: duckdb.DuckDBPyConnection, targets: list[Channel]) -> None:
+    """Replaces the labels by which version 0.1 remembered channels, such as `1:slack`, by keys, in what is still to be sent.
+
+    The place in a label may not be the channel's any more, its kind is. Where several channels are of that kind it is not known which
+    one took the message, so the label is dropped: received twice is better than not at all.
+    """
+    kinds = [channel.label.partition(":")[2] for channel in targets]
+    keys = {kind: channel.key for kind, channel in zip(kinds, targets, strict=True) if kinds.count(kind) == 1}
+    waiting = con.execute(
+        "select alert_id, taken_by from ops.alerts where sent_at is null and len(list_filter(taken_by, lambda taker: contains(taker, ':'))) > 0"
+    ).fetchall()
+    for alert_id, takers in waiting:
+        known = [keys.get(taker.partition(":")[2]) if ":" in taker else taker for taker in takers]
+        con.execute(
+            "update ops.alerts set taken_by = $1 where alert_id = $2", [[key for key in known if key], alert_id]
+        )
+
+
+def _record(con: duckdb.DuckDBPyConnection, ids: list[str], channel: Channel, error: str | None) -> None:
     con.execute(
         """
         update ops.alerts
         set attempts = attempts + 1,
             last_error = case when $error is null then last_error else $label || ': ' || $error end,
-            taken_by = case when $error is null then list_append(coalesce(taken_by, []), $label) else taken_by end,
-            sent_at = case when $error is null and len(coalesce(taken_by, [])) + 1 >= $channel_count then $now end
+            taken_by = case when $error is null then list_append(coalesce(taken_by, []), $key) else taken_by end
         where alert_id in (select unnest($ids))
         """,
-        {"ids": ids, "label": label, "error": error, "now": now, "channel_count": channel_count},
+        {"ids": ids, "label": channel.label, "key": channel.key, "error": error},
     )
 
 
-def _reason(said: list[str]) -> str:
-    """What can be told of Apprise's own words, which may hold the address: only the number of the error."""
-    numbers = re.findall(r"error=(\d+)", " ".join(said))
+def _reason(logged: list[str]) -> str:
+    """The error's number in Apprise's log lines, which may hold the address and are not repeated otherwise."""
+    numbers = re.findall(r"error=(\d+)", " ".join(logged))
     return f"HTTP {numbers[-1]}" if numbers else "no connection, or not accepted"
 
 
 @contextmanager
 def _muted() -> Iterator[list[str]]:
-    """Keeps what Apprise and its HTTP client log, which may hold addresses, from every log; yields what Apprise said."""
-    said: list[str] = []
+    """Keeps the log lines of Apprise and its HTTP client, which may hold addresses, out of every log; yields them."""
+    logged: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3", "requests")]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.handlers, logger.propagate = [handler], False
     try:
-        yield said
+        yield logged
     finally:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate

@@ -1,53 +1,51 @@
-"""The watchdog: says when by the evening of a session nothing was published, also when the daily job never started."""
+"""The watchdog: alerts when the last session due is not published, also when the daily job never started."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import duckdb
+
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.alerts import deliver, incidents
-from market_rotation.tasks.errors import RotationError, WarehouseBusy
-from market_rotation.tasks.run import stage
+from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse.publish import publish
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
 
 NEW_YORK = ZoneInfo("America/New_York")
-#: By then a session must be published; the daily job begins at 18:30.
+#: By then the session of the day must be published; the daily job starts at 18:30.
 DUE = time(20)
 
 
 def watch(now: datetime) -> str | None:
-    """What is wrong at `now`, in a sentence, alerted before it is returned; None when the last session due is published."""
+    """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
+
+    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert goes out all the same.
+    """
     settings = load_settings()
     session = due_session(now)
     if _is_published(settings, session):
         return None
-    problem = f"By {now.astimezone(NEW_YORK):%H:%M} New York nothing was published for {session}."
-    incident = incidents.Incident(
-        "not-published",
-        "critical",
-        f"Nothing is published for {session}",
-        f"{problem} The daily job did not start, is still going on, or did not end well.",
-        "see that the schedule and its worker are up, then `rotation status` and `rotation run`.",
-    )
+    moment = f"{now.astimezone(NEW_YORK):%H:%M} New York"
+    problem = f"By {moment} nothing was published for {session}."
+    incident = incidents.of_missing_session(session, moment)
+    is_sent = False
+    # Before the first run nothing is published; a new build database then keeps the outbox, so that no alert is repeated.
+    is_known = settings.published.exists() or settings.build.exists()
     try:
-        with warehouse.writing(settings.build) as con:
-            incidents.write(con, [incident], [], session, now, settings.alert_repeat)
+        with warehouse.amend(settings) if is_known else warehouse.writing(settings.build) as con:
+            outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
             deliver.send(con, settings, now)
-            # Where there was never a warehouse there is nothing to show readers.
-            if settings.published.exists():
-                stage.clear(con)
-                publish(con, settings.build, settings.published)
-    except WarehouseBusy as busy:
-        # The outbox is locked by the very run that is late: then without it.
-        problem = f"{problem} {busy}"
-        for channel in deliver.channels(settings):
-            channel.notify(f"market-rotation: {incident.title}", problem, "failure")
+            is_sent = True
+    except (RotationError, OSError, duckdb.Error) as error:
+        problem = f"{problem} {error}"
+        if not is_sent:
+            deliver.send_directly(settings.alert_urls, replace(incident, what=f"{incident.what} {error}"), now)
     return problem
 
 

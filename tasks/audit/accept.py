@@ -1,4 +1,4 @@
-"""Manual overrides: the entries of the quarantine, and accepting a row although it failed an expectation, on record."""
+"""Manual override: the entries of the quarantine, and accepting a row although it failed a check, on record."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.quarantine import ROW_BY_ROW
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.run import stage
-from market_rotation.tasks.warehouse.publish import publish
+from market_rotation.tasks.errors import ConfigError
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,9 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of `ops.quarantine`. `id` is what a person sees of its `key`, `since` is when the run that set it aside began.
+    """An entry of `ops.quarantine`. `id` is what a person sees of its `key`; `since` is when its run began.
 
-    `row` is the row that was set aside, if there is one.
+    `row` is what was set aside, where there is one.
+
+    `is_blocked`: the newest run, which was blocked, would have set it aside.
     """
 
     id: str
@@ -44,11 +44,12 @@ class Entry:
     accepted_by: str | None
     because: str | None
     run_id: str
+    is_blocked: bool
     row: dict[str, Any] | None
 
     @property
     def has_row(self) -> bool:
-        """Whether it is about a row of the source, and not about a missing row, a whole symbol or a derived table."""
+        """Whether it is about a row that the source gave, and not about a missing one, a whole symbol or a derived table."""
         dataset, row = DATASETS.get(self.dataset), self.row or {}
         return dataset is not None and set(dataset.columns) <= set(row) and row[dataset.symbol] is not None
 
@@ -59,15 +60,16 @@ class Entry:
 
 
 def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[Entry]:
-    """The open entries, newest first; `resolved` adds those that are resolved."""
+    """The open entries and, where the newest run was blocked, what that would have set aside; with `resolved` all others too. Newest first."""
     found = con.execute(
         """
         select
             left(q.entry_id, 8), q.entry_id, r.started_at, q.dataset, q.symbol, q.session, q.expectation, q.reason, q.resolved_at,
-            q.accepted_at, q.accepted_by, q.because, q.run_id, q.row_json::varchar
+            q.accepted_at, q.accepted_by, q.because, q.run_id,
+            coalesce(q.is_blocked, false) and q.run_id = (select max(run_id) from ops.runs) as is_blocked_now, q.row_json::varchar
         from ops.quarantine_entries() as q
         left join ops.runs as r on r.run_id = q.run_id
-        where $1 or q.resolved_at is null
+        where $1 or q.resolved_at is null or is_blocked_now
         order by q.run_id desc, q.session desc nulls last, q.dataset, q.symbol, q.expectation
         """,
         [resolved],
@@ -76,62 +78,48 @@ def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[E
 
 
 def accept(settings: Settings, given: str, because: str, user: str, now: datetime) -> tuple[Entry, list[Entry]]:
-    """Records a manual override of the entry whose ID begins with `given`, and publishes the record; the next run adds the row.
+    """Records that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
 
-    Returns the entry, and the other open entries of the same row. Raises `ConfigError` when there is no such row or it cannot be
-    accepted, and `WarehouseBusy` while a run is going on.
+    Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it cannot
+    be taken in, and `WarehouseBusy` while a run is going on.
     """
     if not because.strip():
-        raise ConfigError("A manual override needs a reason, which stays on record; give it with --because TEXT.")
+        raise ConfigError("Accepting a row needs a reason, which stays on record; give it with --because TEXT.")
     if not re.fullmatch(r"[0-9a-f]{4,8}", given, re.IGNORECASE):
         raise ConfigError(
-            f"{given!r} is not an ID; give four or more of the digits that `rotation quarantine list` shows."
+            f"{given!r} is not an ID; give at least four of the digits that `rotation quarantine list` shows."
         )
-    # Opening a file that does not exist would create it, and publish an empty warehouse.
-    with warehouse.reading(settings.published):
-        pass
-    if not settings.build.is_file():
-        raise RotationError(f"There is no build database at {settings.build}; create it with `rotation run`.")
-    with warehouse.writing(settings.build) as con:
-        with warehouse.transaction(con):
-            entry = _find(entries(con, resolved=True), given)
-            _refuse(con, entry)
-            con.execute(
-                """
-                insert into ops.accepted by name
-                select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
-                from ops.quarantine_entries()
-                where entry_id = $key
-                """,
-                {"key": entry.key, "because": because.strip(), "user": user, "now": now},
-            )
-            others = [
-                other
-                for other in entries(con)
-                if other.accepted_at is None
-                and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
-                and (other.session is None or (other.session == entry.session and other.has_row))
-            ]
-        # What a killed run left in the stage is not for readers.
-        stage.clear(con)
-        try:
-            publish(con, settings.build, settings.published)
-        except RotationError as error:
-            raise RotationError(
-                f"{entry.id} is accepted and on record, but {error} The next `rotation run` publishes the record, too."
-            ) from None
+    with warehouse.amend(settings) as con, warehouse.transaction(con):
+        entry = _find(entries(con, resolved=True), given)
+        _refuse(con, entry)
+        con.execute(
+            """
+            insert into ops.accepted by name
+            select run_id, dataset, symbol, session, expectation, row_json, $because as because, $user as accepted_by, $now as accepted_at
+            from ops.quarantine_entries()
+            where entry_id = $key
+            """,
+            {"key": entry.key, "because": because.strip(), "user": user, "now": now},
+        )
+        others = [
+            other
+            for other in entries(con)
+            if other.accepted_at is None
+            and (other.dataset, other.symbol) == (entry.dataset, entry.symbol)
+            and (other.session is None or (other.session == entry.session and other.has_row))
+        ]
     return entry, others
 
 
 def _find(found: Sequence[Entry], given: str) -> Entry:
-    """The entry whose ID begins with `given`; an open one is preferred to a resolved one."""
+    """The entry whose ID begins with `given`: one that can be accepted, should a resolved one begin so too."""
     fitting = [entry for entry in found if entry.id.startswith(given.lower())]
-    still_open = [entry for entry in fitting if entry.resolved_at is None]
+    still_open = [entry for entry in fitting if entry.resolved_at is None or entry.is_blocked]
     if not fitting:
-        raise ConfigError(f"No entry has the ID {given}; `rotation quarantine list` shows the IDs.")
+        raise ConfigError(f"There is no entry {given}; `rotation quarantine list` shows the IDs.")
     if len(still_open) > 1:
         names = "; ".join(entry.name for entry in still_open)
-        raise ConfigError(f"{given} stands for {len(still_open)} entries: {names}; give more digits.")
+        raise ConfigError(f"{given} fits {len(still_open)} entries: {names}; give more digits.")
     if not still_open:
         raise ConfigError(
             f"{fitting[0].name} was closed on {fitting[0].resolved_at:%Y-%m-%d}: a later row of the source took its place, "
@@ -141,14 +129,14 @@ def _find(found: Sequence[Entry], given: str) -> Entry:
 
 
 def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
-    """Raises `ConfigError` when `entry` has no row to accept, or a row that must not be accepted."""
+    """Raises `ConfigError` where `entry` has no row to take in, or one that must not come in."""
     if entry.accepted_at is not None:
         raise ConfigError(
-            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` adds the row."
+            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` takes it in."
         )
     if entry.expectation == "fetch":
         raise ConfigError(
-            f"{entry.id} is all of {entry.symbol}'s {entry.dataset}: the source gave no usable answer, so there is no row to accept; "
+            f"{entry.id} is about all {entry.dataset} of {entry.symbol}: the source gave no usable answer, so there is no row to accept; "
             "every run requests it again."
         )
     if entry.dataset not in DATASETS:
@@ -157,31 +145,31 @@ def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
         )
     if entry.dataset not in ROW_BY_ROW:
         raise ConfigError(
-            f"{entry.name} is a whole file of {entry.dataset}, so there is no row to accept; every run requests it again, "
-            f"and an expectation that is wrong is corrected in expectations/stage/{entry.dataset}.sql."
+            f"{entry.name} is a file of {entry.dataset} as a whole, so there is no row to accept; every run requests it again, "
+            f"and a check that is wrong is corrected in expectations/stage/{entry.dataset}.sql."
         )
     expectation = next((e for e in suites.staged(entry.dataset).expectations if e.id == entry.expectation), None)
     if expectation is None or expectation.severity == "info":
         raise ConfigError(
-            f"{entry.name} is no longer set aside by any expectation, so there is nothing to override; `rotation run` adds the row."
+            f"{entry.name} is no longer set aside by any expectation, so there is nothing to accept; `rotation run` takes it in."
         )
     if expectation.severity == "critical":
         raise ConfigError(
-            f"{entry.name} failed a critical expectation, which cannot be overridden: with such a row nothing of the batch can be trusted. "
-            "The row is added when the source corrects it."
+            f"{entry.name} failed a critical expectation, which cannot be overridden: with such a row the batch as a whole cannot be trusted. "
+            "It comes in when the source corrects it."
         )
     if entry.session is None or not entry.has_row:
         raise ConfigError(
-            f"{entry.name} is about what the source did not give, so there is no row to accept; it is resolved when the source gives it."
+            f"{entry.name} is about a row that the source did not give, so there is nothing to accept; it is resolved when the source gives it."
         )
     if fault := _why_unusable(con, entry):
         raise ConfigError(
-            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; the row is added when the source corrects it."
+            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; it comes in when the source corrects it."
         )
 
 
 def _why_unusable(con: duckdb.DuckDBPyConnection, entry: Entry) -> str | None:
-    """The value of the row that would make returns or flows impossible and so fail every run, or None."""
+    """What of the row would make returns or flows impossible and so end every run, or None."""
     row = entry.row or {}
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):

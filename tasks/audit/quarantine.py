@@ -16,6 +16,8 @@ from market_rotation.tasks.datasets import DATASETS
 if TYPE_CHECKING:
     import duckdb
 
+    from market_rotation.tasks.run.ledger import Run
+
 #: Datasets whose rows are set aside one by one. A file of holdings is set aside as a whole.
 ROW_BY_ROW = tuple(dataset.name for dataset in DATASETS.values() if dataset.is_rejected_by_row)
 
@@ -95,7 +97,7 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
     con.execute(
         """
         insert into ops.quarantine by name
-        select $1 as run_id, r.* exclude (is_derived), null::timestamptz as resolved_at
+        select $1 as run_id, r.* exclude (is_derived), null::timestamptz as resolved_at, false as is_blocked
         from stage.rejected as r
         anti join (from ops.quarantine where resolved_at is null) as q
             on q.dataset = r.dataset and q.symbol = r.symbol and q.session is not distinct from r.session
@@ -104,6 +106,57 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
         [run_id],
     )
     (count,) = con.execute("select count(*) from stage.rejected").fetchone() or (0,)
+    return int(count)
+
+
+def record_blocked(con: duckdb.DuckDBPyConnection, run: Run) -> int:
+    """Records what the blocked `run` would have set aside, closed from the start since it holds nothing back; returns the entries.
+
+    To be called after the run's transaction was rolled back and before its stage is cleared. An entry's row is as the source gave it,
+    where `stage` still has it, so that it can be accepted; otherwise as the expectation saw it. At most as many rows of one expectation
+    as `run.failures` keeps.
+    """
+    warnings = {(r.suite.dataset, r.expectation.id) for r in run.results if r.expectation.severity == "warning"}
+    rows = [
+        (failure.dataset, failure.expectation, failure.sentence, example)
+        for failure in run.failures
+        if (failure.dataset, failure.expectation) in warnings and failure.rows is not None
+        for example in failure.examples
+    ]
+    con.execute(
+        "create or replace temp table blocked (dataset varchar, symbol varchar, session date, expectation varchar, reason varchar, row_json json)"
+    )
+    if rows:
+        con.executemany(
+            "insert into blocked select $1, $4::json ->> 'symbol', ($4::json ->> 'session')::date, $2, $3, $4::json",
+            rows,
+        )
+    staged = {
+        name for (name,) in con.execute("select table_name from duckdb_tables() where schema_name = 'stage'").fetchall()
+    }
+    if "answers" in staged:
+        con.execute(
+            "insert into blocked select dataset, symbol, null, 'fetch', error, null from stage.answers where error is not null"
+        )
+    for dataset in [dataset for dataset in ROW_BY_ROW if f"fetched_{dataset}" in staged]:
+        symbol, day = DATASETS[dataset].key
+        con.execute(
+            f"""
+            update blocked set row_json = to_json(f)
+            from stage.fetched_{dataset} as f
+            where blocked.dataset = $1 and f.{symbol} = blocked.symbol and f.{day}::date = blocked.session
+            """,
+            [dataset],
+        )
+    (count,) = con.execute(
+        """
+        insert into ops.quarantine by name
+        select distinct on (dataset, symbol, session, expectation) $1 as run_id, *, $2::timestamptz as resolved_at, true as is_blocked
+        from blocked
+        """,
+        [run.run_id, run.finished_at or run.known_at],
+    ).fetchone() or (0,)
+    con.execute("drop table blocked")
     return int(count)
 
 

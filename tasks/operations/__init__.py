@@ -1,1 +1,1 @@
-"""What an operator asks: status, metrics, doctor."""
+"""Operations: status, metrics, doctor."""

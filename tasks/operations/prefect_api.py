@@ -1,4 +1,4 @@
-"""What is known of Prefect without importing it, which takes most of a second: where its server is, and what prefect.yaml deploys there."""
+"""Prefect's address and deployments, without importing Prefect, which takes most of a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 POOL = "rotation"
-#: Flow and deployment of prefect.yaml, and whether it must have a schedule.
+#: Each flow/deployment of prefect.yaml, and whether it must have a schedule.
 DEPLOYMENTS = {
     "daily-rotation/daily-rotation": True,
     "fund-flows-morning/fund-flows-morning": True,
@@ -21,7 +21,7 @@ DEPLOYMENTS = {
 
 
 def api_url(environ: Mapping[str, str]) -> str | None:
-    """The address of Prefect's API: the environment's, else the active profile's, as Prefect itself looks it up; None without one."""
+    """The address of Prefect's API from the environment, else from the active profile, as Prefect itself looks it up; None without one."""
     if url := environ.get("PREFECT_API_URL"):
         return url
     folder = Path(environ.get("PREFECT_HOME") or Path.home() / ".prefect")

@@ -14,7 +14,7 @@ from market_rotation.tasks.datasets import Offer, as_fresh_as_possible, offers
 from market_rotation.tasks.errors import ConfigError, UsageError
 from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.sources.base import Source, open_source
+from market_rotation.tasks.sources.base import Source, check_sources, open_source
 from market_rotation.tasks.sources.simulated.faults import check
 from market_rotation.tasks.universe import load_universe
 
@@ -98,9 +98,8 @@ def resolve(parameters: Parameters) -> Resolved:
     Raises `ConfigError` for a setting or file that must be corrected first, `UsageError` for a wrong parameter.
     """
     settings = load_settings(source=parameters.source)
-    if settings.source == "files":
-        settings.files_folder()
     universe = load_universe(settings.universe)
+    check_sources(settings, universe)
     if settings.fault:
         check(settings.fault, universe)
     if settings.history_start >= parameters.now.date():

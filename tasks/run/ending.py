@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
 from market_rotation.tasks.run import ledger, stage
 from market_rotation.tasks.settings import fallback_settings
@@ -19,6 +20,7 @@ from market_rotation.tasks.warehouse.publish import publish, publish_ledgers
 if TYPE_CHECKING:
     from market_rotation.tasks.run.context import Parameters, RunContext
     from market_rotation.tasks.run.ledger import Run
+    from market_rotation.tasks.settings import Settings
 
 log = logging.getLogger("rotation.run")
 
@@ -65,10 +67,14 @@ def _end(context: RunContext, error: BaseException) -> None:
     with suppress(Exception):
         ledger.record_results(con, run.run_id, run.results)
         ledger.finish(con, run, context.clock())
-        stage.clear(con)
         # No alert on Ctrl-C, nor for a run whose data readers have.
         if _is_alerted(run, error):
-            incidents.run_ended_badly(context, error)
+            if isinstance(error, AuditFailed):
+                quarantine.record_blocked(con, run)
+            found = [incidents.of_failure(run, error)]
+            repeat, now = settings.alert_repeat, context.clock()
+            outbox.update(con, found, scope=(), session=context.session, now=now, repeat=repeat, run_id=run.run_id)
+        stage.clear(con)
         is_recorded = True
     with suppress(Exception):
         if is_recorded:
@@ -98,19 +104,22 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
     settings = fallback_settings()
     run.source = run.source or settings.source
     try:
-        with warehouse.amending(settings) as con:
+        with warehouse.amend(settings) as con:
             ledger.insert(con, run)
             ledger.finish(con, run, run.known_at)
-            incidents.run_could_not_start(con, run, error, settings.alert_repeat)
+            found, now = [incidents.of_failure(run, error)], run.known_at
+            outbox.update(
+                con, found, scope=(), session=run.session, now=now, repeat=settings.alert_repeat, run_id=run.run_id
+            )
             deliver.send(con, settings, run.known_at)
     except Exception as fault:
         log.debug("The outbox cannot be written: %s", fault)
         _send_directly(settings, run, error)
 
 
-def _send_directly(settings: object, run: Run, error: BaseException) -> None:
+def _send_directly(settings: Settings, run: Run, error: BaseException) -> None:
     with suppress(Exception):
-        deliver.send_directly(settings, incidents.of_failure(run, error))  # type: ignore[arg-type]
+        deliver.send_directly(settings.alert_urls, incidents.of_failure(run, error), run.known_at)
 
 
 def _is_alerted(run: Run, error: BaseException) -> bool:

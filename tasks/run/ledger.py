@@ -89,7 +89,8 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
         con,
         run_id=run.run_id,
         known_at=run.known_at,
-        source=settings.source,
+        # Prices are the first source's; rows of other datasets name theirs.
+        source=settings.sources[0],
         target_session=run.session,
         history_start=settings.history_start,
         earnings_constituents=settings.earnings_constituents,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.alerts import deliver, incidents, outbox
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.audit.run import audit as audit_suites
@@ -61,7 +61,9 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     _refuse_empty_day(context, answers)
     staging.put_answers(context.con, answers)
     wanted = staging.restated(context.con, context.settings.history_start, context.session)
-    wanted += staging.estimates(context.con)
+    # Holdings of an earlier source can ask for estimates that this one does not have.
+    if hasattr(context.source, "earnings_growth"):
+        wanted += staging.estimates(context.con)
     answered = {(a.request.dataset, a.request.symbol, a.request.is_full_history) for a in answers}
     return [r for r in wanted if (r.dataset, r.symbol, r.is_full_history) not in answered]
 
@@ -103,8 +105,6 @@ def derive(context: RunContext) -> None:
         warehouse.build(con, *DERIVED)
         _audit(context, *suites.derived())
     run.status = "running" if changed else "up_to_date"
-    if changed or con.execute("select 1 from stage.answers where dataset = 'fund_nav' limit 1").fetchone():
-        incidents.dead_sources(context)
     run.rows_quarantined = quarantine.record(con, run.run_id)
     quarantine.resolve(con, run.results)
     ledger.record_results(con, run.run_id, run.results)
@@ -139,8 +139,17 @@ def alert(context: RunContext) -> None:
     """Writes incidents and recoveries to the outbox, sends what waits there, and shows readers the outbox."""
     con, settings = context.con, context.settings
     before = _outbox(con)
-    incidents.run_succeeded(context)
-    incidents.report(context, context.run.report_fault)
+    run, fault = context.run, context.run.report_fault
+    found = [*incidents.of_success(con, run), *([incidents.of_report(context.session, fault)] if fault else [])]
+    outbox.update(
+        con,
+        found,
+        scope=incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT,
+        session=context.session,
+        now=context.clock(),
+        repeat=settings.alert_repeat,
+        run_id=run.run_id,
+    )
     try:
         deliver.send(con, settings, context.clock())
     except Exception as fault:

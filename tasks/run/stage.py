@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS, Offer
 from market_rotation.tasks.run.fetch import Answer, Request
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.universe import Pair, Universe
+from market_rotation.tasks.warehouse.publish import clear_stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -100,9 +101,8 @@ def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date)
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
-    """Drops all that is staged, so that the file readers get holds nothing that was not audited."""
-    con.execute("drop schema stage cascade")
-    con.execute("create schema stage")
+    """Drops all that is staged; see `market_rotation.tasks.warehouse.publish.clear_stage`."""
+    clear_stage(con)
 
 
 def _put_typed(con: duckdb.DuckDBPyConnection, table: str, frame: object, types: dict[str, str]) -> None:

@@ -1,19 +1,26 @@
-"""What a vendor adapter is, and how one is chosen.
+"""What a source is, which sources are installed, and how the one that the settings name is opened.
 
-An adapter is an object with a `name` and one method per dataset. A method answers for one symbol; it returns a typed
-frame or raises one of `market_rotation.tasks.errors`, and never an empty frame for a failure. It neither retries nor runs in parallel:
-`market_rotation.tasks.run.fetch` does both, for every source alike. Methods are called from several threads at once.
+A source is a plug-in: a class that a package registers under a name in the entry point group `market_rotation.sources`. The shipped
+sources are registered in the same way. A source neither retries nor runs in parallel: `market_rotation.tasks.run.fetch` does both, for
+all sources alike.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from market_rotation.tasks.datasets import PRICE_COLUMNS
+from market_rotation.tasks.datasets import DATASETS
+from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.settings import SOURCE_GROUP
+from market_rotation.tasks.sources.cache import CachedSource
+from market_rotation.tasks.sources.combined import Combined
+from market_rotation.tasks.sources.frames import price_frame, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator
 
     import pandas as pd
 
@@ -21,24 +28,62 @@ if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
     from market_rotation.tasks.universe import Universe
 
+__all__ = [
+    "FundSource",
+    "Source",
+    "SourceContext",
+    "check_sources",
+    "installed",
+    "open_each",
+    "open_source",
+    "price_frame",
+    "source_class",
+    "typed",
+]
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source is opened with. `now` is the start of the run, UTC; a source reads no other clock to date its data."""
+
+    settings: Settings
+    calendar: Calendar
+    universe: Universe
+    now: datetime
+
 
 class Source(Protocol):
-    """A vendor adapter. One that lacks a dataset lacks the method."""
+    """A source of prices. It has one method for each name in `datasets`; methods are called from several threads at once.
 
+    A method answers for one symbol. It returns a typed frame or raises one of `market_rotation.tasks.errors`, and never returns an empty
+    frame for a failure. Three more members are optional: `offers(instruments)`, which says symbol by symbol what can be requested
+    (see `market_rotation.tasks.datasets.offers`); the class method `check(settings, universe)`, which raises `ConfigError` for a
+    missing setting before a run begins; and `is_local = True` for a source that costs no request, whose answers are not cached.
+    """
+
+    #: The name of the entry point, as ROTATION_SOURCE takes it.
     name: str
+    #: Names of `market_rotation.tasks.datasets.DATASETS`.
+    datasets: ClassVar[frozenset[str]]
+
+    @classmethod
+    def open(cls, context: SourceContext) -> Source:
+        """A source ready to answer. Raises `ConfigError` for what a person must correct first."""
+        ...
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """Daily bars of `symbol` for the sessions `start` … `end`, both included, as the vendor says them today.
+        """Daily bars of `symbol` for the sessions `start` … `end`, both included, as the vendor states them today.
 
         Returns a frame with exactly `PRICE_COLUMNS`, oldest first, one row per bar the vendor gave (a bar without a
         close is kept, with NaN). Zero rows mean "the vendor knows the symbol and has no bar in that range".
-        Raises `SymbolNotFound`, or `SourceUnavailable` for anything that is not a usable answer.
+        Raises `SymbolNotFound`; `AccessRefused` where requesting again does not help; or `SourceUnavailable` for anything else that
+        is not a usable answer.
         """
         ...
 
 
 class FundSource(Protocol):
-    """An adapter for what is known of funds and companies. Each method raises as `Source.prices` does."""
+    """The methods for what is known of funds and companies. Each raises as `Source.prices` does."""
 
     name: str
 
@@ -59,38 +104,90 @@ class FundSource(Protocol):
         ...
 
 
-def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapping[str, str]) -> pd.DataFrame:
-    """A frame with exactly the columns and dtypes of `types`, made from columns named so; a missing one is NaN or None."""
-    import pandas as pd
-
-    frame = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(dict(columns))
-    frame = frame.reindex(columns=list(types)).astype(dict(types))
-    # pandas takes a missing text for NaN, which is a number.
-    texts = [name for name, kind in types.items() if kind == "object" and frame[name].isna().any()]
-    return frame.assign(**{name: frame[name].where(frame[name].notna(), None) for name in texts})
+def installed() -> dict[str, str]:
+    """The installed sources by name: the package that registers each, with its version."""
+    packages = {entry.name: _package(entry) for entry in entry_points(group=SOURCE_GROUP)}
+    return dict(sorted(packages.items()))
 
 
-def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:
-    """A frame with exactly `PRICE_COLUMNS`."""
-    return typed(columns, PRICE_COLUMNS)
+def source_class(name: str) -> Any:
+    """The class of the installed source `name`. Raises `ConfigError` where it is missing, registered twice, or no source."""
+    entries = {entry.value: entry for entry in entry_points(group=SOURCE_GROUP, name=name)}
+    if not entries:
+        raise ConfigError(
+            f"No source {name!r} is installed; the installed sources are {', '.join(installed()) or 'none'}: correct "
+            "ROTATION_SOURCE, or install the package that has it."
+        )
+    if len(entries) > 1:
+        packages = " and ".join(sorted(_package(entry) for entry in entries.values()))
+        raise ConfigError(f"The source {name!r} is registered by {packages}; uninstall one of them.")
+    (entry,) = entries.values()
+    where = f"The source {name!r} of the package {_package(entry)}"
+    try:
+        # Only this one is imported: yfinance alone takes most of a second.
+        loaded: Any = entry.load()
+    except Exception as error:
+        # A plug-in may raise anything while it is imported.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ConfigError(f"{where} cannot be imported ({reason}); update or uninstall the package.") from error
+    if fault := next(_faults(loaded, name), None):
+        raise ConfigError(f"{where} {fault}; update or uninstall the package.")
+    return loaded
+
+
+def _faults(loaded: Any, name: str) -> Iterator[str]:
+    """What keeps a class from being the source `name`."""
+    if getattr(loaded, "name", None) != name:
+        yield f"is named {getattr(loaded, 'name', None)!r} in its class"
+    if not callable(getattr(loaded, "open", None)):
+        yield "has no class method 'open'"
+    datasets = getattr(loaded, "datasets", None)
+    if not isinstance(datasets, frozenset) or not datasets:
+        yield "has no 'datasets', a frozenset of names of datasets"
+        return
+    for dataset in sorted(datasets):
+        if dataset not in DATASETS:
+            yield f"names an unknown dataset {dataset!r}"
+        elif not callable(getattr(loaded, dataset, None)):
+            yield f"has no method {dataset!r}"
+
+
+def check_sources(settings: Settings, universe: Universe) -> None:
+    """Checks what can be checked of the sources in `settings` before a run begins. Raises `ConfigError` with what to correct."""
+    classes = [source_class(name) for name in settings.sources]
+    owner: dict[str, str] = {}
+    for found in classes:
+        for dataset in sorted(found.datasets):
+            if dataset in owner:
+                raise ConfigError(
+                    f"ROTATION_SOURCE={settings.source}: both {owner[dataset]} and {found.name} have {dataset}, and one dataset from "
+                    "several sources is not supported yet; leave one of them out."
+                )
+            owner[dataset] = found.name
+    if owner.get("prices") != settings.sources[0]:
+        raise ConfigError(
+            f"ROTATION_SOURCE={settings.source}: the first source must have prices; name such a one first."
+        )
+    for found in classes:
+        if check := getattr(found, "check", None):
+            check(settings, universe)
 
 
 def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
-    """The adapter that `ROTATION_SOURCE` names. Imports only that one, since yfinance alone costs most of a second."""
-    if settings.source == "sample":
-        from market_rotation.tasks.sources.simulated.source import SampleSource
+    """The source that `ROTATION_SOURCE` names, or all that it lists as one; answers of remote sources are cached until the run ends."""
+    opened: list[Any] = [
+        # Answers of different vendors to the same question are kept apart.
+        source if getattr(source, "is_local", False) else CachedSource(source, settings.cache / source.name, now)
+        for source in open_each(SourceContext(settings, calendar, universe, now))
+    ]
+    return opened[0] if len(opened) == 1 else Combined(opened)  # type: ignore[return-value]
 
-        vendor = SampleSource(calendar, universe.instruments)
-        if settings.fault:
-            from market_rotation.tasks.sources.simulated.faults import spoiled
 
-            return spoiled(vendor, settings.fault, universe)
-        return vendor
-    if settings.source == "files":
-        from market_rotation.tasks.sources.files import FilesSource
+def open_each(context: SourceContext) -> list[Source]:
+    """The sources that `ROTATION_SOURCE` lists, in order, without a cache. Raises `ConfigError` as `check_sources` does."""
+    check_sources(context.settings, context.universe)
+    return [source_class(name).open(context) for name in context.settings.sources]
 
-        return FilesSource(settings.files_folder())
-    from market_rotation.tasks.sources.cache import CachedSource
-    from market_rotation.tasks.sources.yahoo.source import MarketSource
 
-    return CachedSource(MarketSource(universe.instruments, settings.fetch_timeout_s), settings.cache, now)
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"

@@ -1,4 +1,4 @@
-"""A cache of answers until a run has ended: a run that was killed while it fetched need not request them again."""
+"""A cache of answers that lasts until a run ends: a run that was killed while it fetched does not request them again."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.errors import AccessRefused
+from market_rotation.tasks.sources.frames import typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market_rotation.tasks.sources.base import Source
 
-#: Older answers may have been corrected by the vendor.
+#: A vendor may have corrected an answer that is older.
 MAX_AGE = timedelta(hours=6)
+#: A file beside the answers of a source that refused some requests.
+INCOMPLETE = "incomplete"
 
 
 class CachedSource:
-    """`source`, requested only for what `folder` does not hold; its answers are cached there. `now` is the start of the run."""
+    """`source`, with its answers cached in `folder`. `now` is the start of the run."""
 
     def __init__(self, source: Source, folder: Path, now: datetime) -> None:
         self.name = source.name
@@ -35,7 +38,7 @@ class CachedSource:
         return self._answer("prices", symbol, start, end)
 
     def __getattr__(self, name: str) -> Any:
-        """What `source` has beside prices, and nothing else: so a caller sees which datasets it offers."""
+        """The other members of `source`, and no more, so that `hasattr` says what it has."""
         if name.startswith("_"):
             raise AttributeError(name)
         given = getattr(self._source, name)
@@ -47,7 +50,12 @@ class CachedSource:
         path = self._folder / f"{dataset}.{quote(symbol, safe='')}.{'.'.join(map(str, days))}.parquet"
         if path.is_file() and abs(self._now - path.stat().st_mtime) < MAX_AGE.total_seconds():
             return typed(pd.read_parquet(path), DATASETS[dataset].columns)
-        frame: pd.DataFrame = getattr(self._source, dataset)(symbol, *days)
+        try:
+            frame: pd.DataFrame = getattr(self._source, dataset)(symbol, *days)
+        except AccessRefused:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / INCOMPLETE).touch()
+            raise
         self._folder.mkdir(parents=True, exist_ok=True)
         # Half a file is no answer.
         temporary = path.with_suffix(".tmp")
@@ -58,5 +66,16 @@ class CachedSource:
 
 
 def clear(folder: Path) -> None:
-    """Empties the cache: the run has ended, and the next one requests what the vendor says then."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Empties the caches of all sources in `folder`: the run that requested the answers has ended, and the next one requests them again.
+
+    The cache of a source that refused some requests lasts for one more run. With a plan of 50 requests an hour, a run of 70 symbols would
+    else use them up for the same 50 symbols each time, and never become complete.
+    """
+    for cache in folder.iterdir() if folder.is_dir() else ():
+        marker = cache / INCOMPLETE
+        if marker.exists():
+            marker.unlink()
+        elif cache.is_file():
+            cache.unlink()
+        else:
+            shutil.rmtree(cache, ignore_errors=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, PRICE_COLUMNS, Offer
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.sources.frames import typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from market_rotation.tasks.universe import Instrument
+    from market_rotation.tasks.settings import Settings
+    from market_rotation.tasks.sources.base import SourceContext
+    from market_rotation.tasks.universe import Instrument, Universe
 
 #: Columns each file must have; the others of the dataset's frame may be there.
 REQUIRED = {
@@ -31,6 +33,8 @@ class FilesSource:
     """Reads `prices.(parquet|csv)` and, where they are, `fund_nav.(parquet|csv)` and `fund_facts.(parquet|csv)` in `folder`."""
 
     name = "files"
+    datasets: ClassVar[frozenset[str]] = frozenset({"prices", "fund_nav", "fund_facts"})
+    is_local = True
 
     def __init__(self, folder: Path) -> None:
         paths = {dataset: _one_of(folder, dataset) for dataset in FRAMES}
@@ -40,6 +44,16 @@ class FilesSource:
             )
         self._paths = {dataset: path for dataset, path in paths.items() if path}
         self._rows = {dataset: _read(path, dataset) for dataset, path in self._paths.items()}
+
+    @classmethod
+    def check(cls, settings: Settings, universe: Universe) -> None:
+        """Raises `ConfigError` when the folder is not set or does not exist."""
+        settings.files_folder()
+
+    @classmethod
+    def open(cls, context: SourceContext) -> FilesSource:
+        """See `market_rotation.tasks.sources.base.Source.open`."""
+        return cls(context.settings.files_folder())
 
     def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
         """The fund datasets that the files hold, symbol by symbol."""
@@ -51,11 +65,11 @@ class FilesSource:
         ]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """See `market_rotation.tasks.sources.Source.prices`."""
+        """See `market_rotation.tasks.sources.base.Source.prices`."""
         return self._within("prices", symbol, "session", start, end)
 
     def fund_nav(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """See `market_rotation.tasks.sources.FundSource.fund_nav`."""
+        """See `market_rotation.tasks.sources.base.FundSource.fund_nav`."""
         return self._within("fund_nav", symbol, "session", start, end)
 
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:

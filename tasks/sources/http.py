@@ -1,10 +1,10 @@
-"""How an issuer's files are fetched: as a browser fetches them, whole or not at all, and once per adapter."""
+"""HTTP requests of the sources: as a browser makes them, the answer whole or not at all, and each file once per source."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,12 +33,38 @@ def unavailable(where: str, what: str, fault: str, remedy: str = "try again late
 def download(url: str, *, what: str, timeout_s: float, max_bytes: int) -> bytes:
     """The body of the answer to a GET of `url`. `what` names in messages what it is, as in "NAV history of SPY".
 
+    Limits are those of `get`. Raises `RateLimited`, or `SourceUnavailable` for anything but a body.
+    """
+    where = urlsplit(url).hostname or "The issuer"
+    status, content = get(url, where=where, what=what, timeout_s=timeout_s, max_bytes=max_bytes)
+    if status == 429:
+        raise rate_limited(where, what)
+    if status != 200:
+        remedy = "check its issuer_id in the universe" if status in (400, 404, 410) else "try again later"
+        raise unavailable(where, what, f"it answered HTTP {status}", remedy)
+    if not content:
+        raise unavailable(where, what, "its answer is empty")
+    return content
+
+
+def get(
+    url: str,
+    *,
+    where: str,
+    what: str,
+    timeout_s: float,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    max_redirects: int = 5,
+) -> tuple[int, bytes]:
+    """Status and body of the answer to a GET of `url`, whatever the status. `where` and `what` name vendor and data in messages.
+
     `timeout_s` bounds the whole transfer, in seconds, and `max_bytes` its size once decompressed. The proxy is the
-    environment's. Callable from several threads at once. Raises `RateLimited`, or `SourceUnavailable` for anything but a body.
+    environment's. Callable from several threads at once. Raises `SourceUnavailable` where no whole answer came; no message shows the
+    address, which may hold a key.
     """
     from curl_cffi import CurlOpt, requests
 
-    where = urlsplit(url).hostname or "The issuer"
     content = bytearray()
     too_large = False
 
@@ -51,31 +77,30 @@ def download(url: str, *, what: str, timeout_s: float, max_bytes: int) -> bytes:
         return len(chunk)
 
     try:
-        # A session of its own: a file is asked for once, and nothing of one answer can leak into another.
+        # A session of its own: a file is requested once, and nothing of one answer can leak into another.
         # Not `stream=True`: with that, curl_cffi's time-out bounds silences, and a slow transfer can last for ever.
         with requests.Session[Any](
             impersonate="chrome",
             verify=ca_bundle(),  # type: ignore[arg-type]  # a path is allowed; the hint says bool
             timeout=timeout_s,
-            max_redirects=5,
+            max_redirects=max_redirects,
+            allow_redirects=max_redirects > 0,
             curl_options={CurlOpt.REDIR_PROTOCOLS_STR: "https"},
         ) as session:
-            status = session.get(url, content_callback=collect).status_code
+            status = session.get(url, headers=dict(headers or {}), content_callback=collect).status_code
     except Exception as error:  # curl's, and whatever an odd proxy setting makes it raise
         if too_large:
             size = f"its answer is larger than {max_bytes / 1e6:g} MB"
             raise unavailable(where, what, size, "look at the address in a browser") from None
         # Not chained: curl's text can repeat the proxy's address with its password.
         raise unavailable(where, what, *_transport_failure(error, timeout_s)) from None
-    if status == 429:
-        remedy = "wait some minutes, or fetch fewer symbols at a time"
-        raise RateLimited(f"{where} gave no {what}: it asks for fewer requests (HTTP 429); {remedy}.")
-    if status != 200:
-        remedy = "check its issuer_id in the universe" if status in (400, 404, 410) else "try again later"
-        raise unavailable(where, what, f"it answered HTTP {status}", remedy)
-    if not content:
-        raise unavailable(where, what, "its answer is empty")
-    return bytes(content)
+    return status, bytes(content)
+
+
+def rate_limited(where: str, what: str) -> RateLimited:
+    """The error for HTTP 429."""
+    remedy = "wait some minutes, or fetch fewer symbols at a time"
+    return RateLimited(f"{where} gave no {what}: it asks for fewer requests (HTTP 429); {remedy}.")
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.warehouse.connect import writing
-from market_rotation.tasks.warehouse.publish import publish
+from market_rotation.tasks.warehouse.publish import clear_stage, publish
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,16 +17,26 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def amending(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The build database, to write to; published when the block ends without an error.
+def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build database, to write to; published when the block ends without an error. An error inside publishes nothing.
 
-    Raises `WarehouseBusy` while a run goes on, and `RotationError` where there is no build database: it never makes an empty one.
+    It never makes an empty warehouse: where nothing was ever published the change stays in the build database until a run publishes.
+    Raises `WarehouseBusy` while another process writes, and `RotationError` where there is no build database or the published file
+    cannot be replaced; the change is then on record, and the next run publishes it.
     """
     if not settings.build.is_file():
-        raise RotationError(f"There is no build database at {settings.build}; make it with `rotation run`.")
+        missing = (
+            f"build database at {settings.build}"
+            if settings.published.is_file()
+            else f"warehouse at {settings.published}"
+        )
+        raise RotationError(f"There is no {missing} yet; make it with `rotation run`.")
     with writing(settings.build) as con:
         yield con
-        # What a killed run had staged is not for readers.
-        con.execute("drop schema stage cascade")
-        con.execute("create schema stage")
-        publish(con, settings.build, settings.published)
+        # What an interrupted run had staged is not audited and not for readers.
+        clear_stage(con)
+        if settings.published.is_file():
+            try:
+                publish(con, settings.build, settings.published)
+            except RotationError as error:
+                raise RotationError(f"The change is on record in {settings.build}, but {error}") from error

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -14,6 +12,7 @@ import duckdb
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
 from market_rotation.tasks.warehouse import derive
+from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
 log = logging.getLogger("rotation.warehouse")
@@ -23,7 +22,7 @@ log = logging.getLogger("rotation.warehouse")
 def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build database at `path`, opened by this process alone, with its schemas and growing tables in place.
 
-    Raises `WarehouseBusy` naming the process that holds it, and since when.
+    Raises `WarehouseBusy`, which names the process that has it open and when that started.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,9 +36,11 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             raise RotationError(
                 f"{path} cannot be opened: {_first_line(error)}; check the file and its permissions."
             ) from None
-        holder = re.search(r"\(PID (\d+)\)", str(error))
-        who = _who(int(holder[1])) if holder else "another process"
-        raise WarehouseBusy(f"{path} is being written by {who}; wait until that run ends, then start again.") from None
+        held = holder(path)
+        raise WarehouseBusy(
+            f"{path} is being {'read' if held and not held.is_writing else 'written'} by {held or 'another process'}; "
+            "wait until it ends, then start again."
+        ) from None
     try:
         # A DATE or TIMESTAMPTZ means the same on every machine, whatever its own time zone.
         con.execute("set timezone = 'UTC'")
@@ -77,16 +78,6 @@ def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnec
                     log.info("Waiting: %s", str(busy).partition(";")[0])
                     raise
         yield con
-
-
-def _who(pid: int) -> str:
-    import psutil
-
-    try:
-        since = datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
-    except psutil.Error:
-        return f"process {pid}"
-    return f"process {pid}, which began at {since:%Y-%m-%d %H:%M} UTC"
 
 
 def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:

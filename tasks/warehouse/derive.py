@@ -40,6 +40,7 @@ def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
 
 
 def comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Writes the header of the SQL file into DuckDB, as comments on the table or macro and on its columns."""
     if model.kind == "macro":
         table = " table" if re.search(r"\)\s+as\s+table\b", model.statements[0]) else ""
         con.execute(f"comment on macro{table} {model.name} is {quoted(model.comment)}")

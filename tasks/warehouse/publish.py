@@ -13,6 +13,12 @@ import duckdb
 from market_rotation.tasks.errors import RotationError
 
 
+def clear_stage(con: duckdb.DuckDBPyConnection) -> None:
+    """Drops all that is staged, so that the file readers get holds nothing that was not audited."""
+    con.execute("drop schema stage cascade")
+    con.execute("create schema stage")
+
+
 def publish(
     con: duckdb.DuckDBPyConnection,
     build: Path,

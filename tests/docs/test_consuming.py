@@ -235,7 +235,7 @@ def test_status_says_by_its_exit_code_that_data_is_stale() -> None:
 
 def test_events_have_the_names_that_are_emitted() -> None:
     """The trigger for a deployment waits for what `flows/announce.py` emits about the warehouse."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
     from prefect.events import DeploymentEventTrigger
 
     (shown,) = re.findall(r"^```yaml\n(.*?)^```", WORDS, re.M | re.S)

@@ -100,7 +100,7 @@ def test_rotation_toml_elsewhere_is_not_read(home, tmp_path):
     [
         ('sorce = "sample"', ["rotation.toml", "sorce"]),
         ('[settings]\nsource = "sample"', ["rotation.toml", "settings"]),
-        ('source = "bloomberg"', ["rotation.toml", "source", "'yahoo', 'files' or 'sample'", "bloomberg"]),
+        ('source = "bloomberg"', ["rotation.toml", "source", "files, issuers, sample", "bloomberg"]),
         ('history_start = "soon"', ["rotation.toml", "history_start", "soon"]),
         ("history_start = 2010-13-01", ["rotation.toml", "not valid TOML", "line 1"]),
         ('source = "sample"\nfiles = \n', ["rotation.toml", "not valid TOML", "line 2"]),
@@ -134,6 +134,44 @@ def test_a_fault_in_a_variable_is_one_sentence(home, monkeypatch, name, value):
     """What is wrong in the environment is said in one sentence that names the variable and shows its value."""
     monkeypatch.setenv(name, value)
     refused(name, repr(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("yahoo", ("yahoo",)),
+        ("tiingo,issuers", ("tiingo", "issuers")),
+        (" yahoo , tiingo,eodhd ", ("yahoo", "tiingo", "eodhd")),
+    ],
+)
+def test_sources_are_a_list_in_order(home, monkeypatch, value, names):
+    """ROTATION_SOURCE is one installed source or several in order, whatever the blanks."""
+    monkeypatch.setenv("ROTATION_SOURCE", value)
+    settings = load_settings()
+    assert settings.sources == names
+    assert settings.source == ",".join(names)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (
+            "yahoo,bloomberg",
+            "no source 'bloomberg' is installed; the installed sources are eodhd, files, issuers, sample, tiingo, yahoo",
+        ),
+        ("Yahoo", "no source 'Yahoo' is installed"),
+        ("yahoo,", "no source '' is installed"),
+        ("yahoo tiingo", "no source 'yahoo tiingo' is installed"),
+        ("yahoo,tiingo,yahoo", "the source 'yahoo' is listed twice"),
+        ("sample,yahoo", "simulated and real prices are never mixed"),
+    ],
+)
+def test_a_list_of_sources_that_cannot_be(home, monkeypatch, value, part):
+    """An unknown, repeated or mixed source is one sentence; given as a parameter, no setting is blamed."""
+    monkeypatch.setenv("ROTATION_SOURCE", value)
+    refused("ROTATION_SOURCE", part, repr(value))
+    monkeypatch.delenv("ROTATION_SOURCE")
+    assert "rotation.toml" not in refused("source: ", part, source=value)
 
 
 def test_the_variable_at_fault_is_named_and_not_the_file(home, monkeypatch):

@@ -303,7 +303,7 @@ def _meta(symbol: str, now: datetime) -> dict[str, Any]:
     today = now.astimezone(NEW_YORK)
     begun = session_hours(now)
     opens, closes = next((h for h in _hours(today.date()) if h[0].astimezone(NEW_YORK).date() == today.date()), begun)
-    offset = int(today.utcoffset().total_seconds())  # type: ignore[union-attr]
+    offset = int(today.utcoffset().total_seconds())
     edges = [
         ("pre", opens - timedelta(hours=5, minutes=30), opens),
         ("regular", opens, closes),

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from market_rotation.tasks.sources.base import Source
 from vendor.app import CHART_FAULTS, COOKIE_FAULTS, Fault, Seen, Yahoo
 from vendor.issuers import Issuers
+from vendor.keyed import Keyed
 from vendor.proxy import Proxy
 from vendor.summary import Summary
 
@@ -30,6 +31,9 @@ HOSTS = (
     "consent.yahoo.com",
     "www.ssga.com",
     "www.blackrock.com",
+    "api.tiingo.com",
+    "eodhd.com",
+    "prices.example",
 )
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 PROXY_VARIABLES = ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "http_proxy", "HTTP_PROXY")
@@ -38,7 +42,7 @@ PROXY_VARIABLES = ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_prox
 class Vendor:
     """A running vendor. Start with `with Vendor(source) as vendor:`; `source` can be replaced at any time.
 
-    `fault` sets a fault (of Yahoo's fund data: `summary.fault`; of the issuers' files: `issuers.fault`), `now` is the vendor's clock, `requests` what arrived, `environment` what makes a client come here.
+    `fault` sets a fault (of Yahoo's fund data: `summary.fault`; of the issuers' files: `issuers.fault`; of vendors with a key: `keyed.fault`), `now` is the vendor's clock, `requests` what arrived, `environment` what makes a client come here.
     """
 
     def __init__(self, source: Source, more: Sequence[BaseRoute] = ()) -> None:
@@ -77,6 +81,7 @@ class Vendor:
         self.yahoo.faults.clear()
         self.summary.faults.clear()
         self.issuers.faults.clear()
+        self.keyed.faults.clear()
         self._loop.call_soon_threadsafe(self._release)
 
     def reset(self) -> None:
@@ -85,6 +90,7 @@ class Vendor:
         self.yahoo.reset()
         self.summary.reset()
         self.issuers.reset()
+        self.keyed.reset()
         self.yahoo.source = self._source
         self.proxy.hosts.clear()
 
@@ -156,12 +162,13 @@ class Vendor:
         self.yahoo = Yahoo(self._source)
         self.summary = Summary(self.yahoo)
         self.issuers = Issuers(self.yahoo)
+        self.keyed = Keyed(self.yahoo)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.ca_file)
         certificate = str(Path(self._folder.name) / "server.pem")
         authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem.write_to_path(certificate)
         config = uvicorn.Config(
-            self.yahoo.application([*self._more, *self.issuers.routes], self.summary.routes),
+            self.yahoo.application([*self._more, *self.issuers.routes, *self.keyed.routes], self.summary.routes),
             ssl_certfile=certificate,
             log_config=None,
             log_level="critical",

@@ -1,4 +1,4 @@
-"""The checks of `rotation doctor` about the warehouse: its folder and disk, what it holds, how its last run ended."""
+"""Checks of the warehouse: its folder and disk, what it holds, how its last run ended, and whether the clock can be right."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks.operations.doctor.findings import Finding
 
 if TYPE_CHECKING:
-    from market_rotation.tasks.operations.status import Status
+    from market_rotation.tasks.operations.state import Status
     from market_rotation.tasks.settings import Settings
 
-#: What a first run of the shipped universe needs, and what should always be left.
+#: What a first run of the shipped universe needs, and what should always stay free.
 SPARE_BYTES = 500_000_000
 #: Clocks of two machines that share a warehouse differ by less.
 CLOCK_SLACK = timedelta(minutes=5)
@@ -32,7 +32,7 @@ def home(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "fail",
                 "home",
-                f"Nothing can be written to {there} ({error.strerror}).",
+                f"{there} cannot be written to ({error.strerror}).",
                 "Correct its permissions, or set ROTATION_HOME to another folder.",
             )
         else:
@@ -40,39 +40,38 @@ def home(settings: Settings) -> Iterator[Finding]:
 
 
 def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]:
-    """Whether there is room for one more copy of the warehouse, which publishing makes."""
+    """Whether there is room for one more copy of the warehouse, which publishing needs."""
     if free_bytes is None:
         free_bytes = shutil.disk_usage(_nearest(settings.published.parent)).free
     sizes = [path.stat().st_size for path in (settings.build, settings.published) if path.is_file()]
     copy = max(sizes, default=0)
-    takes = f"the warehouse takes {_size(sum(sizes))}, and {_size(copy)} more while it is published"
-    told = f"{_size(free_bytes)} free; {takes if sizes else 'there is no warehouse yet'}."
-    room = f"Make room, or set ROTATION_HOME to another disk; {_size(2 * copy + SPARE_BYTES)} is plenty."
+    takes = f"the warehouse takes {_size(sum(sizes))}, and {_size(copy)} more while it is being published"
+    usage = f"{_size(free_bytes)} free; {takes if sizes else 'there is no warehouse yet'}."
+    room = f"Free some space, or set ROTATION_HOME to another disk; {_size(2 * copy + SPARE_BYTES)} is enough."
     if free_bytes < copy:
-        yield Finding("fail", "disk", told, room)
+        yield Finding("fail", "disk", usage, room)
     elif free_bytes < 2 * copy + SPARE_BYTES:
-        yield Finding("warn", "disk", told, room)
+        yield Finding("warn", "disk", usage, room)
     else:
-        yield Finding("ok", "disk", told)
+        yield Finding("ok", "disk", usage)
 
 
-def published(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Whether the published file opens, what it holds, whose code made it, and whether somebody is writing."""
+def published(settings: Settings) -> Iterator[Finding]:
+    """Whether the published file opens, what it holds, which version derived it, and whether a process is writing."""
     from market_rotation.tasks import warehouse
-    from market_rotation.tasks.operations import status
     from market_rotation.tasks.run import ledger
+    from market_rotation.tasks.warehouse.lock import holder
 
-    if held := status.holder(settings.build, now):
-        since = f" since {held.since:%Y-%m-%d %H:%M} UTC" if held.since else ""
+    if held := holder(settings.build):
         yield Finding(
             "warn",
             "warehouse",
-            f"{settings.build} is being written{since} by process {held.process or 'of another machine'}.",
-            "Wait until that run ends; if it hangs, end that process: nothing of it is published.",
+            f"{settings.build} is being {'written' if held.is_writing else 'read'} by {held}.",
+            "Wait until it ends. If it hangs, end that process: nothing of an unfinished run is published.",
         )
     if not settings.published.is_file():
         yield Finding(
-            "warn", "warehouse", f"There is none at {settings.published} yet.", "Make it with `rotation run`."
+            "warn", "warehouse", f"There is no warehouse at {settings.published} yet.", "Make it with `rotation run`."
         )
         return
     with warehouse.reading(settings.published) as con:
@@ -88,23 +87,23 @@ def published(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
     held_words = "simulated prices" if "sample" in sources else "real prices" if sources else "no prices yet"
     same = code is not None and code[0] == ledger.code_version()
-    derived = "derived by this version" if same else "the next run derives it anew, with this version"
+    derived = "derived by this version" if same else "the next run derives it again with this version"
     yield Finding(
         "ok", "warehouse", f"{settings.published} opens read-only: {held_words}{f', {derived}' if code else ''}."
     )
 
 
 def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[Finding]:
-    """What `rotation status` calls a problem; the status goes `into` the list, for the checks after this one."""
-    from market_rotation.tasks.operations import status
+    """The problems that `rotation status` shows; appends the status to `into`, for the checks after this one."""
+    from market_rotation.tasks.operations import health, status
 
     if not settings.published.is_file():
         return
     state = status.read(settings, now)
     into.append(state)
     for problem in state.problems:
-        # A session that is missing is what the next run brings; all else wants a person.
-        stale = problem.startswith(("Stale", "Nothing was ever"))
+        # A missing session arrives with the next run; any other problem needs a person.
+        stale = health.is_overdue(problem)
         what, _, remedy = problem.rpartition("; ")
         step = f"{remedy[:1].upper()}{remedy[1:]}" if what and stale else "See `rotation status`, then `rotation run`."
         yield Finding("warn" if stale else "fail", "last run", f"{what}." if what and stale else problem, step)
@@ -124,30 +123,33 @@ def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[
 
 
 def clock(now: datetime, state: Status | None) -> Iterator[Finding]:
-    """Whether the clock can be right, and New York's time is known."""
+    """Whether the clock can be right, and the time in New York is known."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         local = now.astimezone(ZoneInfo("America/New_York"))
     except ZoneInfoNotFoundError:
         yield Finding(
-            "fail", "clock", "The time zone America/New_York is not known here.", "Install tzdata (pip install tzdata)."
+            "fail",
+            "clock",
+            "This machine does not know the time zone America/New_York.",
+            "Install tzdata (pip install tzdata).",
         )
         return
-    told = f"It is {now:%Y-%m-%d %H:%M} UTC, {local:%H:%M} in New York"
+    time = f"It is {now:%Y-%m-%d %H:%M} UTC, {local:%H:%M} in New York"
     if state and state.last_run and state.last_run.started_at > now + CLOCK_SLACK:
         yield Finding(
             "fail",
             "clock",
-            f"{told}, but the last run started at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC.",
-            "Set the clock, or let it follow a time server.",
+            f"{time}, but the last run started at {state.last_run.started_at:%Y-%m-%d %H:%M} UTC.",
+            "Set the clock, or synchronise it with a time server.",
         )
     else:
-        yield Finding("ok", "clock", f"{told}.")
+        yield Finding("ok", "clock", f"{time}.")
 
 
 def _nearest(folder: Path) -> Path:
-    """`folder`, or of those above it the nearest that is there."""
+    """`folder`, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 

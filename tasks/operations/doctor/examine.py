@@ -1,6 +1,6 @@
 """All checks of `rotation doctor`, in order.
 
-A check yields findings. Nothing is changed and nothing is sent. Each check imports what it needs, so that a failing import is a finding too.
+A check yields findings; it changes nothing and sends nothing. It imports what it needs itself, so that a failing import is a finding too.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.operations.doctor import data as stored
-from market_rotation.tasks.operations.doctor import machine, services
+from market_rotation.tasks.operations.doctor import channels, data, machine, prefect_server, sources
 from market_rotation.tasks.operations.doctor.findings import Finding, failed, guarded
 from market_rotation.tasks.operations.prefect_api import api_url
 from market_rotation.tasks.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from market_rotation.tasks.operations.status import Status
+    from market_rotation.tasks.operations.state import Status
 
 
 def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """All findings at `now`, as they come. A check that breaks is a finding itself and keeps no other from being made."""
+    """All findings at `now`, one by one. A check that raises is a finding itself; the others are made all the same."""
     environ = os.environ if environ is None else environ
     yield from guarded("variables", lambda: machine.variables(environ))
     settings: Settings | None = None
@@ -34,16 +33,17 @@ def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator
     yield from guarded("python", machine.dependencies)
     yield from guarded("network", lambda: machine.network(environ))
     if settings is None:
-        yield Finding("warn", "the rest", "Not checked, as it depends on the settings.", "Correct them first.")
-        yield from guarded("prefect", lambda: services.prefect(api_url(environ), now))
+        yield Finding("warn", "the rest", "Not checked: it depends on the settings.", "Correct the settings first.")
+        yield from guarded("prefect", lambda: prefect_server.prefect(api_url(environ), now))
         return
-    yield from guarded("home", lambda: stored.home(settings))
-    yield from guarded("disk", lambda: stored.disk(settings))
-    yield from guarded("warehouse", lambda: stored.published(settings, now))
+    yield from guarded("home", lambda: data.home(settings))
+    yield from guarded("disk", lambda: data.disk(settings))
+    yield from guarded("warehouse", lambda: data.published(settings))
     state: list[Status] = []
-    yield from guarded("last run", lambda: stored.last_run(settings, now, state))
-    yield from guarded("clock", lambda: stored.clock(now, state[0] if state else None))
-    yield from guarded("universe", lambda: services.universe(settings))
-    yield from guarded("source", lambda: services.source(settings, now))
-    yield from guarded("alerts", lambda: services.alerts(settings))
-    yield from guarded("prefect", lambda: services.prefect(api_url(environ), now))
+    yield from guarded("last run", lambda: data.last_run(settings, now, state))
+    yield from guarded("clock", lambda: data.clock(now, state[0] if state else None))
+    yield from guarded("universe", lambda: sources.universe(settings))
+    yield from guarded("sources", lambda: sources.installed_sources(settings))
+    yield from guarded("source", lambda: sources.source(settings, now))
+    yield from guarded("alerts", lambda: channels.alerts(settings))
+    yield from guarded("prefect", lambda: prefect_server.prefect(api_url(environ), now))

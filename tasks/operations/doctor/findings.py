@@ -1,4 +1,4 @@
-"""A finding of `rotation doctor`, and turning an error into one."""
+"""A finding of `rotation doctor`, and errors as findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from market_rotation.tasks.errors import RotationError
 
 
 class Finding(NamedTuple):
-    """One line: how bad it is, what was looked at, what was found, and what to do next (empty where nothing)."""
+    """One line: its level, what was checked, what was found, and what to do next (empty where nothing)."""
 
     level: Literal["ok", "warn", "fail"]
     subject: str
@@ -18,14 +18,16 @@ class Finding(NamedTuple):
 
 
 def guarded(subject: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of `check`; its error is the last one."""
+    """The findings of `check`; an error that it raises is the last one."""
     try:
         yield from check()
     except RotationError as error:
         yield failed(subject, error)
     except Exception as error:
-        # Only its kind: what an unforeseen error says may hold an address with its password.
-        yield Finding("fail", subject, f"The check itself broke ({type(error).__name__}).", "Report it with this line.")
+        # Only its class: the text of an unforeseen error may hold an address with its password.
+        yield Finding(
+            "fail", subject, f"The check itself failed ({type(error).__name__}).", "Report this line as a bug."
+        )
 
 
 def failed(subject: str, error: RotationError, next_step: str = "") -> Finding:

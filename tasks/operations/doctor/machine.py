@@ -1,7 +1,4 @@
-"""What `rotation doctor` looks at, check by check: the settings and the machine.
-
-A check yields findings. Nothing is changed and nothing is sent. Each imports what it needs, so that it can also tell that this is what fails.
-"""
+"""Checks of the settings and of the machine: variables, rotation.toml, installed libraries, proxy and certificates."""
 
 from __future__ import annotations
 
@@ -11,21 +8,17 @@ import platform
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from market_rotation.tasks.operations.doctor.findings import Finding
 from market_rotation.tasks.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Environment variables that look like settings and are none: they would be ignored without a word. No value is shown."""
+    """Environment variables that look like settings but are not, and would be ignored silently. No value is shown."""
     known = _variables()
     found = 0
     for name in sorted(environ):
@@ -36,24 +29,27 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
         if near or name.upper().startswith("ROTATION_"):
             guess = near or difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
             yield Finding(
-                "warn", "variables", f"{name} is no setting and is ignored.", f"Did you mean {guess[0]}? Else unset it."
+                "warn",
+                "variables",
+                f"{name} is not a setting and is ignored.",
+                f"Did you mean {guess[0]}? Otherwise unset it.",
             )
     yield Finding("ok", "variables", f"Settings from the environment: {found}.")
 
 
 def read_settings(settings: Settings) -> Iterator[Finding]:
-    """Which settings are in force, and from where."""
+    """The settings in force, and where they come from."""
     file = _toml()
-    read = f"{file} is read" if file.is_file() else f"there is no {file}, and none is needed"
+    read = f"{file} is read" if file.is_file() else f"there is no {file}; it is optional"
     yield Finding("ok", "settings", f"Source '{settings.source}', home {settings.home}; {read}.")
     if settings.fault and settings.source != "sample":
         yield Finding(
-            "warn", "settings", "ROTATION_FAULT is set, which only the source 'sample' heeds.", "Unset ROTATION_FAULT."
+            "warn", "settings", "ROTATION_FAULT is set, which only the source 'sample' uses.", "Unset ROTATION_FAULT."
         )
 
 
 def similar_keys(environ: Mapping[str, str]) -> str:
-    """For each unknown key of `rotation.toml` the setting whose name is nearest, as a question; empty where all are known."""
+    """For each unknown key of `rotation.toml` the setting with the nearest name, as a question; empty where all are known."""
     file = Path(environ.get("ROTATION_HOME") or "warehouse").expanduser() / "rotation.toml"
     try:
         keys = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -61,22 +57,22 @@ def similar_keys(environ: Mapping[str, str]) -> str:
         return ""
     fields = list(Settings.model_fields)
     unknown = [(key, difflib.get_close_matches(key, fields, n=1, cutoff=0.6)) for key in keys if key not in fields]
-    return " ".join(f"Did you mean {near[0]} by {key}?" for key, near in unknown if near)
+    return " ".join(f"Did you mean {near[0]} instead of {key}?" for key, near in unknown if near)
 
 
 def dependencies() -> Iterator[Finding]:
-    """Python and the installed libraries against the bounds that the project states."""
+    """Whether Python and the installed libraries are within the project's version bounds."""
     from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
-    again = "Install the project again, with requirements.lock."
+    again = "Install the project again with requirements.lock."
     try:
         wanted = [Requirement(text) for text in requires("market-rotation") or []]
         pythons = SpecifierSet(metadata("market-rotation")["Requires-Python"] or "")
     except PackageNotFoundError:
-        yield Finding("warn", "python", "market-rotation is not installed, so its bounds are not known.", again)
+        yield Finding("warn", "python", "market-rotation is not installed, so its version bounds are not known.", again)
         return
     wrong = [] if pythons.contains(platform.python_version()) else [f"Python {platform.python_version()} ({pythons})"]
     wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
@@ -88,26 +84,28 @@ def dependencies() -> Iterator[Finding]:
         if held is None or not one.specifier.contains(held, prereleases=True):
             wrong.append(f"{one.name} {held or 'is missing'} ({one.specifier})")
     if wrong:
-        yield Finding("fail", "python", f"Outside its bounds: {', '.join(wrong)}.", again)
+        yield Finding("fail", "python", f"Outside the version bounds: {', '.join(wrong)}.", again)
     else:
         yield Finding(
-            "ok", "python", f"Python {platform.python_version()}; {len(wanted)} libraries are within their bounds."
+            "ok",
+            "python",
+            f"Python {platform.python_version()}; {len(wanted)} libraries are within their version bounds.",
         )
 
 
 def network(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The files with CA certificates and the proxy that the environment names. A proxy's password is not shown."""
-    told = []
+    """The CA certificates and the proxy that the environment names. A proxy's password is not shown."""
+    used = []
     for name in [name for name in CA_VARIABLES if environ.get(name)]:
         if not os.access(environ[name], os.R_OK) or not Path(environ[name]).is_file():
             yield Finding(
                 "fail",
                 "network",
-                f"{name} names {environ[name]}, which is no file that can be read.",
+                f"{name} names {environ[name]}, which is not a readable file.",
                 "Correct it, or unset it.",
             )
         else:
-            told.append(name)
+            used.append(name)
     for name in [name for name in PROXY_VARIABLES if environ.get(name)]:
         try:
             parts = urlsplit(environ[name] if "://" in environ[name] else f"http://{environ[name]}")
@@ -115,12 +113,15 @@ def network(environ: Mapping[str, str]) -> Iterator[Finding]:
         except ValueError:
             host = port = None
         if host:
-            told.append(f"{name} ({host}{f':{port}' if port else ''})")
+            used.append(f"{name} ({host}{f':{port}' if port else ''})")
         else:
             yield Finding(
-                "fail", "network", f"{name} is no address of a proxy.", "Write it as http://host:port, or unset it."
+                "fail",
+                "network",
+                f"{name} is not the address of a proxy.",
+                "Write it as http://host:port, or unset it.",
             )
-    yield Finding("ok", "network", f"In use: {', '.join(told)}." if told else "No proxy and no CA file of its own.")
+    yield Finding("ok", "network", f"In use: {', '.join(used)}." if used else "No proxy and no CA file is set.")
 
 
 def _variables() -> list[str]:

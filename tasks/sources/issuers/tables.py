@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from market_rotation.tasks.datasets import FUND_NAV_COLUMNS, HOLDINGS_COLUMNS
 from market_rotation.tasks.errors import SourceUnavailable
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.sources.http import unavailable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from market_rotation.tasks.datasets import (
     HOLDINGS_COLUMNS,
 )
 from market_rotation.tasks.errors import SymbolNotFound
-from market_rotation.tasks.sources.base import price_frame, typed
-from market_rotation.tasks.sources.simulated import companies, funds
+from market_rotation.tasks.sources.frames import price_frame, typed
+from market_rotation.tasks.sources.simulated import companies, faults, funds
 from market_rotation.tasks.sources.simulated.prices import Days, Floats, Path, simulate, weekdays
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from market_rotation.tasks.calendar import Calendar
+    from market_rotation.tasks.sources.base import SourceContext
     from market_rotation.tasks.universe import Instrument
 
 
@@ -52,6 +53,8 @@ class SampleSource:
     """
 
     name = "sample"
+    datasets: ClassVar[frozenset[str]] = frozenset({"prices", "fund_nav", "fund_facts", "holdings", "earnings_growth"})
+    is_local = True
 
     def __init__(self, calendar: Calendar, instruments: Sequence[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
@@ -60,6 +63,13 @@ class SampleSource:
         # A universe of thousands is read symbol by symbol; keeping all of them would take gigabytes.
         self._listing = lru_cache(maxsize=64)(self._list)
         self._shares = lru_cache(maxsize=64)(self._issue)
+
+    @classmethod
+    def open(cls, context: SourceContext) -> SampleSource | faults.Faulty:
+        """The simulated market, with the fault that ROTATION_FAULT names."""
+        source = cls(context.calendar, context.universe.instruments)
+        fault = context.settings.fault
+        return faults.spoiled(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Daily bars of `symbol` for the sessions `start` … `end`, both included, as known on `end`.

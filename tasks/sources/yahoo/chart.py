@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
-from market_rotation.tasks.sources.base import price_frame
+from market_rotation.tasks.sources.frames import price_frame
 from market_rotation.tasks.sources.yahoo.funds import SUMMARY, FundMethods
 from market_rotation.tasks.sources.yahoo.session import Client, explanation, unavailable
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS
 from market_rotation.tasks.errors import SymbolNotFound
-from market_rotation.tasks.sources.base import typed
+from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.sources.yahoo.session import explanation, unavailable
 
 if TYPE_CHECKING:

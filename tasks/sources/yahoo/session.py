@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from market_rotation.tasks.errors import RateLimited, SourceUnavailable
 from market_rotation.tasks.sources.http import ca_bundle
+from market_rotation.tasks.sources.yahoo import private
 
 log = logging.getLogger("rotation.yahoo")
 
@@ -22,28 +23,21 @@ class NoCrumbError(Exception):
 
 
 class Client:
-    """Asks Yahoo through yfinance's `YfData.get`, from several threads at once. `timeout_s` bounds each request, in seconds.
+    """Requests to Yahoo through yfinance, from several threads at once. `timeout_s` bounds each request, in seconds.
 
     Addresses that begin with `chart_url` need no cookie and crumb: after one failure to get these, such requests go without.
     Those that begin with `crumb_url` need both: each call whose crumb is missing asks for one, however often that failed before.
     """
 
     def __init__(self, timeout_s: float, chart_url: str, crumb_url: str) -> None:
-        from yfinance import cache
-        from yfinance.config import YfConfig
-        from yfinance.data import YfData
+        import yfinance
 
         self._timeout_s = timeout_s
         self._crumb_url = crumb_url
-        self._cookies = _MemoryCookies()
         self._session = _open_session(timeout_s, chart_url, crumb_url)
-        cache._CookieCacheManager._Cookie_cache = self._cookies
-        YfConfig.network.retries = 0  # market_rotation.tasks.run.fetch retries
+        yfinance.config.network.retries = 0  # market_rotation.tasks.run.fetch retries
         logging.getLogger("yfinance").addFilter(_only_when_debugging)
-        # Not the instance that yfinance shares: that one would take on any other caller's session, and give it ours.
-        self._data: Any = type.__call__(YfData, session=self._session)
-        # Else it empties the cookie jar for all threads whenever one symbol is refused.
-        self._data._logged_in = True
+        self._yfinance = private.Requests(self._session)
 
     def ask(self, url: str, symbol: str, parameters: dict[str, Any], wanted: str) -> object:
         """The JSON of Yahoo's answer about `symbol`: what was asked, or an `explanation` of why there is none.
@@ -56,7 +50,7 @@ class Client:
         # For a call that needs a crumb only those failures to get one count that it has itself waited for.
         self._session.call.since = time.monotonic() if url.startswith(self._crumb_url) else -math.inf
         try:
-            answer = self._data.get(url + quote(symbol, safe=""), params=parameters, timeout=self._timeout_s)
+            answer = self._yfinance.get(url + quote(symbol, safe=""), parameters, self._timeout_s)
         except YFRateLimitError:
             raise _rate_limited(wanted, symbol) from None
         except Exception as error:  # curl's, and whatever an unforeseen cookie or consent page makes yfinance raise
@@ -90,33 +84,12 @@ class Client:
 
         For answers that they may have caused. yfinance itself gets a new crumb, not a new cookie, whenever a request is refused.
         """
-        with self._data._cookie_lock:
-            self._data._cookie = self._data._crumb = None
-            self._data._cookie_strategy = "basic"
-            self._cookies.store("", None)
-            self._session.cookies.clear()
+        self._yfinance.forget_cookies(self._session.cookies.clear)
 
 
 def _only_when_debugging(record: logging.LogRecord) -> bool:
     """Lets yfinance's log through at our debug level only: it warns of every request that goes without a crumb."""
     return log.isEnabledFor(logging.DEBUG)
-
-
-class _MemoryCookies:
-    """yfinance's cookie store, kept in memory.
-
-    Its own is an SQLite file in the user's cache folder: where that is locked, damaged or read-only, every symbol fails or asks
-    for a new cookie. It needs some store, since it looks the cookie up in it again for each request.
-    """
-
-    def __init__(self) -> None:
-        self._cookie: object = None
-
-    def lookup(self, strategy: str) -> dict[str, object] | None:
-        return None if self._cookie is None else {"cookie": self._cookie}
-
-    def store(self, strategy: str, cookie: object) -> None:
-        self._cookie = cookie
 
 
 def _open_session(timeout_s: float, chart_url: str, crumb_url: str) -> Any:

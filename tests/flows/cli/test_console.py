@@ -417,7 +417,7 @@ def test_help_is_complete():
         (["run", "--session", "2024-01-06"], "the one before it is 2024-01-05."),
         (["run", "--session", "2999-01-02"], "2999-01-02 has no final bars yet; the last closed session is"),
         (["run", "--session", "2004-12-31"], "2004-12-31 is before ROTATION_HISTORY_START=2005-01-03"),
-        (["run", "--source", "bloomberg"], "'bloomberg' is not one of 'yahoo', 'files', 'sample'."),
+        (["run", "--source", "bloomberg"], "no source 'bloomberg' is installed; the installed sources are"),
         (["sql", "--format", "xml", "select 1"], "'xml' is not one of"),
         (["sql"], "Missing argument 'QUERY'."),
         (["nothing"], "No such command 'nothing'."),

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import distribution
+import yaml
+from processes import DEADLINE_S, free_port, kill, until
+from world import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[3]
-#: What deploying and running need of the repository.
-NEEDED = ("prefect.yaml", "pyproject.toml", "flows", "tasks", "sql", "expectations")
-#: Generous, since a machine that never ran Prefect compiles all of it first; nothing waits longer than it must.
-DEADLINE_S = 180.0
 #: Asks the server itself, whatever proxy the machine has.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: States after which a flow run stays as it is.
@@ -40,8 +35,7 @@ def deployments() -> list[dict[str, Any]]:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment with a Prefect that was never used, in `home`, and no other setting of Prefect or ours but `more`."""
-    # Compiled once, a flow run of the copied repository starts sooner.
-    mine = ("PREFECT_", "ROTATION_", "PYTHONDONTWRITEBYTECODE")
+    mine = ("PREFECT_", "ROTATION_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     own = {
         "PREFECT_HOME": str(home),
@@ -54,93 +48,49 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, **own, **more}
 
 
-def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
-    """What `condition` gives as soon as that is true. Raises `TimeoutError` naming `what`."""
-    end = time.monotonic() + deadline_s
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {deadline_s:.0f} s: {what}")
-        time.sleep(0.1)
-    return found
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that `pid` started, and those that they started."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                # After the name, which may hold anything, come the state and the parent.
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            parents.setdefault(parent, []).append(int(entry.name))
-    found = parents.get(pid, [])
-    return found + [below for child in found for below in descendants(child)]
-
-
-def of_home(home: Path) -> list[str]:
-    """The command lines of all processes whose Prefect lives in `home`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if f"PREFECT_HOME={home}\0".encode() in (entry / "environ").read_bytes() + b"\0":
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:
-                continue
-    return found
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends `process` and all it started at once, as when the machine loses power. A flow run is in a session of its own, so no signal to the group."""
-    for pid in [process.pid, *descendants(process.pid)]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    process.wait()
-
-
 class Prefect:
-    """A server with the deployments of this repository. `took` says in seconds how long the parts of it took to come up.
+    """A server with the deployments of the installed wheel. `took` says in seconds how long the parts of it took to come up.
 
-    `shipped` is what the files of the repository held before anything was done with them.
+    `installed` is the folder of the installation, which all processes import; `shipped` is what its files held before anything
+    was done with them; `deployed` is what `rotation deploy` printed.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.repository = folder / "repository"
+        self.installed = folder / "installed"
+        # Neither the repository nor the installation: where a user happens to be.
+        self.elsewhere = folder / "elsewhere"
         self.url = f"http://127.0.0.1:{free_port()}/api"
         self.environment = environment(folder / "prefect", **{"PREFECT_API_URL": self.url, **settings})
+        self.environment["PYTHONPATH"] = str(self.installed)
         self.took: dict[str, float] = {}
         self.shipped: dict[str, bytes] = {}
+        self.deployed = ""
 
     def popen(self, name: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
-        """`prefect <arguments>` in the background, from the repository; what it prints goes to `<name>.log`."""
+        """`prefect <arguments>` in the background; what it prints goes to `<name>.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "prefect", *arguments],
-                cwd=self.repository,
+                cwd=self.elsewhere,
                 env={**self.environment, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
-    def call(self, *arguments: str, module: str = "prefect") -> str:
-        """What `prefect <arguments>`, or another module's command, prints. Nobody answers its questions."""
-        began = time.monotonic()
+    def call(self, *arguments: str) -> str:
+        """What `prefect <arguments>` prints. Nobody answers its questions."""
+        return self._output(sys.executable, "-m", "prefect", *arguments)
+
+    def rotation(self, *arguments: str) -> str:
+        """What `rotation <arguments>` of the installed wheel prints."""
+        return self._output(sys.executable, str(self.installed / "bin" / "rotation"), *arguments)
+
+    def _output(self, *command: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=self.repository,
+            command,
+            cwd=self.elsewhere,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -149,8 +99,7 @@ class Prefect:
             timeout=DEADLINE_S,
             check=False,
         )
-        assert done.returncode == 0, f"{module} {' '.join(arguments)}: {done.stdout}"
-        self.took[" ".join(arguments[:2])] = time.monotonic() - began
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
         return done.stdout
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> Any:
@@ -247,20 +196,15 @@ class Prefect:
 
 
 @contextmanager
-def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[Prefect]:
-    """A server that was never used, with the work pool and `prefect deploy --all`, from a copy of the repository in `folder`.
+def serving(folder: Path, wheel: Path, settings: Mapping[str, str]) -> Iterator[Prefect]:
+    """A server that was never used, with what `rotation deploy` makes, from `wheel` installed in `folder`.
 
     `settings` are environment variables of the server, of the worker and of the flow runs.
     """
     prefect = Prefect(folder, settings)
-    for name in NEEDED:
-        source = REPOSITORY / name
-        if source.is_dir():
-            shutil.copytree(source, prefect.repository / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            prefect.repository.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, prefect.repository / name)
-    prefect.shipped = files(prefect.repository)
+    prefect.elsewhere.mkdir()
+    distribution.install(wheel, prefect.installed)
+    prefect.shipped = files(prefect.installed)
     began = time.monotonic()
     port = prefect.url.split(":")[2].split("/")[0]
     # Else a test would wait some seconds for each event to be found.
@@ -270,8 +214,7 @@ def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[Prefect]:
         until(lambda: prefect.is_up() or server.poll() is not None, "the server answers")
         assert server.poll() is None, prefect.log("server")
         prefect.took["server start"] = time.monotonic() - began
-        prefect.call("work-pool", "create", "rotation", "--type", "process")
-        prefect.call("deploy", "--all")
+        prefect.deployed = prefect.rotation("deploy")
         yield prefect
     finally:
         kill(server)

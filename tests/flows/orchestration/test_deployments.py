@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import webhook
 import world
-from server import REPOSITORY, Prefect, deployments, environment, files, of_home, serving, until
+from processes import until
+from server import Prefect, deployments, files, serving
 
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -62,21 +61,21 @@ def test_every_deployment_says_what_it_is(deployment: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> dict[str, Any]:
     """What a server, its worker and a webhook saw on three evenings of December 2025: a good one, a holiday, and one with a bad batch."""
-    folder = world.made_once(tmp_path_factory, "evenings", three_evenings)
+    folder = world.made_once(tmp_path_factory, "evenings", partial(three_evenings, wheel))
     return dict(json.loads((folder / "seen.json").read_text()))
 
 
-def three_evenings(folder: Path) -> None:
+def three_evenings(wheel: Path, folder: Path) -> None:
     seen: dict[str, Any] = {}
     with webhook.serving() as hook:
         settings = few(folder, date(2025, 11, 14)) | {"ROTATION_ALERT_URLS": hook.url()}
         published, toml = folder / "warehouse" / "rotation.duckdb", folder / "warehouse" / "rotation.toml"
-        with serving(folder, settings) as prefect:
+        with serving(folder, wheel, settings) as prefect:
             seen["deployments"] = prefect.ask("/deployments/filter", {})
             seen["scheduled"] = until(lambda: scheduled(prefect), "the server schedules the next runs")
-            seen["deploy"] = [prefect.call("deploy", module="market_rotation.flows.cli.main") for _ in range(2)]
+            seen["deploy"] = [prefect.deployed, prefect.rotation("deploy")]
             seen["deployments again"] = prefect.ask("/deployments/filter", {})
             seen["automations"] = prefect.ask("/automations/filter", {})
             prefect.rest()
@@ -111,7 +110,7 @@ def three_evenings(folder: Path) -> None:
                 seen["automated"] = until(lambda: resends(prefect), "the automation schedules the sending")
                 hook.status = 200
                 observe("resend", prefect.run("resend-alerts/resend-alerts", now="2025-12-27T02:30:00+00:00"))
-            seen["changed"] = changed(prefect.shipped, files(prefect.repository))
+            seen["changed"] = changed(prefect.shipped, files(prefect.installed))
             seen["took"] = prefect.took
     (folder / "seen.json").write_text(json.dumps(seen))
 
@@ -147,7 +146,7 @@ def names(events: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
-    """`prefect deploy --all` asks nothing and makes each deployment as it is written; `rotation deploy` makes nothing twice."""
+    """`rotation deploy` makes each deployment as prefect.yaml has it, and nothing twice."""
     by_name = {found["name"]: found for found in seen["deployments"]}
     assert len(by_name) == len(seen["deployments"])
     for wanted in deployments():
@@ -177,7 +176,7 @@ def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
     for wanted in deployments():
         (line,) = (line for line in first.splitlines() if line.startswith(f"{wanted['name']} "))
         assert all(schedule["cron"] in line for schedule in wanted.get("schedules", []))
-    assert first.splitlines()[-1] == "Now keep a worker up: `prefect worker start --pool rotation`"
+    assert first.splitlines()[-1] == "Next, keep a worker running: `prefect worker start --pool rotation`"
     assert len(first.splitlines()) == len(deployments()) + 2
 
 
@@ -269,41 +268,6 @@ def test_an_alert_that_was_not_taken(seen: dict[str, Any]) -> None:
     assert "success" in {message["type"] for message in seen["resend"]["messages"]}
 
 
-def test_the_repository_stays_as_it_is(seen: dict[str, Any]) -> None:
+def test_the_installation_stays_as_it_is(seen: dict[str, Any]) -> None:
     """Neither deploying nor running writes a file beside the code."""
     assert seen["changed"] == []
-
-
-# ---- by hand ----
-
-
-def test_by_hand_without_a_server(tmp_path: Path) -> None:
-    """`rotation run` needs no Prefect of one's own: it ends with 0, says nothing on stderr but its steps, and leaves no process."""
-    home = tmp_path / "prefect"
-    own = environment(home, PYTHONPATH=str(REPOSITORY), **few(tmp_path, date(2025, 11, 14)))
-    done = subprocess.run(
-        [sys.executable, "-m", "market_rotation.flows.cli.main", "run", "--session", "2026-01-16"],
-        env=own,
-        text=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "published" in done.stdout
-    # Its Prefect was that one, and no server of someone else's.
-    assert home.is_dir()
-    assert "PREFECT_API_URL" not in own
-    noise = re.compile(r"Traceback|Error|WARN|ERROR|prefect\.|Cancelled|File \"")
-    assert [line for line in done.stderr.splitlines() if noise.search(line)] == []
-    assert of_home(home) == []
-
-
-def test_a_process_left_behind_would_be_found(tmp_path: Path) -> None:
-    """The test above sees a process that lives in that Prefect, so its empty list means something."""
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect")}) as process:
-        try:
-            until(lambda: of_home(tmp_path / "prefect") == ["sleep 60 "], "the process is seen", 10)
-        finally:
-            process.kill()

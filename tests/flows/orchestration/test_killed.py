@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import world
-from server import Prefect, kill, serving, until
+from processes import kill, until
+from server import Prefect, serving
 from test_deployments import few
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor
@@ -87,12 +88,12 @@ def state(prefect: Prefect, run_id: str) -> str:
     return str(prefect.flow_run(run_id)["state"]["name"])
 
 
-def test_killed_in_the_middle_of_a_run(vendor: Vendor, settings: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_killed_in_the_middle_of_a_run(vendor: Vendor, settings: dict[str, str], tmp_path: Path, wheel: Path) -> None:  # noqa: F811
     """Readers notice nothing; once the heartbeat is missed the dead run is Crashed, the next one gets its turn and ends where an undisturbed one does."""
     published = tmp_path / "warehouse" / "rotation.duckdb"
     before = published.read_bytes()
     vendor.fault("XLE", "hang")
-    with serving(tmp_path, settings) as prefect:
+    with serving(tmp_path, wheel, settings) as prefect:
         prefect.rest()
         automation = prefect.ask("/automations/", automation_of(SILENT))
         with prefect.worker() as worker:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import DEADLINE_S, deployments, free_port, serving, until
+from processes import DEADLINE_S, free_port, until
+from server import deployments, serving
 from test_deployments import few
 
 
@@ -82,10 +83,10 @@ def database() -> Iterator[str]:
             server.wait()
 
 
-def test_the_server_on_postgresql(database: str, tmp_path: Path) -> None:
+def test_the_server_on_postgresql(database: str, tmp_path: Path, wheel: Path) -> None:
     """With PostgreSQL instead of SQLite all deployments are made, and a flow run of the daily job publishes."""
     settings = few(tmp_path, date(2025, 11, 14)) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database}
-    with serving(tmp_path, settings) as prefect:
+    with serving(tmp_path, wheel, settings) as prefect:
         found = {deployment["name"] for deployment in prefect.ask("/deployments/filter", {})}
         assert found == {deployment["name"] for deployment in deployments()}
         prefect.rest()

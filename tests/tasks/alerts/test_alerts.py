@@ -16,9 +16,10 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver
-from market_rotation.tasks.errors import SourceUnavailable
-from market_rotation.tasks.run import context
+from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.alerts import outbox as outbox_module
+from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure, SourceUnavailable
+from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
 
 DAYS = world.days(date(2024, 1, 2))
@@ -92,7 +93,8 @@ def test_a_blocked_run_says_all_that_one_needs(hook: webhook.Webhook) -> None:
     body = message["message"]
     assert "The source gave the same bar more than once" in body
     assert "one_row_per_bar: 11 rows, such as" in body
-    assert body.count('{"symbol": "IWM", "session": "2024-') == 3
+    assert body.count("IWM 2024-") == 3
+    assert "{" not in body
     assert f"Since: {DAYS[31]} 23:30 UTC." in body
     assert f"The warehouse shows {DAYS[30]}, published {DAYS[30]} 23:30 UTC." in body
     assert f"where run_id = '{run.run_id}'" in body
@@ -127,8 +129,8 @@ def test_three_days_in_a_row_are_one_alert_a_day(hook: webhook.Webhook) -> None:
             assert world.run(duplicated(), DAYS[31], evening(DAYS[31], 24 * day + hours)).status == "blocked"
     assert outbox("kind") == [("failure",), ("reminder",), ("reminder",), ("escalation",)]
     assert len(hook.messages) == 4
-    assert hook.messages[1]["title"].startswith("market-rotation: Still after 24 hours: Blocked:")
-    assert hook.messages[3]["title"].startswith("market-rotation: Still after 3 days: Blocked:")
+    assert hook.messages[1]["title"].startswith("market-rotation: Still open after 24 hours: Blocked:")
+    assert hook.messages[3]["title"].startswith("market-rotation: Still open after 3 days: Blocked:")
     assert all(f"Since: {DAYS[31]} 23:30 UTC." in message["message"] for message in hook.messages)
 
 
@@ -149,40 +151,160 @@ def test_success_for_an_older_session_ends_nothing(hook: webhook.Webhook) -> Non
     assert outbox("kind") == [("failure",)]
 
 
-def test_what_is_set_aside_is_a_warning(hook: webhook.Webhook) -> None:
-    """Rows set aside are one message with the row, silence while nothing new is, and one recovery when they came back."""
+def test_a_row_set_aside_is_one_alert_and_one_recovery(hook: webhook.Webhook) -> None:
+    """A close with its sign flipped fails several checks: one warning with the row, silence while nothing is new, one recovery."""
     world.run(market(), DAYS[30])
     for hours in (0, 24, 96):
         assert world.run(holed(), DAYS[31], evening(DAYS[31], hours)).status in ("published", "up_to_date")
+    with warehouse.reading(PUBLISHED) as con:
+        found = con.execute("select expectation from ops.quarantine where resolved_at is null").fetchall()
+    checks = {expectation for (expectation,) in found}
+    assert "prices_positive" in checks
     (message,) = hook.messages
-    assert message["title"] == "market-rotation: Set aside: 1 of prices, prices_positive"
-    assert f"IJR {DAYS[31]}" in message["message"]
-    assert "-5.0" in message["message"]
+    assert message["title"] == "market-rotation: Set aside: 1 row of prices"
+    (row,) = [line for line in message["message"].splitlines() if line.startswith("- ")]
+    assert row.startswith(f"- IJR {DAYS[31]}: ")
+    assert "close -5," in row
+    assert row.endswith(f"({', '.join(sorted(checks))})")
+    assert not {"{", "}", '"'} & set(message["message"])
+    assert message["message"].endswith("`rotation quarantine list`.")
     assert f"The warehouse shows {DAYS[31]}" in message["message"]
     assert outbox("severity") == [("warning",)]
     world.run(market(), DAYS[31], evening(DAYS[31], 97))
-    assert outbox() == [
-        ("set-aside:prices:prices_positive", "failure"),
-        ("set-aside:prices:prices_positive", "recovery"),
-    ]
+    assert outbox() == [("set-aside:prices", "failure"), ("set-aside:prices", "recovery")]
+    assert len(hook.messages) == 2
+
+
+def test_a_reminder_says_what_is_new(hook: webhook.Webhook) -> None:
+    """A row set aside on the next evening is told with its values; the one of the evening before is only counted."""
+    world.run(market(), DAYS[30])
+    source = holed()
+    world.run(source, DAYS[31])
+    source.frames["XLE"].loc[32, "close"] = -7.0
+    assert world.run(source, DAYS[32]).status == "published"
+    first, second = hook.messages
+    assert "IJR" in first["message"]
+    assert second["title"].endswith("Set aside: 1 row of prices")
+    assert f"- XLE {DAYS[32]}: " in second["message"]
+    assert "IJR" not in second["message"]
+    assert "Set aside earlier and still open: 1." in second["message"]
+
+
+def test_sets_aside_of_an_older_version_are_one_incident(hook: webhook.Webhook) -> None:
+    """Open incidents of single expectations, as version 0.1 wrote them, go on as that of their dataset: no second alert, one recovery."""
+    world.run(market(), DAYS[30])
+    world.run(holed(), DAYS[31])
+    with warehouse.writing(load_settings().build) as con:
+        con.execute("update ops.alerts set fingerprint = 'set-aside:prices:prices_positive'")
+        con.execute(
+            "insert into ops.alerts select * replace ('x' as alert_id, 'set-aside:prices:ohlc_consistent' as fingerprint) from ops.alerts"
+        )
+        assert list(outbox_module.open_incidents(con)) == ["set-aside:prices"]
+    world.run(market(), DAYS[31], evening(DAYS[31], 24))
+    assert outbox()[2:] == [("set-aside:prices", "recovery")]
 
 
 def test_many_at_once_are_one_message(hook: webhook.Webhook) -> None:
     """When more than three alerts wait they go out as one message, and each is recorded as sent."""
     world.run(market(), DAYS[30])
-    source = market()
-    frame = source.frames["IJR"]
-    frame.loc[31, "close"] = -5.0
-    source.frames["XLE"].loc[31, "volume"] = -1
-    source.frames["XLF"].loc[31, ["open", "high", "low"]] = [100.0, 1.0, 1.0]
-    source.frames["XLK"] = source.frames["XLK"].drop(index=31)
-    assert world.run(source, DAYS[31]).status == "published"
-    assert len(outbox()) == 4
+    found = [incidents.Incident(name, "warning", f"Title {name}", "What.", "`rotation status`.") for name in "abcd"]
+    with warehouse.amend(load_settings()) as con:
+        outbox_module.update(con, found, scope=(), session=DAYS[30], now=evening(DAYS[30]), repeat=timedelta(days=1))
+        deliver.send(con, load_settings(), evening(DAYS[30]))
     (message,) = hook.messages
     assert message["title"] == "market-rotation: 4 alerts"
-    for (title,) in outbox("title"):
-        assert title in message["message"]
+    for name in "abcd":
+        assert f"Title {name}" in message["message"]
     assert outbox("sent_at is not null, attempts") == [(True, 1)] * 4
+
+
+def test_two_channels_that_change_places(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delivery is remembered by address: swapped in the list, each channel still gets each message exactly once."""
+    with webhook.serving() as other:
+        monkeypatch.setenv("ROTATION_ALERT_URLS", f"{hook.url()} {other.url('other')}")
+        other.status = 500
+        world.run(market(), DAYS[30])
+        world.run(duplicated(), DAYS[31])
+        assert (len(hook.messages), len(other.messages)) == (1, 0)
+        other.status = 200
+        monkeypatch.setenv("ROTATION_ALERT_URLS", f"{other.url('other')} {hook.url()}")
+        assert cli("alerts", "resend").exit_code == 0
+        assert (len(hook.messages), len(other.messages)) == (1, 1)
+        assert outbox("sent_at is not null") == [(True,)]
+
+
+def test_a_channel_that_is_removed(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every remaining channel has taken is sent, and is not counted as waiting for one that is gone."""
+    with webhook.serving() as other:
+        monkeypatch.setenv("ROTATION_ALERT_URLS", f"{hook.url()} {other.url('other')}")
+        other.status = 500
+        world.run(market(), DAYS[30])
+        world.run(duplicated(), DAYS[31])
+        monkeypatch.setenv("ROTATION_ALERT_URLS", hook.url())
+        assert cli("alerts", "resend").exit_code == 0
+        assert outbox("sent_at is not null") == [(True,)]
+        assert len(hook.messages) == 1
+
+
+@pytest.mark.parametrize("kinds", ["json://{0} form://{1}", "json://{0} json://{1}"], ids=["told apart", "alike"])
+def test_channels_remembered_by_an_older_version(
+    hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, kinds: str
+) -> None:
+    """`1:json` of version 0.1 becomes the hash of the one channel of that kind; of two alike, both get the message again: none is lost."""
+    world.run(market(), DAYS[30])
+    world.run(duplicated(), DAYS[31])
+    monkeypatch.setenv("ROTATION_ALERT_URLS", kinds.format("127.0.0.1:1/a", "127.0.0.1:1/b"))
+    json_key = deliver.channels(load_settings())[0].key
+    with warehouse.writing(load_settings().build) as con:
+        con.execute("update ops.alerts set sent_at = null, taken_by = ['1:json']")
+        outcomes = deliver.send(con, load_settings(), evening(DAYS[31]))
+        told_apart = "form" in kinds
+        assert list(outcomes) == (["2:form"] if told_apart else ["1:json", "2:json"])
+        assert con.execute("select taken_by from ops.alerts").fetchall() == [([json_key] if told_apart else [],)]
+
+
+def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    """Where no outbox can be written an alert goes to each channel at once, and says that it may be repeated."""
+    incident = incidents.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
+    assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": None}
+    (message,) = hook.messages
+    assert (
+        message["title"]
+        == "market-rotation: Not started: the last session is not published, a setting or file is wrong"
+    )
+    assert message["message"].splitlines()[0] == "ROTATION_X is wrong; correct it."
+    assert "may be repeated" in message["message"]
+    assert message["message"].endswith("then `rotation run`.")
+    hook.status = 500
+    assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": "HTTP 500"}
+    assert "Alert channel 1:json failed (HTTP 500); the alert was not kept." in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "fingerprint", "title"),
+    [
+        (
+            AuditFailed("x", [Failure("fund_nav", "e", "s", 1, [])]),
+            "blocked:fund_nav",
+            "Blocked: {} is not published, fund nav failed the audit",
+        ),
+        (AuditFailed("x"), "blocked:audit", "Blocked: {} is not published, the audit failed"),
+        (ConfigError("x"), "configuration", "Not started: {} is not published, a setting or file is wrong"),
+        (KeyboardInterrupt(), "stopped", "Stopped: {} is not published"),
+        (SystemExit(143), "stopped", "Stopped: {} is not published"),
+        (OSError(28, "No space left on device"), "failed", "Failed: {} is not published"),
+        (SourceUnavailable("x"), "failed", "Failed: {} is not published"),
+    ],
+)
+def test_each_way_to_fail(error: BaseException, fingerprint: str, title: str) -> None:
+    """How a run ends decides the incident; each is critical, ends with a command, and is judged by the next good run."""
+    run = Run("r1", "yahoo", DAYS[31], evening(DAYS[31]), message="What happened.")
+    incident = incidents.of_failure(run, error)
+    assert (incident.fingerprint, incident.severity) == (fingerprint, "critical")
+    assert incident.title == title.format(DAYS[31])
+    assert incident.next_step.count("`") >= 2
+    assert fingerprint.startswith(incidents.JUDGED_BY_SUCCESS)
 
 
 def test_a_failed_run_is_alerted(hook: webhook.Webhook) -> None:
@@ -194,15 +316,6 @@ def test_a_failed_run_is_alerted(hook: webhook.Webhook) -> None:
     assert hook.messages[0]["title"] == f"market-rotation: Failed: {DAYS[31]} is not published"
     world.run(market(), DAYS[31], evening(DAYS[31], 1))
     assert outbox() == [("failed", "failure"), ("failed", "recovery")]
-
-
-def test_an_unexpected_error_is_alerted(hook: webhook.Webhook) -> None:
-    """Also what nobody thought of is on record and alerted before it is raised; who interrupts a run is not told so."""
-    for error, count in ((ZeroDivisionError("division by zero"), 1), (KeyboardInterrupt(), 1)):
-        with pytest.raises(type(error)), context.opened(DAYS[30], None, evening(DAYS[30])):
-            raise error
-        assert len(hook.messages) == count
-    assert "ZeroDivisionError: division by zero" in hook.messages[0]["message"]
 
 
 @pytest.mark.parametrize("down", [500, 404, 0], ids=["refuses", "is gone", "is not reached"])
@@ -234,12 +347,13 @@ def test_of_two_channels_one_is_down(hook: webhook.Webhook, monkeypatch: pytest.
         world.run(market(), DAYS[30])
         world.run(duplicated(), DAYS[31])
         assert (len(hook.messages), len(other.messages)) == (0, 1)
-        assert outbox("sent_at, taken_by, last_error") == [(None, ["2:json"], "1:json: HTTP 503")]
+        first, second = (channel.key for channel in deliver.channels(load_settings()))
+        assert outbox("sent_at, taken_by, last_error") == [(None, [second], "1:json: HTTP 503")]
         hook.status = 200
         assert cli("alerts", "resend").exit_code == 0
         assert (len(hook.messages), len(other.messages)) == (1, 1)
-        assert outbox("sent_at is not null, taken_by") == [(True, ["2:json", "1:json"])]
-        assert "Nothing waits to be sent." in cli("alerts", "resend").stdout
+        assert outbox("sent_at is not null, taken_by") == [(True, [second, first])]
+        assert "No alert is waiting to be sent." in cli("alerts", "resend").stdout
 
 
 def test_what_is_a_week_old_is_no_news(hook: webhook.Webhook) -> None:
@@ -266,7 +380,8 @@ def test_an_address_that_is_none(hook: webhook.Webhook, monkeypatch: pytest.Monk
     world.run(market(), DAYS[30])
     assert world.run(duplicated(), DAYS[31]).status == "blocked"
     assert len(hook.messages) == 1
-    assert outbox("last_error, taken_by") == [("1:unknown: not a usable Apprise address", ["2:json"])]
+    (_, good) = deliver.channels(load_settings())
+    assert outbox("last_error, taken_by") == [("1:unknown: not a usable Apprise address", [good.key])]
 
 
 @pytest.mark.parametrize("status", [200, 401])
@@ -297,7 +412,7 @@ def test_no_secret_is_anywhere(
 def test_the_list_of_alerts(hook: webhook.Webhook) -> None:
     """`rotation alerts list` shows what was written and whether it was sent, for people and for programs."""
     world.run(market(), DAYS[30])
-    assert "There never was an alert." in cli("alerts", "list").stdout
+    assert "No alert was ever written." in cli("alerts", "list").stdout
     world.run(duplicated(), DAYS[31])
     assert "Blocked:" in cli("alerts", "list").stdout
     (entry,) = json.loads(cli("alerts", "list", "--json").stdout)
@@ -307,12 +422,12 @@ def test_the_list_of_alerts(hook: webhook.Webhook) -> None:
 def test_channels_can_be_tried(hook: webhook.Webhook) -> None:
     """`rotation alerts test` sends a message to every channel, and is 1 when one does not take it."""
     result = cli("alerts", "test")
-    assert (result.exit_code, result.stdout.strip()) == (0, "1:json: taken.")
+    assert (result.exit_code, result.stdout.strip()) == (0, "1:json: sent.")
     assert hook.messages[0]["title"] == "market-rotation: test"
     hook.status = 403
     result = cli("alerts", "test")
     assert result.exit_code == 1
-    assert "1:json: did not take it (HTTP 403)" in result.stdout
+    assert "1:json: failed (HTTP 403)" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["test", "resend"])

@@ -93,7 +93,7 @@ def test_a_job_that_never_started(hook: webhook.Webhook) -> None:
     (message,) = hook.messages
     assert message["title"] == "market-rotation: Nothing is published for 2024-03-27"
     assert "The warehouse shows 2024-03-26" in message["message"]
-    assert "see that the schedule and its worker are up" in message["message"]
+    assert "check that the scheduler and its worker are running" in message["message"]
     assert watch(evening(date(2024, 3, 28))) is not None
     run(date(2024, 4, 1))
     assert outbox() == [("not-published", "failure"), ("not-published", "reminder"), ("not-published", "recovery")]
@@ -115,7 +115,7 @@ def test_there_never_was_a_warehouse(hook: webhook.Webhook) -> None:
     assert watch(evening(DAY)) is not None
     assert watch(evening(DAY, 21)) is not None
     (message,) = hook.messages
-    assert "The warehouse shows nothing yet." in message["message"]
+    assert "Nothing has been published yet." in message["message"]
     assert not PUBLISHED.exists()
 
 
@@ -132,6 +132,18 @@ def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
         other.communicate(b"")
     (message,) = hook.messages
     assert f"process {other.pid}" in message["message"]
+
+
+def test_a_build_database_that_is_gone(hook: webhook.Webhook) -> None:
+    """Without it there is no outbox: people are told directly, and neither an empty build database nor an empty warehouse is made."""
+    run(date(2024, 3, 26))
+    build, before = Path("warehouse/build.duckdb"), PUBLISHED.read_bytes()
+    build.unlink()
+    assert "There is no build database" in str(watch(evening(DAY)))
+    (message,) = hook.messages
+    assert "There is no build database" in message["message"]
+    assert not build.exists()
+    assert PUBLISHED.read_bytes() == before
 
 
 def test_a_channel_that_is_down(hook: webhook.Webhook) -> None:

@@ -1,4 +1,4 @@
-"""Manual overrides: the quarantine is listed, and the next run adds a row that a person accepted, on record."""
+"""A person overrules the audit: what is set aside is listed, and a row that is accepted comes in with the next run, on record."""
 
 from __future__ import annotations
 
@@ -161,8 +161,8 @@ def test_accepted_bar_comes_in_with_the_next_run(source, capsys):
 
     accept(entry.id)
     assert shown(capsys) == (
-        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` takes the row in as it is; "
-        "should the source by then give another bad one, that is set aside again."
+        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` takes the row in as it is. "
+        "If the source then gives another bad row, that one is set aside again."
     )
     assert quotes("IWM", 59) == []
     assert rows("select * exclude (row_json), row_json ->> '$.high' from ops.accepted") == [
@@ -271,16 +271,16 @@ def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
     accept(by["IWM", "bar_consistent"])
     second = by["IWM", "volume_not_negative"]
     assert (
-        f"The row is also held back by {second} (volume_not_negative: The volume is negative.) and stays out until that is resolved."
+        f"The row also failed volume_not_negative ({second}: The volume is negative.) and stays set aside until that is resolved or accepted."
         in shown(capsys)
     )
     accept(by["IJR", "volume_not_negative"])
-    assert "held back" not in shown(capsys)
+    assert "also failed" not in shown(capsys)
     world.run(source, DAYS[59])
     assert (len(quotes("IJR", 59)), quotes("IWM", 59)) == (1, [])
     assert {e.symbol for e in entries()} == {"IWM"}
     accept(second)
-    assert "held back" not in shown(capsys)
+    assert "also failed" not in shown(capsys)
     assert world.run(source, DAYS[59]).status == "published"
     assert quotes("IWM", 59) == [(50.0, -5)]
     assert entries() == []
@@ -437,10 +437,11 @@ def test_what_the_source_did_not_give(source):
     world.run(source, DAYS[59])
     missing, unanswered = entries()
     assert refused(unanswered.id) == (
-        f"{unanswered.id} is all of IJR's prices: the source gave no usable answer, so there is no row to accept; every run requests it again."
+        f"{unanswered.id} is about all prices of IJR: the source gave no usable answer, so there is no row to accept; "
+        "every run requests it again."
     )
     assert missing.row == {"symbol": "MDY", "session": str(DAYS[30])}
-    assert "is about what the source did not give, so there is no row to accept" in refused(missing.id)
+    assert "is about a row that the source did not give, so there is nothing to accept" in refused(missing.id)
 
 
 def test_symbol_as_a_whole(source):
@@ -451,7 +452,7 @@ def test_symbol_as_a_whole(source):
     source.frames["IWM"] = halved.iloc[45:]
     world.run(source, DAYS[60])
     assert only_entry().expectation == "history_not_truncated"
-    assert "is about what the source did not give" in refused(only_entry().id)
+    assert "is about a row that the source did not give" in refused(only_entry().id)
 
 
 def test_derived_rows(funds):
@@ -490,14 +491,14 @@ def test_a_nav_with_which_nothing_can_be_computed(funds):
 @pytest.mark.parametrize(
     ("dataset", "expectation", "part"),
     [
-        ("holdings", "weights_add_up", "is a whole file of holdings, so there is no row to accept"),
+        ("holdings", "weights_add_up", "is a file of holdings as a whole, so there is no row to accept"),
         ("prices", "one_row_per_bar", "failed a critical expectation, which cannot be overridden"),
         ("prices", "capital_gain_counted_once", "is no longer set aside by any expectation"),
         ("prices", "checked_in_old_times", "is no longer set aside by any expectation"),
     ],
 )
 def test_entries_that_no_row_can_answer_for(blemished, dataset, expectation, part):
-    """A file of holdings is more than a row; what is critical cannot be overridden; what is only recorded, or no longer checked, need not be."""
+    """A file of holdings is more than a row; what is critical is not overruled; what is only recorded, or not checked any more, need not be."""
     made_up(dataset, expectation)
     (entry,) = [e for e in entries() if e.expectation == expectation]
     assert part in refused(entry.id)
@@ -516,9 +517,9 @@ def made_up(dataset: str, expectation: str) -> None:
 def test_identifiers(blemished):
     """An entry goes by its digits or the first of them, in either case; what is none, unknown, or not one only is refused."""
     entry = only_entry()
-    assert "No entry has the ID " in refused("0000" if not entry.id.startswith("0000") else "1111")
+    assert "There is no entry " in refused("0000" if not entry.id.startswith("0000") else "1111")
     for wrong in ("", "abc", "ghij", entry.id[:3], entry.id + "0", "%", f"{entry.id} "):
-        assert refused(wrong).startswith(f"{wrong!r} is not an ID; give four or more of the digits")
+        assert refused(wrong).startswith(f"{wrong!r} is not an ID; give at least four of the digits")
     # Another symbol whose digits happen to begin alike.
     with warehouse.writing(BUILD) as con:
         con.execute(
@@ -534,7 +535,7 @@ def test_identifiers(blemished):
         publish(con, BUILD, PUBLISHED)
     other = next(e for e in entries() if e.symbol != "IWM")
     sentence = refused(entry.id[:4])
-    assert sentence.startswith(f"{entry.id[:4]} stands for 2 entries: ")
+    assert sentence.startswith(f"{entry.id[:4]} fits 2 entries: ")
     assert {entry.id, other.id} <= set(sentence.replace(";", " ").split())
     accept(entry.id[:7].upper())
     assert [e.symbol for e in entries() if e.accepted_at] == ["IWM"]
@@ -555,7 +556,7 @@ def test_accepted_twice(blemished):
     """Until the next run an accepted entry is still open, and accepting it again says who did."""
     accept(only_entry().id)
     sentence = refused(only_entry().id)
-    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` adds the row.")
+    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` takes it in.")
     world.run(blemished, DAYS[59])
     assert "was closed on" in refused(entries(resolved=True)[0].id)
 
@@ -581,7 +582,7 @@ def test_while_a_run_is_going_on(blemished):
         try:
             assert process.stdout.readline() == "open\n"
             with pytest.raises(
-                WarehouseBusy, match=rf"is being written by process {process.pid}, which began at [0-9: -]+ UTC; wait"
+                WarehouseBusy, match=rf"is being written by process {process.pid}, which started at [0-9: -]+ UTC; wait"
             ):
                 accept(entry.id)
             assert only_entry().accepted_at is None
@@ -595,7 +596,7 @@ def test_while_a_run_is_going_on(blemished):
 def test_without_a_warehouse(source):
     """Where nothing was published yet, both commands say what to do, and make nothing."""
     for act in (lambda: accept("abcd"), lambda: command.show_list(False, False)):
-        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make one with `rotation run`"):
+        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make it with `rotation run`"):
             act()
     assert not Path("warehouse").exists()
 
@@ -604,7 +605,9 @@ def test_without_the_build_database(blemished):
     """A published file without its build database is left alone: publishing an empty one would lose it."""
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
-    with pytest.raises(RotationError, match=r"no build database at .*build\.duckdb; create it with `rotation run`\.$"):
+    with pytest.raises(
+        RotationError, match=r"no build database at .*build\.duckdb yet; make it with `rotation run`\.$"
+    ):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before
     assert not BUILD.exists()
@@ -629,7 +632,7 @@ def test_a_full_disk(blemished, monkeypatch):
         patch.setattr(publishing, "_copy", fail)
         with pytest.raises(
             RotationError,
-            match=rf"^{entry.id} is accepted and on record, .*No space left on device.*next `rotation run`",
+            match=r"^The change is on record in .*build\.duckdb, .*No space left on device.*run again\.$",
         ):
             accept(entry.id)
     assert only_entry().accepted_at is None

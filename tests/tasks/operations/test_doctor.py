@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import world
 import yaml
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
+from vendor.keyed import KEY
 from vendor.server import Vendor
 
 from market_rotation.flows.cli.doctor import examine
@@ -28,7 +30,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import FUND_NAV_COLUMNS
 from market_rotation.tasks.errors import ConfigError, SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.operations import prefect_api
-from market_rotation.tasks.operations.doctor import data, findings, machine, services
+from market_rotation.tasks.operations.doctor import channels, data, findings, machine, prefect_server, sources
 from market_rotation.tasks.operations.doctor import examine as checks
 from market_rotation.tasks.operations.doctor.findings import Finding
 from market_rotation.tasks.run import ledger
@@ -90,9 +92,9 @@ def test_all_is_well(monkeypatch, capsys):
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines() if line[:4].strip()]
     subjects = ["variables", "settings", "python", "network", "home", "disk", "warehouse", "last", "clock", "universe"]
-    assert [words[1] for words in lines[:-1]] == [*subjects, "source", "alerts", "prefect"]
+    assert [words[1] for words in lines[:-1]] == [*subjects, "sources", "source", "alerts", "prefect"]
     assert {words[0] for words in lines[:-1]} == {"ok", "warn"}
-    assert "Nothing fails, 1 to look at." in shown
+    assert "Nothing failed, 1 warnings." in shown
     assert "-> Set ROTATION_ALERT_URLS" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
@@ -115,11 +117,11 @@ def test_wrong_settings_do_not_end_it(monkeypatch, capsys):
     assert examine(NOW) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "fail settings" in shown
-    assert "Did you mean source by sorce?" in shown
+    assert "Did you mean source instead of sorce?" in shown
     assert "secret" not in shown
     for subject in ("python", "network", "prefect"):
         assert f"ok {subject}" in shown
-    assert "1 to correct" in shown
+    assert "1 failed" in shown
 
 
 def test_one_broken_check_keeps_no_other(monkeypatch):
@@ -234,7 +236,7 @@ def test_disk(free_bytes, level):
             file.truncate(100_000_000)
     (found,) = data.disk(load_settings(), int(free_bytes))
     assert found.level == level
-    assert "takes 200 MB, and 100 MB more while it is published" in found.finding
+    assert "takes 200 MB, and 100 MB more while it is being published" in found.finding
 
 
 # ---- the warehouse ----
@@ -243,20 +245,20 @@ def test_disk(free_bytes, level):
 def test_no_warehouse():
     """Before the first run there is a hint how to make one, and no other check stumbles over it."""
     settings = load_settings()
-    (found,) = data.published(settings, NOW)
+    (found,) = data.published(settings)
     assert (found.level, found.next_step) == ("warn", "Make it with `rotation run`.")
     assert list(data.last_run(settings, NOW, [])) == []
 
 
 def test_the_warehouse_is_told(published, monkeypatch):
     """It says whether prices are real and whether this version derived them; a source that it is not made of fails."""
-    (found,) = data.published(published, NOW)
+    (found,) = data.published(published)
     assert (found.level, "real prices, derived by this version" in found.finding) == ("ok", True)
     monkeypatch.setattr(ledger, "code_version", lambda: "another")
-    (found,) = data.published(published, NOW)
-    assert "the next run derives it anew" in found.finding
+    (found,) = data.published(published)
+    assert "the next run derives it again" in found.finding
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
-    first, _ = data.published(load_settings(), NOW)
+    first, _ = data.published(load_settings())
     assert (first.level, "holds real prices and the source is 'sample'" in first.finding) == ("fail", True)
 
 
@@ -265,7 +267,7 @@ def test_a_warehouse_that_is_none():
     Path("warehouse").mkdir()
     Path("warehouse/rotation.duckdb").write_text("nothing of the kind" * 1000)
     settings = load_settings()
-    (found,) = findings.guarded("warehouse", lambda: data.published(settings, NOW))
+    (found,) = findings.guarded("warehouse", lambda: data.published(settings))
     assert (found.level, "cannot be opened" in found.finding) == ("fail", True)
 
 
@@ -277,7 +279,7 @@ def test_somebody_is_writing(published):
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == b"open\n"
-        first, second = data.published(published, NOW)
+        first, second = data.published(published)
         other.communicate(b"")
     assert (first.level, second.level) == ("warn", "ok")
     assert f"by process {other.pid}" in first.finding
@@ -331,7 +333,7 @@ def test_source_and_issuers_answer():
     """One symbol is asked for, that against which others are measured, and of each issuer the fund with the shortest history."""
     records = {symbol: world.records(symbol, [10.0] * 60, [1e6] * 60) for symbol in ("SPSM", "IWM")}
     source = Funds({"SPY": world.bars("SPY", [1.0] * 61)}, records)
-    found = list(services.source(load_settings(), NOW, source))
+    found = list(sources.source(load_settings(), NOW, source))
     assert levels(found) == ["ok", "ok", "ok"]
     assert [symbol for symbol, *_ in source.asked] == ["SPY"]
     assert "answered for SPY: bars up to 2024-03-28" in found[0].finding
@@ -339,25 +341,51 @@ def test_source_and_issuers_answer():
     assert "ishares answered for IWM" in found[2].finding
 
 
+def test_installed_and_used_sources_are_listed(monkeypatch):
+    """Each installed source with its package, and those in use; a vendor with a key is requested for one symbol and no issuer."""
+    (found,) = sources.installed_sources(load_settings())
+    assert found.level == "ok"
+    assert re.fullmatch(
+        r"Installed: eodhd, files, issuers, sample, tiingo, yahoo \(market-rotation \S+\)\. Used: yahoo\.",
+        found.finding,
+    )
+    monkeypatch.setenv("ROTATION_SOURCE", "tiingo")
+    (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
+    assert (found.level, found.finding) == ("fail", "The source Tiingo needs a key.")
+    assert found.next_step == "Set TIINGO_API_KEY in the environment."
+
+
+def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, monkeypatch):  # noqa: F811
+    """Of several sources each is requested for what it has: prices of one vendor, files of the issuers."""
+    monkeypatch.delenv("ROTATION_UNIVERSE")
+    vendor.now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
+    monkeypatch.setenv("TIINGO_API_KEY", KEY)
+    monkeypatch.setenv("ROTATION_SOURCE", "tiingo,issuers")
+    found = list(sources.source(load_settings(), vendor.now))
+    assert [(finding.level, finding.subject) for finding in found] == [("ok", "source"), *[("ok", "issuers")] * 2]
+    assert "tiingo answered for SPY: bars up to 2026-01-16." in found[0].finding
+    assert {seen.host for seen in vendor.requests} == {"api.tiingo.com", "www.ssga.com", "www.blackrock.com"}
+
+
 def test_source_and_issuers_that_do_not_answer():
     """A source that fails is a failing line with its remedy and the issuers are asked all the same; an issuer is a warning."""
     down = SourceUnavailable("The issuer gave no NAV history: it answered HTTP 500; try again later.")
     nothing = typed({}, FUND_NAV_COLUMNS)
     source = Funds({"SPY": SymbolNotFound("It does not know SPY; correct it.")}, {"SPSM": down, "IWM": nothing})
-    found = list(services.source(load_settings(), NOW, source))
+    found = list(sources.source(load_settings(), NOW, source))
     assert [(finding.level, finding.subject) for finding in found] == [
         ("fail", "source"),
         ("warn", "issuers"),
         ("warn", "issuers"),
     ]
     assert (found[0].next_step, found[1].next_step) == ("Correct it.", "Try again later.")
-    assert "no record of the last two weeks" in found[2].finding
+    assert "without a record of the last two weeks" in found[2].finding
 
 
 def test_source_without_bars():
     """An answer without any bar is to look at."""
     source = Funds({"SPY": price_frame({})}, {s: world.records(s, [1.0] * 60, [1.0] * 60) for s in ("SPSM", "IWM")})
-    assert levels(services.source(load_settings(), NOW, source)) == ["warn", "ok", "ok"]
+    assert levels(sources.source(load_settings(), NOW, source)) == ["warn", "ok", "ok"]
 
 
 def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
@@ -365,14 +393,14 @@ def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
     monkeypatch.delenv("ROTATION_UNIVERSE")
     now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
     vendor.now = now
-    found = list(services.source(load_settings(), now))
+    found = list(sources.source(load_settings(), now))
     assert [(finding.level, finding.subject) for finding in found] == [("ok", "source"), *[("ok", "issuers")] * 2]
     assert "yahoo answered for SPY: bars up to 2026-01-16." in found[0].finding
     counted = [vendor.count(part) for part in ("/v8/finance/chart/", "www.ssga.com", "www.blackrock.com")]
     assert counted == [1, 1, 1]
     vendor.fault("*", "http_500")
     vendor.issuers.fault("*", "http_500")
-    found = list(services.source(load_settings(), now))
+    found = list(sources.source(load_settings(), now))
     assert levels(found) == ["fail", "warn", "warn"]
     assert "HTTP 500" in found[0].finding
 
@@ -380,35 +408,35 @@ def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
 def test_files(monkeypatch, tmp_path):
     """The user's files are read as a run reads them: columns, symbols and latest session are told; what is missing is named."""
     monkeypatch.setenv("ROTATION_SOURCE", "files")
-    (found,) = findings.guarded("source", lambda: services.source(load_settings(), NOW))
+    (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
     assert (found.level, "ROTATION_FILES is not set" in found.finding) == ("fail", True)
     monkeypatch.setenv("ROTATION_FILES", str(tmp_path))
-    (found,) = findings.guarded("source", lambda: services.source(load_settings(), NOW))
+    (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
     assert "neither prices.parquet nor prices.csv" in found.finding
     head = "symbol,session,open,high,low,close,volume,dividend,split_ratio"
     rows = [f"{symbol},2024-03-{day},1,1,1,1,1,0,1" for symbol in ("SPY", "IWM") for day in (27, 28)]
     (tmp_path / "prices.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    good, missing = services.source(load_settings(), NOW)
+    good, missing = sources.source(load_settings(), NOW)
     assert (good.level, "2 of 3 symbols, up to 2024-03-28" in good.finding) == ("ok", True)
     assert (missing.level, "SPSM" in missing.finding) == ("warn", True)
     (tmp_path / "prices.csv").write_text("symbol,session\nSPY,2024-03-28\n", encoding="utf-8")
-    (found,) = findings.guarded("source", lambda: services.source(load_settings(), NOW))
+    (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
     assert (found.level, "lacks the column open" in found.finding) == ("fail", True)
 
 
 def test_a_universe_without_pairs(monkeypatch, tmp_path):
     """A universe in which no pair is followed is valid, and pointed out."""
-    assert levels(services.universe(load_settings())) == ["ok"]
+    assert levels(sources.universe(load_settings())) == ["ok"]
     (tmp_path / "pairs.csv").unlink()
     lines = (tmp_path / "universe.csv").read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not line.startswith(("IWM", "SPSM"))]
     (tmp_path / "universe.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="no row names a benchmark"):
-        list(services.universe(load_settings()))
+        list(sources.universe(load_settings()))
     kept.append(next(line for line in lines if line.startswith("SPSM")).replace("SPSM", "XYZ"))
     (tmp_path / "universe.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
     assert load_universe(load_settings().universe).pairs == ()
-    assert levels(services.universe(load_settings())) == ["ok", "warn"]
+    assert levels(sources.universe(load_settings())) == ["ok", "warn"]
 
 
 # ---- alerts ----
@@ -416,19 +444,19 @@ def test_a_universe_without_pairs(monkeypatch, tmp_path):
 
 def test_alert_channels(monkeypatch):
     """Channels are named by place and kind; an address that Apprise does not understand fails; no address is shown."""
-    (none,) = services.alerts(load_settings())
+    (none,) = channels.alerts(load_settings())
     assert (none.level, "`rotation alerts test`" in none.next_step) == ("warn", True)
     monkeypatch.setenv("ROTATION_ALERT_URLS", "json://me:hush@example.org a-bare-secret")
-    found = list(services.alerts(load_settings()))
+    found = list(channels.alerts(load_settings()))
     assert levels(found) == ["fail", "ok"]
     assert found[0].finding.startswith("Address 2 of ROTATION_ALERT_URLS")
-    assert found[1].finding == "1:json set."
+    assert found[1].finding == "Channels set: 1:json."
     assert not {"hush", "secret", "example.org"} & set(str(found).replace(":", " ").replace("@", " ").split())
     assert "hush" not in str(found)
     assert "a-bare-secret" not in str(found)
     monkeypatch.setenv("ROTATION_ALERT_URLS", "json://example.org")
     monkeypatch.setenv("ROTATION_REPORT_URLS", "another-secret json://me:hush@example.org")
-    found = list(services.alerts(load_settings()))
+    found = list(channels.alerts(load_settings()))
     assert levels(found) == ["ok", "fail", "ok"]
     assert found[1].finding.startswith("Address 1 of ROTATION_REPORT_URLS")
     assert found[2].finding == "The report goes to 2:json."
@@ -515,18 +543,18 @@ def server(said: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("changed", "expected", "part"),
     [
-        ({}, ["ok", "ok", "ok"], f"{len(prefect_api.DEPLOYMENTS)} deployments are there"),
-        ({"health": False}, ["fail"], "no healthy server"),
+        ({}, ["ok", "ok", "ok"], f"All {len(prefect_api.DEPLOYMENTS)} deployments exist"),
+        ({"health": False}, ["fail"], "not a healthy Prefect server"),
         ({"pool": None}, ["ok", "warn"], "There is no work pool rotation"),
         ({"pool": {**POOL, "is_paused": True}}, ["ok", "warn", "ok", "ok"], "is paused"),
-        ({"workers": []}, ["ok", "warn", "ok"], "No worker of the pool rotation was ever heard"),
+        ({"workers": []}, ["ok", "warn", "ok"], "No worker of the pool rotation has ever sent a heartbeat"),
         (
             {"workers": [{**WORKER, "last_heartbeat_time": "2024-03-28T23:42:00Z"}]},
             ["ok", "warn", "ok"],
-            "was heard since 2024-03-28 23:42 UTC",
+            "has sent a heartbeat since 2024-03-28 23:42 UTC",
         ),
-        ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is not there"),
-        ({"pool": "refused"}, ["ok", "warn"], "refused to say what is scheduled (HTTP 401)"),
+        ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is missing"),
+        ({"pool": "refused"}, ["ok", "warn"], "did not return its deployments (HTTP 401)"),
         ({"watchdog": deployment("watchdog", paused=True)}, ["ok", "ok", "warn"], "watchdog/watchdog is paused"),
         (
             {"daily": deployment("daily-rotation", schedules=[{**SCHEDULE, "active": False}])},
@@ -545,7 +573,7 @@ def test_prefect(monkeypatch, changed, expected, part):
     """Through Prefect's own client: pool, worker and deployments are there, or what is missing is named with its command."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with server(answers(**changed)) as url:
-        found = list(services.prefect(url, NOW))
+        found = list(prefect_server.prefect(url, NOW))
     assert levels(found) == expected
     assert part in " ".join(finding.finding for finding in found)
     assert all(finding.next_step for finding in found if finding.level != "ok")
@@ -553,17 +581,17 @@ def test_prefect(monkeypatch, changed, expected, part):
 
 def test_prefect_without_a_server():
     """Without an address nothing is asked and nothing is wrong; a server that is down fails, without the password in its address."""
-    assert levels(services.prefect(None, NOW)) == ["ok"]
+    assert levels(prefect_server.prefect(None, NOW)) == ["ok"]
 
     def down(url: str, timeout: float) -> Any:
         raise urllib.error.URLError("refused")
 
-    (found,) = services.prefect("http://me:hush@127.0.0.1:4200/api", NOW, down)
+    (found,) = prefect_server.prefect("http://me:hush@127.0.0.1:4200/api", NOW, down)
     assert found.level == "fail"
     assert "The server at http://127.0.0.1:4200/api does not answer" in found.finding
     assert "hush" not in str(found)
-    (found,) = services.prefect("127.0.0.1:4200", NOW, down)
-    assert (found.level, found.finding) == ("fail", "PREFECT_API_URL is no address.")
+    (found,) = prefect_server.prefect("127.0.0.1:4200", NOW, down)
+    assert (found.level, found.finding) == ("fail", "PREFECT_API_URL is not an address.")
 
 
 def test_where_the_address_of_prefect_is_found(tmp_path):

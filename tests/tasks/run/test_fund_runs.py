@@ -126,6 +126,13 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FundSource:
     return FundSource(frames, given, ISSUERS)
 
 
+@pytest.fixture
+def begun(small: FundSource, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The warehouse after a good run of the sixtieth session. The source has been asked nothing yet."""
+    world.copy_of_first_run(tmp_path_factory, "fund-runs", lambda: world.run(small, DAYS[59]))
+    small.forget()
+
+
 def rows(query: str) -> list[tuple[Any, ...]]:
     with warehouse.reading(PUBLISHED) as con:
         return con.execute(query).fetchall()
@@ -146,9 +153,8 @@ def test_first_run_asks_for_what_each_fund_offers(small: FundSource) -> None:
     ]
 
 
-def test_second_run_asks_nothing(small: FundSource) -> None:
+def test_second_run_asks_nothing(small: FundSource, begun: None) -> None:
     """Issuers publish a session the day after it, so nothing is missing, nobody is asked and nothing changes."""
-    world.run(small, DAYS[59])
     before = world.content(PUBLISHED, *DATA)
     # What got no answer is asked again; everything else is not.
     small.forget()
@@ -159,9 +165,8 @@ def test_second_run_asks_nothing(small: FundSource) -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
-def test_next_session_adds_one_record_of_each_fund(small: FundSource) -> None:
+def test_next_session_adds_one_record_of_each_fund(small: FundSource, begun: None) -> None:
     """The day after, each fund's file is asked again and brings one record, that of the session before."""
-    world.run(small, DAYS[59])
     small.forget()
     run = world.run(small, DAYS[60])
     assert run.status == "published"
@@ -171,9 +176,8 @@ def test_next_session_adds_one_record_of_each_fund(small: FundSource) -> None:
     assert (run.rows_new, run.rows_revised) == (4 + 4 + 4, 0)
 
 
-def test_corrected_count_is_a_new_version(small: FundSource) -> None:
+def test_corrected_count_is_a_new_version(small: FundSource, begun: None) -> None:
     """A count that the issuer corrects is added beside the old one, and flows follow the new one."""
-    world.run(small, DAYS[59])
     frame = small.records["IWM"].copy()
     frame.loc[50, "shares_outstanding"] += 500
     small.records["IWM"] = frame
@@ -210,9 +214,8 @@ def test_issuer_that_fails_fails_alone_and_heals(small: FundSource) -> None:
     assert rows("select count(*) from ops.quarantine where dataset = 'fund_nav'") == [(1,)]
 
 
-def test_known_records_survive_an_issuer_that_fails(small: FundSource) -> None:
+def test_known_records_survive_an_issuer_that_fails(small: FundSource, begun: None) -> None:
     """A fund whose issuer fails today keeps what was known, and its flows."""
-    world.run(small, DAYS[59])
     before = rows("select * exclude (run_id, known_at) from core.fund_nav where symbol = 'IWM' order by session")
     small.records["IWM"] = SourceUnavailable("iShares answered 503; try again later.")
     assert world.run(small, DAYS[60]).status == "published"
@@ -220,9 +223,8 @@ def test_known_records_survive_an_issuer_that_fails(small: FundSource) -> None:
     assert after == before
 
 
-def test_duplicate_record_blocks(small: FundSource) -> None:
+def test_duplicate_record_blocks(small: FundSource, begun: None) -> None:
     """When a record is given twice nobody knows which is true: nothing is published, prices included."""
-    world.run(small, DAYS[59])
     before = world.content(PUBLISHED, *DATA)
     frame = small.records["IWM"]
     extra = frame.iloc[[59]].assign(shares_outstanding=1.0)

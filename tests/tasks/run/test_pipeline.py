@@ -14,7 +14,8 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.errors import ConfigError, SourceUnavailable
-from market_rotation.tasks.run import context
+from market_rotation.tasks.run import pipeline
+from market_rotation.tasks.run.context import Parameters, RunContext
 
 DAYS = world.days(date(2024, 1, 2))
 DATA = ("core.prices", "core.returns", "signals.relative_strength", "signals.sector_leadership")
@@ -48,6 +49,12 @@ def market(sessions: int = 80) -> world.FakeSource:
     return world.FakeSource({symbol: world.bars(symbol, values) for symbol, values in closes.items()})
 
 
+@pytest.fixture
+def begun(members: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The warehouse after a good run of the sixtieth session."""
+    world.copy_of_first_run(tmp_path_factory, "pipeline", lambda: world.run(market(), DAYS[59]))
+
+
 def edit(source: world.FakeSource, symbol: str, row: int, **values: object) -> None:
     """Changes values of one bar of the source."""
     frame = source.frames[symbol].copy()
@@ -79,9 +86,8 @@ def test_nothing_unaudited_reaches_readers() -> None:
         assert rows("select schema_name, table_name from duckdb_tables() where schema_name = 'stage'") == []
 
 
-def test_second_run_asks_nothing() -> None:
+def test_second_run_asks_nothing(begun: None) -> None:
     """A session that is already in is up to date without troubling the source, and all tables stay as they were."""
-    world.run(market(), DAYS[59])
     before = world.content(PUBLISHED, *DATA)
     source = market()
     run = world.run(source, DAYS[59])
@@ -90,9 +96,8 @@ def test_second_run_asks_nothing() -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
-def test_next_session_asks_ten_sessions_of_overlap_and_stages_only_what_is_new() -> None:
+def test_next_session_asks_ten_sessions_of_overlap_and_stages_only_what_is_new(begun: None) -> None:
     """After the first run each symbol is asked from ten known sessions back, and one new bar of each is added."""
-    world.run(market(), DAYS[59])
     source = market()
     run = world.run(source, DAYS[60])
     assert source.asked == [(symbol, DAYS[50], DAYS[60]) for symbol in sorted(source.frames)]
@@ -115,10 +120,9 @@ def test_changed_bar_in_the_overlap_is_a_revision() -> None:
     assert rows(f"select close from {as_of} where symbol = 'IWM' and session = '{DAYS[57]}'") == [(old,)]
 
 
-def test_restatement_by_a_constant_ratio_fetches_the_whole_history() -> None:
+def test_restatement_by_a_constant_ratio_fetches_the_whole_history(begun: None) -> None:
     """After a 2:1 split the overlap is halved: everything is fetched again, listed, and returns show no jump."""
     source = market()
-    world.run(source, DAYS[59])
     returns = rows("select session, return_1d from core.prices where symbol = 'XLK' order by session")
     halved = source.frames["XLK"].copy()
     halved["close"] /= 2
@@ -141,10 +145,9 @@ def test_restatement_by_a_constant_ratio_fetches_the_whole_history() -> None:
     assert abs(rows(f"select return_1d from core.prices where symbol = 'XLK' and session = '{DAYS[60]}'")[0][0]) < 0.1
 
 
-def test_bar_the_vendor_no_longer_gives_is_withdrawn_on_a_whole_history() -> None:
+def test_bar_the_vendor_no_longer_gives_is_withdrawn_on_a_whole_history(begun: None) -> None:
     """A restated history that leaves out a bar withdraws it, so that no bar on the old scale is left among the new ones."""
     source = market()
-    world.run(source, DAYS[59])
     halved = source.frames["XLK"].copy()
     halved["close"] /= 2
     source.frames["XLK"] = halved.drop(halved.index[20])
@@ -157,10 +160,9 @@ def test_bar_the_vendor_no_longer_gives_is_withdrawn_on_a_whole_history() -> Non
     ) == [(None,)]
 
 
-def test_truncated_history_is_set_aside_and_the_old_one_stays() -> None:
+def test_truncated_history_is_set_aside_and_the_old_one_stays(begun: None) -> None:
     """A restated history that has lost most of its bars does not take the known ones with it."""
     source = market()
-    world.run(source, DAYS[59])
     halved = source.frames["XLK"].copy()
     halved["close"] /= 2
     source.frames["XLK"] = halved.iloc[45:]
@@ -234,17 +236,18 @@ def test_failing_symbol_is_set_aside_and_heals() -> None:
         ),
     ],
 )  # fmt: skip
-def test_critical_failure_blocks(broken: object, expectation: str) -> None:
+def test_critical_failure_blocks(broken: object, expectation: str, begun: None) -> None:
     """A batch that fails a critical expectation changes no published row, says what and where, and a good one heals it."""
     source = market()
-    world.run(source, DAYS[59])
-    before = world.content(PUBLISHED, *DATA, "raw.prices", "ops.quarantine")
+    before = world.content(PUBLISHED, *DATA, "raw.prices")
     broken(source)  # type: ignore[operator]
     run = world.run(source, DAYS[60])
     assert run.status == "blocked"
     assert expectation in run.message
     assert "Nothing was published" in run.message
-    assert world.content(PUBLISHED, *DATA, "raw.prices", "ops.quarantine") == before
+    assert world.content(PUBLISHED, *DATA, "raw.prices") == before
+    # What it would have set aside is on record, and sets nothing aside.
+    assert rows("select count(*) from ops.quarantine where resolved_at is null or not is_blocked") == [(0,)]
     assert rows("select status, published from ops.runs order by run_id") == [("published", True), ("blocked", False)]
     assert (expectation,) in rows(
         f"select expectation from ops.validations where run_id = '{run.run_id}' and not success and severity = 'critical'"
@@ -252,9 +255,8 @@ def test_critical_failure_blocks(broken: object, expectation: str) -> None:
     assert world.run(market(), DAYS[60]).status == "published"
 
 
-def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyPatch, begun: None) -> None:
     """When the suite on the derived tables cannot be checked, the run is blocked, nothing changes, and the ledger says so."""
-    world.run(market(), DAYS[59])
     before = world.content(PUBLISHED, *DATA, "raw.prices")
 
     suite = suites.load("core.fund_flows")
@@ -267,10 +269,9 @@ def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyP
     assert rows("select status, published from ops.runs order by run_id") == [("published", True), ("blocked", False)]
 
 
-def test_silent_source_is_a_failure() -> None:
+def test_silent_source_is_a_failure(begun: None) -> None:
     """A source that answers for no symbol is a failed run with its own words, never an empty success."""
     source = market()
-    world.run(source, DAYS[59])
     before = world.content(PUBLISHED, *DATA)
     dead = world.FakeSource(dict.fromkeys(source.frames, SourceUnavailable("The line is dead; try later.")))
     run = world.run(dead, DAYS[60])
@@ -279,17 +280,16 @@ def test_silent_source_is_a_failure() -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
-def test_source_without_the_session_is_no_success() -> None:
+def test_source_without_the_session_is_no_success(begun: None) -> None:
     """A vendor that has not brought out the session yet leaves the benchmark incomplete, which blocks."""
     source = market(sessions=60)
-    world.run(source, DAYS[59])
     assert world.run(source, DAYS[60]).status == "blocked"
 
 
 def test_catching_up_equals_daily_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight sessions brought in at once, a correction among them, end in the same tables as eight daily runs."""
+    """Four sessions brought in at once, a correction among them, end in the same tables as four daily runs."""
     tables = {}
-    for home, sessions in {"daily": DAYS[60:68], "once": DAYS[67:68]}.items():
+    for home, sessions in {"daily": DAYS[60:64], "once": DAYS[63:64]}.items():
         monkeypatch.setenv("ROTATION_HOME", str(tmp_path / home))
         source = market()
         world.run(source, DAYS[59])
@@ -304,18 +304,18 @@ def test_catching_up_equals_daily_runs(tmp_path: Path, monkeypatch: pytest.Monke
         pd.testing.assert_frame_equal(daily, once, rtol=1e-12)
 
 
-def test_killed_run_is_on_record_and_does_no_harm() -> None:
+def test_killed_run_is_on_record_and_does_no_harm(begun: None) -> None:
     """A run that dies in the middle leaves readers what they had; the next one says so and ends in the same tables."""
     source = market()
-    world.run(source, DAYS[59])
     before = world.content(PUBLISHED, *DATA)
-    with (
-        pytest.raises(KeyboardInterrupt),
-        context.opened(DAYS[60], None, datetime(2025, 1, 1, tzinfo=UTC)) as today,
-        warehouse.transaction(today.con),
-    ):
-        today.con.execute("delete from raw.prices")
+
+    def interrupted(context: RunContext) -> None:
+        context.con.execute("delete from raw.prices")
         raise KeyboardInterrupt
+
+    steps = pipeline.Steps(fetch=world.fetch_in_order, load=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(Parameters(datetime(2025, 1, 1, tzinfo=UTC), DAYS[60]), steps, source)
     assert world.content(PUBLISHED, *DATA) == before
     # A kill leaves no time to write anything down: the row still says running.
     with warehouse.writing(Path("warehouse/build.duckdb")) as con:
@@ -325,9 +325,8 @@ def test_killed_run_is_on_record_and_does_no_harm() -> None:
     assert rows("select count(*) from core.prices") == [(366,)]
 
 
-def test_edited_universe_is_taken_in_without_new_prices() -> None:
+def test_edited_universe_is_taken_in_without_new_prices(begun: None) -> None:
     """A new name in the universe file reaches readers at the next run, although no price changed."""
-    world.run(market(), DAYS[59])
     path = Path("universe.csv")
     path.write_text(path.read_text().replace("IJR,IJR", "IJR,Another name"))
     assert world.run(market(), DAYS[59]).status == "published"
@@ -344,9 +343,8 @@ def test_clock_that_went_back_does_not_hide_the_newer_version() -> None:
     assert rows(f"select close from core.prices where symbol = 'IWM' and session = '{DAYS[57]}'") == [(99.0,)]
 
 
-def test_simulated_and_real_prices_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simulated_and_real_prices_are_not_mixed(monkeypatch: pytest.MonkeyPatch, begun: None) -> None:
     """A warehouse of one kind refuses a source of the other, in one sentence, before anything is fetched."""
-    world.run(market(), DAYS[59])
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
     with pytest.raises(ConfigError, match=r"holds real prices and the source is 'sample'"):
         world.run(market(), DAYS[60])

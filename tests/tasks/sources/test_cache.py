@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import world
 
-from market_rotation.tasks.errors import SourceUnavailable
+from market_rotation.tasks.errors import AccessRefused, SourceUnavailable
 from market_rotation.tasks.sources.cache import MAX_AGE, CachedSource, clear
 
 NOW = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
@@ -59,6 +60,29 @@ def test_what_is_forgotten_is_asked_again(tmp_path: Path) -> None:
     clear(tmp_path / "fetched")
     CachedSource(vendor, tmp_path / "fetched", NOW).prices("SPY", START, END)
     assert len(vendor.asked) == 2
+
+
+def test_answers_outlast_a_run_whose_requests_were_used_up(tmp_path: Path) -> None:
+    """When a source refused some requests, the next run requests only those; after a run without a refusal all is requested again."""
+    vendor = source(
+        SPY=world.bars("SPY", [100.0], START), IWM=AccessRefused("The requests are used up; run again later.")
+    )
+    other = source()
+
+    def run() -> None:
+        CachedSource(vendor, tmp_path / "limited", NOW).prices("SPY", START, END)
+        CachedSource(other, tmp_path / "other", NOW).prices("SPY", START, END)
+        with contextlib.suppress(AccessRefused):
+            CachedSource(vendor, tmp_path / "limited", NOW).prices("IWM", START, END)
+        clear(tmp_path)
+
+    run()
+    vendor.frames["IWM"] = world.bars("IWM", [50.0], START)
+    run()
+    assert [symbol for symbol, *_ in vendor.asked] == ["SPY", "IWM", "IWM"]
+    assert [symbol for symbol, *_ in other.asked] == ["SPY", "SPY"]
+    run()
+    assert [symbol for symbol, *_ in vendor.asked] == ["SPY", "IWM", "IWM", "SPY", "IWM"]
 
 
 def test_a_symbol_is_a_file_name_whatever_it_is(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def answer(request: Request) -> Response:
 def issuer() -> Iterator[Vendor]:
     """A server whose www.ssga.com answers whatever the path says."""
     route = Host("www.ssga.com", Router([Route("/{path:path}", answer)]))
-    with Vendor(None, more=[route]) as running:  # type: ignore[arg-type]
+    with Vendor(None, more=[route]) as running:
         yield running
 
 

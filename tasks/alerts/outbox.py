@@ -1,0 +1,121 @@
+"""The outbox, `ops.alerts`: a message when an incident begins, while it lasts, and once when it is over.
+
+Which incidents are open is defined in one place, sql/ops/incidents.sql.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+from market_rotation.tasks import wording
+from market_rotation.tasks.warehouse import macros
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from market_rotation.tasks.alerts.incidents import Incident
+
+#: From this age on a reminder is an escalation.
+ESCALATE_AFTER = timedelta(days=3)
+#: The daily job does not start at the same second each day.
+SLACK = timedelta(hours=1)
+
+
+class Open(NamedTuple):
+    """An open incident: when it began and was last alerted, for which session, its severity and first title."""
+
+    since: datetime
+    alerted_at: datetime
+    session: date | None
+    severity: str
+    title: str
+
+
+def open_incidents(con: duckdb.DuckDBPyConnection) -> dict[str, Open]:
+    """The open incidents by fingerprint."""
+    found = macros.rows(con, "from incidents()")
+    return {row["fingerprint"]: Open(*(row[name] for name in Open._fields)) for row in found}
+
+
+def update(
+    con: duckdb.DuckDBPyConnection,
+    found: Sequence[Incident],
+    *,
+    scope: tuple[str, ...],
+    session: date | None,
+    now: datetime,
+    repeat: timedelta,
+    run_id: str | None = None,
+) -> bool:
+    """Writes what is to be said now; returns whether that was anything.
+
+    A new incident is a `failure`. One already open is a `reminder` once `repeat` has passed and there is news, and an `escalation`
+    once it has lasted three days. An open incident is over, one `recovery` with its duration, where its fingerprint begins with one of
+    `scope` and `found` lacks it, unless it is about a session later than `session`: that an older one succeeds says nothing about it.
+    """
+    opened = open_incidents(con)
+    published = _published(con)
+    written = False
+    for incident in found:
+        before = opened.get(incident.fingerprint)
+        if before and (not incident.is_news or now - before.alerted_at < repeat - SLACK):
+            continue
+        since = before.since if before else now
+        lasts = now - since
+        kind = "failure" if not before else "escalation" if lasts >= ESCALATE_AFTER - SLACK else "reminder"
+        title = f"Still open after {wording.duration(lasts)}: {incident.title}" if before else incident.title
+        _add(
+            con,
+            incident.fingerprint,
+            kind,
+            incident.severity,
+            title,
+            body(incident, since, published),
+            run_id,
+            session,
+            since,
+            now,
+        )
+        written = True
+    over = opened.keys() - {incident.fingerprint for incident in found}
+    for fingerprint in sorted(name for name in over if name.startswith(scope)):
+        before = opened[fingerprint]
+        if session and before.session and before.session > session:
+            continue
+        title = f"Recovered after {wording.duration(now - before.since)}: {before.title}"
+        text = (
+            f"It began {before.since:%Y-%m-%d %H:%M} UTC and is over since {now:%Y-%m-%d %H:%M} UTC.\n{published}\n"
+            "What is still open: `rotation status`."
+        )
+        _add(con, fingerprint, "recovery", before.severity, title, text, run_id, session, before.since, now)
+        written = True
+    return written
+
+
+def body(incident: Incident, since: datetime, published: str = "") -> str:
+    """The message about `incident`: the facts, since when, what readers see, and what to do next."""
+    lines = [f"{incident.what}\n", f"Since: {since:%Y-%m-%d %H:%M} UTC.", published, f"Next: {incident.next_step}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _published(con: duckdb.DuckDBPyConnection) -> str:
+    """What readers of the published warehouse see, in a sentence."""
+    row = con.execute(
+        "select session, finished_at from ops.runs where published order by run_id desc limit 1"
+    ).fetchone()
+    if not row:
+        return "Nothing has been published yet."
+    session, finished_at = row
+    when = f" {finished_at:%Y-%m-%d %H:%M} UTC" if finished_at else ""
+    return f"The warehouse shows {session}, published{when}."
+
+
+def _add(con: duckdb.DuckDBPyConnection, *values: object) -> None:
+    con.execute(
+        "insert into ops.alerts (alert_id, fingerprint, kind, severity, title, body, run_id, session, since, created_at, attempts) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
+        [uuid4().hex, *values],
+    )

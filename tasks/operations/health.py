@@ -1,0 +1,40 @@
+"""What of a warehouse's state is a problem, as sentences that end with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from market_rotation.tasks.operations.state import Freshness, LastRun
+
+STALE = "Stale"
+NEVER_PUBLISHED = "Nothing was ever published"
+
+
+def problems(
+    last_run: LastRun | None, prices: Freshness, dead_sources: Sequence[str], *, was_interrupted: bool
+) -> Iterator[str]:
+    """A sentence per problem; none where the warehouse is healthy. `was_interrupted`: the last run has no end and no process.
+
+    `dead_sources` are sources whose share counts stand still, each with its funds.
+    """
+    if last_run and last_run.status in ("blocked", "failed"):
+        yield f"The last run, {last_run.run_id}, {last_run.status.replace('blocked', 'was blocked')}."
+    if last_run and was_interrupted:
+        yield (
+            f"The last run, {last_run.run_id}, was interrupted: the process was killed or the machine went down. "
+            "`rotation run` repeats it."
+        )
+    if prices.latest_session is None:
+        yield f"{NEVER_PUBLISHED}; start with `rotation run`."
+    elif prices.sessions_behind:
+        yield (
+            f"{STALE}: the latest session is {prices.latest_session}, {prices.sessions_behind} behind {prices.expected_session}; "
+            "bring it up with `rotation run`."
+        )
+    for source in dead_sources:
+        yield f"Dead source: the share counts of {source} stand still; see `rotation alerts list`."
+
+
+def is_overdue(problem: str) -> bool:
+    """Whether the next run solves `problem` by itself: sessions are missing. Any other needs a person."""
+    return problem.startswith((STALE, NEVER_PUBLISHED))

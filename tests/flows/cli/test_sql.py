@@ -1,0 +1,120 @@
+"""`rotation sql` is read-only: no statement changes the warehouse or touches another file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from market_rotation.flows.cli.main import main
+from market_rotation.tasks import warehouse
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a build database, a published file and a file of the user's."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("ROTATION_HOME", str(home))
+    for name in ("rotation.duckdb", "build.duckdb"):
+        with warehouse.writing(home / name) as con:
+            con.execute("create table core.t as select 1 as a")
+    (tmp_path / "mine.csv").write_text("secret\n42\n")
+    return home
+
+
+def sql(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["sql", *arguments])
+
+
+ATTACKS = [
+    "attach '{home}/build.duckdb' as b (read_write)",
+    "attach '{home}/build.duckdb' as b (read_only)",
+    "copy (select 1) to '{home}/build.duckdb'",
+    "copy core.t to '{folder}/stolen.csv'",
+    "export database '{folder}/stolen'",
+    "import database '{folder}'",
+    "from read_csv('{folder}/mine.csv')",
+    "from '{folder}/mine.csv'",
+    "from read_text('{folder}/mine.csv')",
+    "from read_blob('{home}/build.duckdb')",
+    "from glob('{folder}/*')",
+    "from sniff_csv('{folder}/mine.csv')",
+    "copy core.t from '{folder}/mine.csv'",
+    "install httpfs",
+    "load httpfs",
+    "set enable_external_access = true",
+    "reset enable_external_access",
+    "set lock_configuration = false",
+    "set allowed_directories = ['{folder}']",
+    "pragma profiling_output = '{folder}/stolen'",
+    "set log_query_path = '{folder}/stolen'",
+    "create table core.x as select 1",
+    "insert into core.t values (2)",
+    "delete from core.t",
+    "drop table core.t",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_statement_changes_anything_or_reads_a_file(home: Path, tmp_path: Path, attack: str) -> None:
+    """Each is refused with a sentence; every file is as it was, and none is new."""
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    result = sql(attack.format(home=home, folder=tmp_path))
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith("Error: ")
+    assert "42" not in result.output
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if not attack.startswith(("from", "import"))])
+def test_reading_files_allows_no_writing(home: Path, tmp_path: Path, attack: str) -> None:
+    """With --allow-files a query may read a file, and still nothing is written."""
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert sql("--allow-files", attack.format(home=home, folder=tmp_path)).exit_code == 2
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+    assert "42" in sql("--allow-files", f"from read_csv('{tmp_path}/mine.csv')").output
+
+
+@pytest.mark.parametrize(
+    "target", ["rotation.duckdb", "build.duckdb", "rotation.duckdb.wal", "../home/build.duckdb", "link"]
+)
+def test_output_is_never_a_file_of_the_warehouse(home: Path, target: str) -> None:
+    """-o refuses the warehouse's own files, by whatever path."""
+    (home / "link").symlink_to(home / "build.duckdb")
+    before = (home / "build.duckdb").read_bytes()
+    result = sql("--format", "csv", "-o", str(home / target), "select 1")
+    assert result.exit_code == 2
+    assert "is a file of the warehouse" in result.stderr
+    assert (home / "build.duckdb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("", "none"), ("-- nothing", "none"), (";", "none"), ("select 1; select 2", "2")]
+)
+def test_one_statement(home: Path, query: str, found: str) -> None:
+    """No statement, or several, is a usage error."""
+    result = sql("--", query)
+    assert result.exit_code == 2
+    assert f"found {found}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from core.t",
+        "pivot (select 1 as a, 'x' as b) on b using sum(a)",
+        "describe core.t",
+        "show tables",
+        "summarize core.t",
+        "explain from core.t",
+        "with a as (select 1) from a;",
+        "values (1)",
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_queries_of_every_kind(home: Path, query: str, form: str) -> None:
+    """What only reads is answered in every format."""
+    result = sql("--format", form, query)
+    assert result.exit_code == 0, result.output
+    assert result.stdout
