@@ -34,7 +34,7 @@ START = date(2024, 1, 2)
 
 def instrument(symbol: str, **values: Any) -> Instrument:
     """An instrument with the given values; a small fund measured against SPY unless said otherwise."""
-    blank: dict[str, Any] = dict.fromkeys(Instrument.model_fields)
+    blank: dict[str, Any] = {name: None for name, field in Instrument.model_fields.items() if field.is_required()}
     benchmark = None if symbol == "SPY" else "SPY"
     return Instrument(
         **{
