@@ -127,6 +127,16 @@ def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None
     con.unregister("incoming")
 
 
+def fill(con: duckdb.DuckDBPyConnection, name: str, *rows: Mapping[str, Any]) -> None:
+    """Leaves just these rows in the table `name`; columns they do not name are NULL."""
+    con.execute(f"delete from {name}")
+    if rows:
+        names = list(rows[0])
+        places = ", ".join([f"({', '.join('?' * len(names))})"] * len(rows))
+        values = [row[name] for row in rows for name in names]
+        con.execute(f"insert into {name} ({', '.join(names)}) values {places}", values)
+
+
 @contextmanager
 def derived(
     frames: Sequence[pd.DataFrame],

@@ -165,8 +165,11 @@ board as (
         t.symbol as technology_symbol, t.rank_3m::double as technology_rank_3m, t.sectors, t.return_3m as technology_return_3m,
         m.mag7_minus_rest_3m, m.missing_symbols,
         e.gap, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct,
-        -- NULL where either is.
-        case when e.small_coverage_pct <= e.large_coverage_pct then e.small_coverage_pct else e.large_coverage_pct end as coverage_pct
+        -- Unlike least() NULL where either is.
+        case
+            when e.small_coverage_pct <= e.large_coverage_pct then e.small_coverage_pct
+            when e.small_coverage_pct > e.large_coverage_pct then e.large_coverage_pct
+        end as coverage_pct
     from followed as f
     left join headline as h using (session)
     left join size_scores as c using (session)
