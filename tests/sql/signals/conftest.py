@@ -10,8 +10,6 @@ from world import bars, days, derived, instrument, universe
 def con():
     """A warehouse of 260 sessions whose signal tables each test fills with what it needs."""
     funds = [instrument(symbol, peer_group="small_cap") for symbol in ("FA", "FB", "FC")]
-    members = universe(
-        *map(instrument, ("SPY", "IWM", "IWB", "IWC")), *funds, pairs=[("IWM", "IWB"), ("IWC", "SPY")]
-    )
+    members = universe(*map(instrument, ("SPY", "IWM", "IWB", "IWC")), *funds, pairs=[("IWM", "IWB"), ("IWC", "SPY")])
     with derived([bars("SPY", [100.0] * 260)], members, days()[259]) as con:
         yield con

@@ -75,9 +75,7 @@ CONDITIONS = ("spread_1m", "spread_3m", "ma50", "ma200")
 def test_relative_strength(con, signs, verdict, value, size):
     """Conditions for less conditions against, of four: half is for or against, less is neither, and one not known is not known."""
     given = dict(zip(CONDITIONS, ({"+": size, "-": -size, "0": 0.0, "?": None}[sign] for sign in signs), strict=True))
-    means = {
-        f"ratio_{name}": None if given[name] is None else 100.0 - 100 * given[name] for name in ("ma50", "ma200")
-    }
+    means = {f"ratio_{name}": None if given[name] is None else 100.0 - 100 * given[name] for name in ("ma50", "ma200")}
     legs = {"pair": "IWM/IWB", "small_symbol": "IWM", "large_symbol": "IWB"}
     spreads = {name: given[name] for name in ("spread_1m", "spread_3m")}
     fill(con, "signals.relative_strength", {"session": DAY, **legs, **spreads, "ratio": 100.0, **means})
@@ -323,9 +321,7 @@ def test_every_session_has_six_rows(con):
 # --- from records and estimates to a verdict -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("february", "verdict"), [("in", 1), ("out", 1), ("heavy", 0), ("silent", None)]
-)
+@pytest.mark.parametrize(("february", "verdict"), [("in", 1), ("out", 1), ("heavy", 0), ("silent", None)])
 def test_flows_from_a_funds_records(february, verdict):
     """A small fund's creations month by month make the verdict of May: all in, one month out, one heavily out, one not published."""
     may = date(2024, 5, 1)
