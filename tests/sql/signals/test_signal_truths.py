@@ -404,7 +404,7 @@ def test_flows_of_the_one_fund_alone(prices, fund_nav):
         verdicts.append(verdict)
     assert set(pd.Series(verdicts).dropna()) == {-1, 0, 1}
     assert rows.iloc[-1]["detail"] == (
-        "Over the last three completed months small-cap funds took in 1.68 billion USD, 2.4 % of their assets "
+        "Over the last three completed months small-cap funds took in 1.69 billion USD, 2.4 % of their assets "
         "(Oct 2025 -4.07, Nov 2025 +3.67, Dec 2025 +2.08; 1 of 1 funds known, with 100 % of the assets)."
     )
 
