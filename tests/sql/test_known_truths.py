@@ -174,7 +174,9 @@ def test_relative_strength_of_every_pair(found, index, returns, sessions, pair):
     # The rank among the rows of the window, 0 for the lowest, 100 for the highest.
     values = ratio.to_numpy()
     lower = np.array([np.searchsorted(np.sort(values[: i + 1]), value) for i, value in enumerate(values)])
-    wanted["percentile_all"] = np.where(np.arange(len(values)) >= 251, 100 * lower / np.maximum(np.arange(len(values)), 1), np.nan)
+    wanted["percentile_all"] = np.where(
+        np.arange(len(values)) >= 251, 100 * lower / np.maximum(np.arange(len(values)), 1), np.nan
+    )
     windows = np.lib.stride_tricks.sliding_window_view(values, 1260)
     five_years = 100 * (windows < windows[:, -1:]).sum(axis=1) / 1259
     wanted["ratio_percentile_5y"] = np.r_[np.full(len(values) - len(five_years), np.nan), five_years]
