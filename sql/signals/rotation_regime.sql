@@ -42,7 +42,7 @@ with scores as (
 ),
 
 days as (
-    select 'size' as axis, session, size_today::integer as today
+    select 'size' as axis, session, size_today::integer as day_state
     from scores
     union all
     select 'leadership', session, sign(leadership_score)::integer
@@ -54,10 +54,10 @@ last_held as (
         d.*,
         t.level as held,
         count(*) over last_sessions as counted,
-        count(d.today) over last_sessions as known,
-        min(d.today) over last_sessions as low,
-        max(d.today) over last_sessions as high,
-        median(d.today) over last_sessions as middle
+        count(d.day_state) over last_sessions as known,
+        min(d.day_state) over last_sessions as low,
+        max(d.day_state) over last_sessions as high,
+        median(d.day_state) over last_sessions as middle
     from days as d
     join core.thresholds as t on t.subject = 'regime' and t.measure = 'sessions_in_a_row'
     window last_sessions as (
@@ -106,10 +106,10 @@ numbered as (
 runs as (
     select
         *,
-        row_number - coalesce(max(row_number) filter (today is null or today < 0) over so_far, 0) as run_from_even,
-        row_number - coalesce(max(row_number) filter (today is null or today < 1) over so_far, 0) as run_of_top,
-        row_number - coalesce(max(row_number) filter (today is null or today > 0) over so_far, 0) as run_to_even,
-        row_number - coalesce(max(row_number) filter (today is null or today > -1) over so_far, 0) as run_of_bottom,
+        row_number - coalesce(max(row_number) filter (day_state is null or day_state < 0) over so_far, 0) as run_from_even,
+        row_number - coalesce(max(row_number) filter (day_state is null or day_state < 1) over so_far, 0) as run_of_top,
+        row_number - coalesce(max(row_number) filter (day_state is null or day_state > 0) over so_far, 0) as run_to_even,
+        row_number - coalesce(max(row_number) filter (day_state is null or day_state > -1) over so_far, 0) as run_of_bottom,
         max(session) filter (is_change) over so_far as since
     from numbered
     window so_far as (partition by axis order by session rows unbounded preceding)
@@ -119,12 +119,12 @@ measured as (
     select
         axis,
         session,
-        today,
+        day_state,
         state,
         case when state is not null then since end as since,
         case
-            when today > state then case state when -1 then run_from_even else run_of_top end
-            when today < state then case state when 1 then run_to_even else run_of_bottom end
+            when day_state > state then case state when -1 then run_from_even else run_of_top end
+            when day_state < state then case state when 1 then run_to_even else run_of_bottom end
             else 0
         end as sessions_differing
     from runs
@@ -134,7 +134,7 @@ named as (
     select m.axis, m.session, m.since, m.sessions_differing, f.state as state_in_force, d.state as state_today
     from measured as m
     left join core.regime_states as f on f.axis = m.axis and f.value = m.state
-    left join core.regime_states as d on d.axis = m.axis and d.value = m.today
+    left join core.regime_states as d on d.axis = m.axis and d.value = m.day_state
 ),
 
 together as (
