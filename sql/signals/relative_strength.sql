@@ -1,6 +1,6 @@
 -- signals.relative_strength: small against large companies, one row per followed pair and session on which both legs have a price.
 -- grain: pair, session
--- sources: core.pairs, core.prices, core.returns, core.sessions, core.z_score
+-- sources: core.pairs, core.prices, core.returns, core.sessions, core.above, core.z_score
 -- lookback: 252 sessions, and back to the last session of the previous year; 1260 rows for ratio_percentile_5y; all earlier rows for
 --   percentile_all and days_leading
 -- null: any value whose window is not full, percentile_all before the 252nd row; *_since_low also where the small leg had no price on
@@ -106,7 +106,7 @@ with_returns as (
         a.*,
         small,
         large,
-        small.return_1d > large.return_1d as is_leading,
+        core.above(1 + small.return_1d, 1 + large.return_1d) > 0 as is_leading,
         row_number() over (partition by a.pair order by a.session) as row_number
     from averaged as a
     join core.returns as small on small.symbol = a.small_symbol and small.session = a.session

@@ -27,7 +27,10 @@ with followed as (
 
 headline as (
     select
-        r.session, r.small_symbol, r.large_symbol, r.spread_1m, r.spread_3m,
+        r.session, r.small_symbol, r.large_symbol,
+        -- Legs that move alike differ by the rounding of their returns, which is no lead.
+        case when abs(r.spread_1m) <= 1e-12 then 0 else r.spread_1m end as spread_1m,
+        case when abs(r.spread_3m) <= 1e-12 then 0 else r.spread_3m end as spread_3m,
         core.above(r.ratio, r.ratio_ma50) as ratio_less_ma50,
         core.above(r.ratio, r.ratio_ma200) as ratio_less_ma200
     from signals.relative_strength as r
