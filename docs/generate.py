@@ -1,4 +1,4 @@
-"""Writes the reference of all tables, from the headers of the SQL files, and of all expectations. Run with `make docs`."""
+"""Writes the reference of all tables, from the headers of the SQL files, of all expectations, and the record of the regime. Run with `make docs`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from market_rotation.tasks.universe import load_universe
 from market_rotation.tasks.warehouse.models import Model, models
 
 HERE = Path(__file__).parent
+
+#: Real prices, where they are: they are no part of the project. The record of the regime in signals.md is made of them.
+REAL_PRICES = HERE.parents[1] / "shared" / "data" / "files"
 
 SCHEMAS = {
     "signals": "What reports consume: every number a question about the rotation needs.",
@@ -129,3 +132,8 @@ def _plain(words: str) -> str:
 if __name__ == "__main__":
     for name, page in (("tables.md", tables), ("expectations.md", expectations)):
         (HERE / name).write_text(page(), encoding="utf-8")
+    if (REAL_PRICES / "prices.parquet").is_file():
+        import regime_record
+
+        with regime_record.derived(REAL_PRICES) as con:
+            regime_record.put(HERE / "signals.md", regime_record.record(con))

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from market_rotation.tasks.errors import ConfigError
 
@@ -17,6 +17,11 @@ SHIPPED = Path(__file__).parents[1] / "sql"
 
 Symbol = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Z0-9][A-Z0-9.\-^=]{0,14}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+#: What an older universe file, without the columns `flow_group` and `in_breadth`, means; core.instruments repeats it for older versions in raw.
+FLOW_GROUPS = ("small_cap", "large_cap")
+KINDS_IN_BREADTH = ("fund", "sector", "stock")
 
 
 def _blank_is_none(value: object) -> object:
@@ -31,7 +36,11 @@ Row = TypeVar("Row", bound=_Row)
 
 
 class Instrument(_Row):
-    """One row of the universe. `inception` is the first session with a price; blank means not known."""
+    """One row of the universe. `inception` is the first session with a price; blank means not known.
+
+    `peer_group` says which instruments are compared side by side, `flow_group` whose flows are summed, `in_breadth` whether
+    `signals.breadth` counts the instrument.
+    """
 
     symbol: Symbol
     name: Annotated[Text, StringConstraints(min_length=1)]
@@ -39,11 +48,24 @@ class Instrument(_Row):
     size_bucket: Annotated[Literal["mega", "large", "mid", "small", "micro"] | None, BeforeValidator(_blank_is_none)]
     sector: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     peer_group: Annotated[Text | None, BeforeValidator(_blank_is_none)]
+    flow_group: Annotated[Text | None, BeforeValidator(_blank_is_none)] = None
+    in_breadth: bool = True
     issuer: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     issuer_id: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     index_name: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     benchmark: Annotated[Symbol | None, BeforeValidator(_blank_is_none)]
     inception: Annotated[date | None, BeforeValidator(_blank_is_none)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_newer_columns(cls, values: dict[str, object]) -> dict[str, object]:
+        """A file without `flow_group` or `in_breadth` is read as before these columns existed; a blank `in_breadth` likewise."""
+        peer_group = _blank_is_none(values.get("peer_group"))
+        flow_group = peer_group if peer_group in FLOW_GROUPS else None
+        filled: dict[str, object] = {"flow_group": flow_group, **values}
+        if _blank_is_none(filled.get("in_breadth")) is None:
+            filled["in_breadth"] = values.get("kind") in KINDS_IN_BREADTH
+        return filled
 
 
 class Pair(_Row):
@@ -153,7 +175,7 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
             raise ConfigError(f"{path}: unknown column {name!r}; the columns are {', '.join(columns)}.")
     _unique(path, "column", header)
     for name in columns:
-        if name not in header:
+        if name not in header and model.model_fields[name].is_required():
             raise ConfigError(f"{path}: the column {name!r} is missing; the columns are {', '.join(columns)}.")
     reader.fieldnames = header
     rows = 0

@@ -35,7 +35,7 @@ START = date(2024, 1, 2)
 
 def instrument(symbol: str, **values: Any) -> Instrument:
     """An instrument with the given values; a small fund measured against SPY unless said otherwise."""
-    blank: dict[str, Any] = dict.fromkeys(Instrument.model_fields)
+    blank: dict[str, Any] = {name: None for name, field in Instrument.model_fields.items() if field.is_required()}
     benchmark = None if symbol == "SPY" else "SPY"
     return Instrument(
         **{
@@ -137,6 +137,16 @@ def put(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None
     con.register("incoming", frame)
     con.execute(f"create or replace table {table} as from incoming")
     con.unregister("incoming")
+
+
+def fill(con: duckdb.DuckDBPyConnection, name: str, *rows: Mapping[str, Any]) -> None:
+    """Leaves just these rows in the table `name`; columns they do not name are NULL."""
+    con.execute(f"delete from {name}")
+    if rows:
+        names = list(rows[0])
+        places = ", ".join([f"({', '.join('?' * len(names))})"] * len(rows))
+        values = [row[name] for row in rows for name in names]
+        con.execute(f"insert into {name} ({', '.join(names)}) values {places}", values)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 -- expectation: breadth_counts
 -- severity: critical
 -- sentence: A count is negative, exceeds the number it is taken from, or is given although nothing was counted.
-with everyone as (select count(*) as symbols, count(*) filter (kind = 'sector') as sectors from core.instruments)
+with everyone as (select count(*) as symbols, count(*) filter (kind = 'sector') as sectors from core.instruments where in_breadth)
 select
     'signals' as symbol, b.session, b.sectors_beating_spy_3m, b.sectors_counted_3m, b.sectors_above_200d, b.sectors_counted_200d,
     b.universe_above_200d_pct, b.counted, b.missing
@@ -17,14 +17,17 @@ where not coalesce(b.sectors_counted_3m between 0 and e.sectors, false)
     or not b.universe_above_200d_pct between 0 and 100
     or (b.sectors_beating_spy_3m is null) <> (b.sectors_counted_3m = 0)
     or (b.sectors_above_200d is null) <> (b.sectors_counted_200d = 0)
-    or (b.universe_above_200d_pct is null) <> (b.counted = 0);
+    or (b.universe_above_200d_pct is null) <> (b.counted = 0)
+    or (b.missing_symbols is null) <> (b.missing = 0)
+    or len(string_split(b.missing_symbols, ', ')) <> b.missing;
 
 -- expectation: breadth_recounts_sectors
 -- severity: critical
 -- sentence: The number of sectors that beat the market differs from the one in signals.sector_leadership.
 with recounted as (
     select session, count(excess_3m) as counted, count(*) filter (excess_3m > 0) as beating
-    from signals.sector_leadership
+    from signals.sector_leadership as l
+    semi join (from core.instruments where in_breadth) as i on i.symbol = l.symbol
     group by session
 )
 select 'signals' as symbol, b.session, b.sectors_beating_spy_3m, b.sectors_counted_3m, r.beating, r.counted

@@ -2,14 +2,17 @@
 
 -- expectation: regime_performance_every_label
 -- severity: critical
--- sentence: One of the fifteen combinations of label and horizon is missing, or there is another one.
-with labels as (from (values ('confirmed'), ('building'), ('neutral'), ('fading'), ('reversed')) as five (label)),
-wanted as (from labels cross join (values ('1m'), ('3m'), ('6m')) as three (horizon))
+-- sentence: A combination of axis, label or state, and horizon is missing, or there is another one.
+with wanted as (
+    select s.axis, s.state as label, h.horizon
+    from core.regime_states as s
+    cross join (values ('1m'), ('3m'), ('6m')) as h (horizon)
+)
 select
-    coalesce(w.label, p.label) as symbol, null::date as session, coalesce(w.horizon, p.horizon) as horizon,
+    coalesce(w.label, p.label) as symbol, null::date as session, coalesce(w.axis, p.axis) as axis, coalesce(w.horizon, p.horizon) as horizon,
     p.label is null as is_missing
 from wanted as w
-full join signals.regime_performance as p on p.label = w.label and p.horizon = w.horizon
+full join signals.regime_performance as p on p.axis = w.axis and p.label = w.label and p.horizon = w.horizon
 where w.label is null or p.label is null;
 
 -- expectation: regime_performance_counts

@@ -111,5 +111,5 @@ where not (
     and isfinite(spread_since_low) and isfinite(small_return_ytd) and isfinite(small_return_qtd)
     and isfinite(small_return_since_low) and isfinite(large_return_ytd) and isfinite(large_return_qtd)
     and isfinite(large_return_since_low) and isfinite(ratio_ma50) and isfinite(ratio_ma200)
-    and isfinite(ratio_z252)
+    and isfinite(ratio_z252) and isfinite(percentile_all) and isfinite(ratio_percentile_5y)
 );

@@ -2,20 +2,38 @@
 -- grain: symbol
 -- sources: raw.universe
 -- null: not applicable, or not known
+-- formula: a version of the universe from before the columns flow_group and in_breadth is read as such a file is: flows are summed over the
+--   peer groups small_cap and large_cap, and breadth counts funds, sector funds and stocks
 -- columns:
 --   symbol: ticker
 --   name: name of the fund or company
 --   kind: fund, sector (a sector fund) or stock
 --   size_bucket: mega, large, mid, small or micro
 --   sector: sector the instrument stands for
---   peer_group: instruments that are compared or added up with each other
+--   peer_group: instruments that are compared side by side
+--   flow_group: funds whose flows are summed
+--   in_breadth: signals.breadth counts the instrument
 --   issuer: who publishes the fund's files
 --   issuer_id: the issuer's identifier of the fund
 --   index_name: index the fund follows
 --   benchmark: symbol its excess returns are measured against
 --   inception: first session with a price
 --   known_at: since when the universe has been so
-select * exclude (run_id)
+select
+    symbol,
+    name,
+    kind,
+    size_bucket,
+    sector,
+    peer_group,
+    case when in_breadth is not null then flow_group when peer_group in ('small_cap', 'large_cap') then peer_group end as flow_group,
+    coalesce(in_breadth, kind in ('fund', 'sector', 'stock')) as in_breadth,
+    issuer,
+    issuer_id,
+    index_name,
+    benchmark,
+    inception,
+    known_at
 from raw.universe
 where known_at = (select max(known_at) from raw.universe)
 order by symbol

@@ -1,14 +1,16 @@
 -- raw.universe: every version of the universe file, whole, added when its content changes.
 -- grain: symbol, known_at
 -- sources: stage.universe
--- null: a field left blank in the file
+-- null: a field left blank in the file; flow_group and in_breadth in versions read before these columns existed
 -- columns:
 --   symbol: ticker
 --   name: name of the fund or company
 --   kind: fund, sector (a sector fund) or stock
 --   size_bucket: mega, large, mid, small or micro
 --   sector: sector the instrument stands for
---   peer_group: instruments that are compared or added up with each other
+--   peer_group: instruments that are compared side by side
+--   flow_group: funds whose flows are summed
+--   in_breadth: signals.breadth counts the instrument
 --   issuer: who publishes the fund's files
 --   issuer_id: the issuer's identifier of the fund
 --   index_name: index the fund follows
@@ -23,6 +25,8 @@ create table if not exists raw.universe (
     size_bucket varchar,
     sector varchar,
     peer_group varchar,
+    flow_group varchar,
+    in_breadth boolean,
     issuer varchar,
     issuer_id varchar,
     index_name varchar,
@@ -34,17 +38,25 @@ create table if not exists raw.universe (
 
 insert into raw.universe by name
 with last_version as (
-    select * exclude (known_at, run_id)
+    -- Named, because a column added to an older warehouse stands last there.
+    select
+        symbol, name, kind, size_bucket, sector, peer_group, flow_group, in_breadth, issuer, issuer_id, index_name, benchmark, inception
     from raw.universe
     where known_at = (select max(known_at) from raw.universe)
 ),
 
+this_version as (
+    select
+        symbol, name, kind, size_bucket, sector, peer_group, flow_group, in_breadth, issuer, issuer_id, index_name, benchmark, inception
+    from stage.universe
+),
+
 changes as (
-    (from stage.universe except all from last_version)
+    (from this_version except all from last_version)
     union all
-    (from last_version except all from stage.universe)
+    (from last_version except all from this_version)
 )
 
 select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
-from stage.universe
+from this_version
 where exists (from changes);

@@ -21,7 +21,8 @@ select
     b.sectors_counted_200d,
     b.equal_minus_cap_3m,
     b.counted,
-    b.missing
+    b.missing,
+    b.missing_symbols
 from signals.breadth as b
 semi join shown as s on s.session = b.session
 order by b.session

@@ -3,8 +3,8 @@
 -- sources: core.sessions, core.pairs, core.instruments, signals.rotation_regime, signals.rotation_evidence, signals.relative_strength,
 --   signals.sector_leadership, signals.relative_rotation
 -- null: what is not known then
--- columns: what; its value at the session, the session before and 21 sessions before, as text. Session, label, score, ratio, spread and leader
---   are always there, a verdict when it differs from either, a quadrant of the daily rotation graph when it differs from the session before
+-- columns: what; its value at the session, the session before and 21 sessions before, as text. Session, label, states, scores, ratio, spread
+--   and leader are always there, a verdict when it differs from either, a quadrant of the daily rotation graph when it differs from the session before
 with moments as (
     select m.moment, s.session
     from (values ('now', 0), ('yesterday', 1), ('month_ago', 21)) as m (moment, sessions_back)
@@ -15,12 +15,12 @@ with moments as (
 verdict_names as (
     from (
         values
-            ('relative_strength', 11, 'Small caps against large caps'),
-            ('breadth', 12, 'Breadth of the market'),
-            ('fund_flows', 13, 'Money into small-cap funds'),
-            ('sector_leadership', 14, 'Technology among the sectors'),
-            ('mega_cap', 15, 'Magnificent Seven against the rest'),
-            ('earnings', 16, 'Earnings of small companies')
+            ('relative_strength', 21, 'Small caps against large caps'),
+            ('breadth', 22, 'Breadth of the market'),
+            ('fund_flows', 25, 'Money into small-cap funds'),
+            ('sector_leadership', 23, 'Technology among the sectors'),
+            ('mega_cap', 24, 'Magnificent Seven against the rest'),
+            ('earnings', 26, 'Earnings of small companies')
     ) as words (evidence, place, name)
 ),
 
@@ -64,19 +64,25 @@ facts as (
     union all
     select 2, 'Label in force', moment, label from regime
     union all
-    select 3, 'Score', moment, format('{:+.2f}', score) from regime
+    select 3, 'Size', moment, size_state from regime
     union all
-    select 4, 'Evidence for, against', moment, votes_for || ', ' || votes_against from regime
+    select 4, 'Leadership', moment, leadership_state from regime
     union all
-    select 5, 'Ratio ' || pair, moment, format('{:.2f}', ratio) from headline_pair
+    select 5, 'Support by flows and earnings', moment, support_state from regime
     union all
-    select 6, 'Lead of small caps over three months', moment, format('{:+.1f} %', 100 * spread_3m) from headline_pair
+    select 6, 'Size score', moment, format('{:+.2f}', size_score) from regime
     union all
-    select 7, 'Leading sector over three months', moment, leader from leaders
+    select 7, 'Leadership score', moment, format('{:+.2f}', leadership_score) from regime
+    union all
+    select 8, 'Ratio ' || pair, moment, format('{:.2f}', ratio) from headline_pair
+    union all
+    select 9, 'Lead of small caps over three months', moment, format('{:+.1f} %', 100 * spread_3m) from headline_pair
+    union all
+    select 10, 'Leading sector over three months', moment, leader from leaders
     union all
     select place, name, moment, verdict from verdicts
     union all
-    select 20, 'Quadrant of ' || replace(sector, '_', ' ') || ', daily', moment, quadrant from quadrants
+    select 30, 'Quadrant of ' || replace(sector, '_', ' ') || ', daily', moment, quadrant from quadrants
 ),
 
 compared as (
@@ -91,9 +97,9 @@ compared as (
 told as (
     select place, what, moment, value
     from compared
-    where place < 10
+    where place <= 10
         or value_at_session is distinct from value_before
-        or (place < 20 and value_at_session is distinct from value_month_ago)
+        or (place < 30 and value_at_session is distinct from value_month_ago)
 ),
 
 side_by_side as (

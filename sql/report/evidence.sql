@@ -2,15 +2,15 @@
 -- grain: session, evidence
 -- sources: signals.rotation_evidence, core.thresholds
 -- null: value and verdict where something the evidence needs is not known; what is said of the session alone in the rows before it
--- columns: session, evidence, value and verdict in every row; the others in those of the report's session
+-- columns: session, evidence, axis, value and verdict in every row; the others in those of the report's session
 with names as (
     from (
         values
-            ('relative_strength', 1, 'Small caps against large caps', 'lead of small caps over three months'),
+            ('relative_strength', 1, 'Small caps against large caps', 'conditions for less conditions against, divided by their number'),
             ('breadth', 2, 'Breadth of the market', 'sectors ahead of the market over three months'),
-            ('fund_flows', 3, 'Money into small-cap funds', 'months with inflow less months with outflow, of three'),
-            ('sector_leadership', 4, 'Technology among the sectors', 'rank of technology over three months'),
-            ('mega_cap', 5, 'Magnificent Seven against the rest', 'lead of the Magnificent Seven over three months'),
+            ('fund_flows', 5, 'Money into small-cap funds', 'net flow of three completed months, percent of assets'),
+            ('sector_leadership', 3, 'Technology among the sectors', 'rank of technology over three months'),
+            ('mega_cap', 4, 'Magnificent Seven against the rest', 'lead of the Magnificent Seven over three months'),
             ('earnings', 6, 'Earnings of small companies', 'expected growth of small less large companies')
     ) as words (evidence, place, name, measure)
 ),
@@ -58,7 +58,8 @@ written as (
         case
             when unit = 'fraction' and role = 'value' then format('{:+.1f} %', 100 * level)
             when unit = 'fraction' then format('{:.0f} %', 100 * level)
-            when unit = 'months' then format('{:+.0f}', level)
+            when unit = 'percent' then format('{:+.1f} %', level)
+            when unit = 'share of conditions' then format('{:+.1f}', level)
             else format('{:.0f}', level)
         end as words
     from quantities
@@ -97,6 +98,7 @@ current_board as (
 select
     h.session,
     h.evidence,
+    h.axis,
     h.value,
     h.verdict,
     c.name,

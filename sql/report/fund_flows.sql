@@ -35,7 +35,7 @@ by_fund as (
 
 running as (
     select
-        'group:' || i.peer_group as symbol,
+        'group:' || i.flow_group as symbol,
         r.month,
         sum(b.net_flow_usd order by b.symbol) as net_flow_usd,
         avg(b.sessions_covered_pct order by b.symbol) as sessions_covered_pct,
@@ -44,8 +44,8 @@ running as (
     from core.instruments as i
     cross join running_month as r
     left join by_fund as b on b.symbol = i.symbol
-    where i.peer_group in ('small_cap', 'large_cap')
-    group by i.peer_group, r.month
+    where i.flow_group in ('small_cap', 'large_cap')
+    group by i.flow_group, r.month
     having count(b.symbol) > 0
 ),
 

@@ -3,34 +3,41 @@
 -- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, core.above
 -- lookback: 200 sessions
--- null: sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where
+-- null: missing_symbols where missing is 0; sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where
 --   counted is 0. A symbol that is not listed yet, has no price that session or no full window does not count, and lessens no one else's count
 -- formula: above = total-return index > its mean over the symbol's last 200 rows, equal to it within 1e-12 is not above; the equal-weight fund
---   is that of the peer group equal_weight (RSP), cap-weighted is its benchmark (SPY)
+--   is that of the peer group equal_weight (RSP), cap-weighted is its benchmark (SPY). Only instruments that the universe marks in_breadth
+--   count, so that a fund added for another purpose moves no count
 -- columns:
 --   session: XNYS trading date
 --   sectors_beating_spy_3m: sectors whose 3m return exceeds their benchmark's (SPY)
 --   sectors_above_200d: sectors whose total-return index is above its 200-session mean
 --   equal_minus_cap_3m: fraction, 3m return of the equal-weight fund less that of the cap-weighted
 --   universe_above_200d_pct: percent of the counted symbols that are above their 200-session mean
---   counted: symbols of the universe with a price and a full 200-session window
---   missing: symbols listed by then without a price that session
+--   counted: symbols in_breadth with a price and a full 200-session window
+--   missing: symbols in_breadth listed by then without a price that session
 --   sectors_counted_3m: sectors whose 3m excess is known
 --   sectors_counted_200d: sectors with a full 200-session window
+--   missing_symbols: the symbols that missing counts, in order, separated by commas
 with followed as (
     select session
     from core.sessions
     where session >= (select min(session) from core.prices)
 ),
 
+counting as (
+    from core.instruments where in_breadth
+),
+
 averaged as (
     select
-        symbol,
-        session,
-        total_return_index as tri,
-        case when count(*) over last_200 = 200 then avg(total_return_index) over last_200 end as ma200
-    from core.prices
-    window last_200 as (partition by symbol order by session rows 199 preceding)
+        p.symbol,
+        p.session,
+        p.total_return_index as tri,
+        case when count(*) over last_200 = 200 then avg(p.total_return_index) over last_200 end as ma200
+    from core.prices as p
+    semi join counting as i on i.symbol = p.symbol
+    window last_200 as (partition by p.symbol order by p.session rows 199 preceding)
 ),
 
 above as (
@@ -39,17 +46,17 @@ above as (
         count(a.ma200) as counted,
         count(*) filter (core.above(a.tri, a.ma200) > 0) as symbols_above,
         count(a.ma200) filter (i.kind = 'sector') as sectors_counted,
-        count(*) filter (i.kind = 'sector' and core.above(a.tri, a.ma200) > 0) as sectors_above,
-        count(*) as priced
+        count(*) filter (i.kind = 'sector' and core.above(a.tri, a.ma200) > 0) as sectors_above
     from averaged as a
-    join core.instruments as i using (symbol)
+    join counting as i using (symbol)
     group by a.session
 ),
 
 beating as (
-    select session, count(*) filter (excess_3m > 0) as sectors, count(excess_3m) as counted
-    from core.sector_returns
-    group by session
+    select r.session, count(*) filter (r.excess_3m > 0) as sectors, count(r.excess_3m) as counted
+    from core.sector_returns as r
+    semi join counting as i on i.symbol = r.symbol
+    group by r.session
 ),
 
 equal_weight as (
@@ -63,14 +70,15 @@ equal_weight as (
 -- The universe file may not know the inception; then the first price tells.
 first_days as (
     select i.symbol, coalesce(least(i.inception, p.first_session), i.inception, p.first_session) as first_day
-    from core.instruments as i
+    from counting as i
     left join (select symbol, min(session) as first_session from core.prices group by symbol) as p using (symbol)
 ),
 
-listed as (
-    select f.session, count(*) as symbols
+lacking as (
+    select f.session, count(*) as symbols, string_agg(d.symbol, ', ' order by d.symbol) as names
     from followed as f
     join first_days as d on d.first_day <= f.session
+    anti join core.prices as p on p.symbol = d.symbol and p.session = f.session
     group by f.session
 )
 
@@ -81,12 +89,13 @@ select
     e.equal_minus_cap_3m,
     100.0 * a.symbols_above / nullif(a.counted, 0) as universe_above_200d_pct,
     coalesce(a.counted, 0) as counted,
-    coalesce(l.symbols, 0) - coalesce(a.priced, 0) as missing,
+    coalesce(l.symbols, 0) as missing,
     coalesce(b.counted, 0) as sectors_counted_3m,
-    coalesce(a.sectors_counted, 0) as sectors_counted_200d
+    coalesce(a.sectors_counted, 0) as sectors_counted_200d,
+    l.names as missing_symbols
 from followed as f
 left join above as a using (session)
 left join beating as b using (session)
 left join equal_weight as e using (session)
-left join listed as l using (session)
+left join lacking as l using (session)
 order by f.session

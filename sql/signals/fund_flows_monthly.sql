@@ -1,4 +1,4 @@
--- signals.fund_flows_monthly: flows by calendar month, for each fund and for the groups of small-cap and large-cap funds.
+-- signals.fund_flows_monthly: flows by calendar month, for each fund and for each group of funds whose flows are summed.
 -- grain: symbol, month
 -- sources: core.fund_flows, core.fund_nav, core.instruments, core.sessions
 -- lookback: to the fund's first record, for the streak
@@ -8,7 +8,7 @@
 -- formula: sums of core.fund_flows.net_flow_usd; a group is the sum over the members whose month is known. streak = months in a row with
 --   flows of one sign, negative for outflows, counting completed months only; the running month carries the streak reached before it
 -- columns:
---   symbol: ticker, or group:small_cap, group:large_cap
+--   symbol: ticker, or group: and a flow_group of the universe, such as group:small_cap
 --   month: first day of the month
 --   net_flow_usd: USD
 --   flow_pct_of_assets: percent of NAV x shares on the last known session before the month
@@ -72,7 +72,7 @@ by_fund as (
 
 by_group as (
     select
-        'group:' || i.peer_group as symbol,
+        'group:' || i.flow_group as symbol,
         b.month,
         sum(b.net_flow_usd order by b.symbol) as net_flow_usd,
         case when count(b.net_flow_usd) = count(b.assets_usd) filter (b.net_flow_usd is not null) then
@@ -83,16 +83,16 @@ by_group as (
         count(b.net_flow_usd) as members_known
     from by_fund as b
     join core.instruments as i using (symbol)
-    where i.peer_group in ('small_cap', 'large_cap')
-    group by i.peer_group, b.month, b.is_partial
+    where i.flow_group is not null
+    group by i.flow_group, b.month, b.is_partial
 ),
 
 members as (
-    select 'group:' || i.peer_group as symbol, m.month, count(*) as members
+    select 'group:' || i.flow_group as symbol, m.month, count(*) as members
     from core.instruments as i
     left join first_months as f using (symbol)
     join months as m on coalesce(i.inception <= m.last_session, true) or f.month <= m.month
-    where i.peer_group in ('small_cap', 'large_cap')
+    where i.flow_group is not null
     group by all
 ),
 

@@ -3,7 +3,7 @@
 -- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns
 -- lookback: 252 sessions, and back to the last session of the previous year
--- null: any return whose window is not full; mag7_* on a session on which a member that has started has no price, and where the base session is
+-- null: missing_symbols where none is missing; any return whose window is not full; mag7_* on a session on which a member that has started has no price, and where the base session is
 --   such a one; a difference where either side is. A member counts from its second price on, a sector as soon as its own window is full
 -- formula: basket = equal weight, rebalanced on every session on which all its members have a price: index x mean of the members' total
 --   return since the last such session; rest = the equal-weight fund (peer group equal_weight, RSP); tech = the sector fund of
@@ -42,6 +42,8 @@
 --   tech_minus_ex_tech_ytd: fraction
 --   mag7_members: members with a price that session
 --   ex_tech_sectors: other sectors whose 3m return is known
+--   missing_symbols: of the members, the equal-weight fund and the sector funds, those that have started and have no price that session, in
+--     order, separated by commas
 with followed as (
     select session, session_number, previous_year_end
     from core.sessions
@@ -138,6 +140,23 @@ ex_tech as (
     from core.returns as r
     semi join (from core.instruments where kind = 'sector' and sector <> 'technology') as i on i.symbol = r.symbol
     group by r.session
+),
+
+starts as (
+    select p.symbol, min(p.session) as first_session
+    from core.prices as p
+    semi join (
+        from core.instruments where kind = 'sector' or peer_group = 'equal_weight' or (kind = 'stock' and peer_group = 'mag7')
+    ) as i on i.symbol = p.symbol
+    group by p.symbol
+),
+
+lacking as (
+    select f.session, string_agg(s.symbol, ', ' order by s.symbol) as missing_symbols
+    from followed as f
+    join starts as s on s.first_session <= f.session
+    anti join core.prices as p on p.symbol = s.symbol and p.session = f.session
+    group by f.session
 )
 
 select
@@ -173,9 +192,11 @@ select
     t.return_12m - x.return_12m as tech_minus_ex_tech_12m,
     t.return_ytd - x.return_ytd as tech_minus_ex_tech_ytd,
     m.mag7_members,
-    coalesce(x.sectors, 0) as ex_tech_sectors
+    coalesce(x.sectors, 0) as ex_tech_sectors,
+    l.missing_symbols
 from mag7 as m
 left join rest as r using (session)
 left join tech as t using (session)
 left join ex_tech as x using (session)
+left join lacking as l using (session)
 order by m.session

@@ -1,9 +1,12 @@
 -- signals.relative_strength: small against large companies, one row per followed pair and session on which both legs have a price.
 -- grain: pair, session
--- sources: core.pairs, core.prices, core.returns, core.sessions, core.z_score
--- lookback: 252 sessions, and back to the last session of the previous year
--- null: any value whose window is not full; *_since_low also where the small leg had no price on low_session; ratio_z252 in a flat window
--- formula: ratio = 100 x TRI_small / TRI_large, rebased to 100 on the pair's first common session; spread = small return - large return
+-- sources: core.pairs, core.prices, core.returns, core.sessions, core.above, core.z_score
+-- lookback: 252 sessions, and back to the last session of the previous year; 1260 rows for ratio_percentile_5y; all earlier rows for
+--   percentile_all and days_leading
+-- null: any value whose window is not full, percentile_all before the 252nd row; *_since_low also where the small leg had no price on
+--   low_session; ratio_z252 in a flat window; days_leading where a leg had no price on the session before
+-- formula: ratio = 100 x TRI_small / TRI_large, rebased to 100 on the pair's first common session; spread = small return - large return;
+--   percentile = 100 x rows of the window with a lower ratio / (rows - 1): 0 is the lowest, 100 the highest
 -- columns:
 --   pair: small_symbol/large_symbol
 --   session: XNYS trading date
@@ -28,6 +31,9 @@
 --   ratio_ma50: mean of ratio over the last 50 rows
 --   ratio_ma200: mean of ratio over the last 200 rows
 --   ratio_z252: (ratio - mean) / sample standard deviation of the last 252 rows
+--   percentile_all: 0 to 100, place of ratio among all rows of the pair so far
+--   ratio_percentile_5y: 0 to 100, place of ratio among the last 1260 rows of the pair
+--   days_leading: sessions in a row, this one included, in which the small leg returned more than the large one
 with lows as (
     select
         p.symbol,
@@ -72,9 +78,13 @@ averaged as (
         case when count(*) over last_50 = 50 then avg(ratio) over last_50 end as ratio_ma50,
         case when count(*) over last_200 = 200 then avg(ratio) over last_200 end as ratio_ma200,
         case when count(*) over last_252 = 252 then avg(ratio) over last_252 end as ratio_mean252,
-        case when count(*) over last_252 = 252 then stddev_samp(ratio) over last_252 end as ratio_sd252
+        case when count(*) over last_252 = 252 then stddev_samp(ratio) over last_252 end as ratio_sd252,
+        case when count(*) over so_far >= 252 then 100 * percent_rank(order by ratio) over so_far end as percentile_all,
+        case when count(*) over last_1260 = 1260 then 100 * percent_rank(order by ratio) over last_1260 end as ratio_percentile_5y
     from ratios
     window
+        so_far as (partition by pair order by session rows unbounded preceding),
+        last_1260 as (partition by pair order by session rows 1259 preceding),
         last_50 as (partition by pair order by session rows 49 preceding),
         last_200 as (partition by pair order by session rows 199 preceding),
         last_252 as (partition by pair order by session rows 251 preceding)
@@ -91,10 +101,29 @@ since_low as (
     left join core.prices as large_low on large_low.symbol = a.large_symbol and large_low.session = d.low_session
 ),
 
-with_small as (
-    select a.*, r as small
+with_returns as (
+    select
+        a.*,
+        small,
+        large,
+        core.above(1 + small.return_1d, 1 + large.return_1d) > 0 as is_leading,
+        row_number() over (partition by a.pair order by a.session) as row_number
     from averaged as a
-    join core.returns as r on r.symbol = a.small_symbol and r.session = a.session
+    join core.returns as small on small.symbol = a.small_symbol and small.session = a.session
+    join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
+),
+
+-- A run is broken by a session on which the small leg does not lead, and by one on which that is not known.
+runs as (
+    select
+        *,
+        case
+            when is_leading is not null then
+                row_number - coalesce(max(row_number) filter (is_leading is not true) over (
+                    partition by pair order by session rows unbounded preceding
+                ), 0)
+        end as days_leading
+    from with_returns
 )
 
 select
@@ -103,25 +132,27 @@ select
     a.small_symbol,
     a.large_symbol,
     a.ratio,
-    a.small.return_1w - large.return_1w as spread_1w,
-    a.small.return_1m - large.return_1m as spread_1m,
-    a.small.return_3m - large.return_3m as spread_3m,
-    a.small.return_6m - large.return_6m as spread_6m,
-    a.small.return_12m - large.return_12m as spread_12m,
-    a.small.return_ytd - large.return_ytd as spread_ytd,
-    a.small.return_qtd - large.return_qtd as spread_qtd,
+    a.small.return_1w - a.large.return_1w as spread_1w,
+    a.small.return_1m - a.large.return_1m as spread_1m,
+    a.small.return_3m - a.large.return_3m as spread_3m,
+    a.small.return_6m - a.large.return_6m as spread_6m,
+    a.small.return_12m - a.large.return_12m as spread_12m,
+    a.small.return_ytd - a.large.return_ytd as spread_ytd,
+    a.small.return_qtd - a.large.return_qtd as spread_qtd,
     l.small_return_since_low - l.large_return_since_low as spread_since_low,
     l.low_session,
     a.small.return_ytd as small_return_ytd,
     a.small.return_qtd as small_return_qtd,
     l.small_return_since_low,
-    large.return_ytd as large_return_ytd,
-    large.return_qtd as large_return_qtd,
+    a.large.return_ytd as large_return_ytd,
+    a.large.return_qtd as large_return_qtd,
     l.large_return_since_low,
     a.ratio_ma50,
     a.ratio_ma200,
-    core.z_score(a.ratio, a.ratio_mean252, a.ratio_sd252) as ratio_z252
-from with_small as a
-join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
+    core.z_score(a.ratio, a.ratio_mean252, a.ratio_sd252) as ratio_z252,
+    a.percentile_all,
+    a.ratio_percentile_5y,
+    a.days_leading
+from runs as a
 left join since_low as l on l.pair = a.pair and l.session = a.session
 order by a.pair, a.session

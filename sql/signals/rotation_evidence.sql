@@ -1,48 +1,153 @@
--- signals.rotation_evidence: the evidence board: six verdicts on the rotation from large to small companies, each session.
+-- signals.rotation_evidence: six verdicts on the rotation from large to small companies each session, on three axes.
 -- grain: session, evidence
--- sources: core.sessions, core.prices, core.pairs, core.thresholds, core.holds, core.above, signals.relative_strength, signals.breadth,
---   signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap, signals.earnings_momentum
--- lookback: 252 sessions, and three completed months
--- null: value and verdict where any of the evidence's measures is not known that session; detail then says what is missing
--- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0
+-- sources: core.sessions, core.prices, core.pairs, core.instruments, core.fund_nav, core.thresholds, core.holds, core.above,
+--   signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
+--   signals.earnings_momentum
+-- lookback: 252 sessions, three completed months, and the last known assets of each fund before them
+-- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
+--   core.thresholds); detail then says what is missing
+-- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0.
+--   size_score = (conditions for - conditions against) / conditions; flow_pct_of_assets = 100 x net flow of the small-cap funds over the last
+--   three completed months / their assets before these months, over the funds whose three months and assets are known; covered_assets_pct =
+--   100 x last known assets of these funds / those of all funds listed by then, not known where those of any fund are not
 -- columns:
 --   session: XNYS trading date
---   evidence: relative_strength, breadth, fund_flows, sector_leadership, mega_cap or earnings
+--   evidence: relative_strength, breadth, sector_leadership, mega_cap, fund_flows or earnings
+--   axis: size, leadership or support
 --   value: the measure shown, in the unit that core.thresholds names
 --   threshold: level of value that speaks for the rotation
 --   threshold_against: level of value that speaks against it
 --   verdict: 1 for the rotation, -1 against it, 0 neither, NULL not known
 --   detail: what was found, a sentence
 with followed as (
-    select session
+    select session, date_trunc('month', session)::date as month
     from core.sessions
     where session >= (select min(session) from core.prices)
 ),
 
 headline as (
     select
-        r.session, r.small_symbol, r.large_symbol, r.spread_3m,
+        r.session, r.small_symbol, r.large_symbol,
+        -- Legs that move alike differ by the rounding of their returns, which is no lead.
+        case when abs(r.spread_1m) <= 1e-12 then 0 else r.spread_1m end as spread_1m,
+        case when abs(r.spread_3m) <= 1e-12 then 0 else r.spread_3m end as spread_3m,
+        core.above(r.ratio, r.ratio_ma50) as ratio_less_ma50,
         core.above(r.ratio, r.ratio_ma200) as ratio_less_ma200
     from signals.relative_strength as r
     join core.pairs as p on p.pair = r.pair and p.headline
 ),
 
-completed_months as (
-    from signals.fund_flows_monthly where symbol = 'group:small_cap'
+conditions as (
+    select session, condition, difference
+    from headline
+    unpivot include nulls (difference for condition in (spread_1m, spread_3m, ratio_less_ma50, ratio_less_ma200))
 ),
 
--- The three months before that of the session; they are complete, since the session itself is later.
+size_scores as (
+    select
+        c.session,
+        count(*) filter (t.outcome = 'for' and core.holds(c.difference, t.comparison, t.level)) as conditions_for,
+        count(*) filter (t.outcome = 'against' and core.holds(c.difference, t.comparison, t.level)) as conditions_against,
+        case
+            when count(c.difference) = count(*) then (conditions_for - conditions_against) / count(distinct c.condition)
+        end as size_score
+    from conditions as c
+    join core.thresholds as t on t.subject = 'size_condition' and t.measure = c.condition
+    group by c.session
+),
+
+-- The flows of the three months before that of a session, which are complete, since the session itself is later.
+flow_months as (
+    select distinct month, month - interval 3 months as first_month, month - interval 1 day as last_day
+    from followed
+),
+
+fund_starts as (
+    select i.symbol, coalesce(least(i.inception, r.first_record), i.inception, r.first_record) as first_day
+    from core.instruments as i
+    left join (select symbol, min(session) as first_record from core.fund_nav group by symbol) as r using (symbol)
+    where i.flow_group = 'small_cap'
+),
+
+members as (
+    select w.month, w.first_month, w.last_day, s.symbol
+    from flow_months as w
+    join fund_starts as s on coalesce(s.first_day <= w.last_day, true)
+),
+
+assets as (
+    select symbol, session, total_net_assets_usd as assets_usd
+    from core.fund_nav
+    where total_net_assets_usd is not null
+),
+
+member_assets as (
+    select m.*, late.assets_usd as last_assets_usd, early.assets_usd as assets_before_usd
+    from members as m
+    asof left join assets as late on late.symbol = m.symbol and late.session <= m.last_day
+    asof left join assets as early on early.symbol = m.symbol and early.session < m.first_month
+),
+
+known_months as (
+    from signals.fund_flows_monthly where net_flow_usd is not null and not is_partial
+),
+
+member_flows as (
+    select
+        m.month,
+        m.symbol,
+        any_value(m.last_assets_usd) as last_assets_usd,
+        any_value(m.assets_before_usd) as assets_before_usd,
+        count(f.month) = 3 and any_value(m.assets_before_usd) is not null as is_known
+    from member_assets as m
+    left join known_months as f on f.symbol = m.symbol and f.month >= m.first_month and f.month < m.month
+    group by m.month, m.symbol
+),
+
+coverage as (
+    select
+        month,
+        count(*) as members,
+        count(*) filter (is_known) as members_known,
+        string_agg(symbol, ', ' order by symbol) filter (last_assets_usd is null) as symbols_without_assets,
+        sum(assets_before_usd order by symbol) filter (is_known) as assets_before_usd,
+        case
+            when count(last_assets_usd) = count(*) then
+                100 * coalesce(sum(last_assets_usd order by symbol) filter (is_known), 0) / nullif(sum(last_assets_usd order by symbol), 0)
+        end as covered_assets_pct
+    from member_flows
+    group by month
+),
+
+group_months as (
+    select k.month, f.month as flow_month, sum(f.net_flow_usd order by f.symbol) as net_flow_usd
+    from member_flows as k
+    join known_months as f on f.symbol = k.symbol and f.month >= k.month - interval 3 months and f.month < k.month
+    where k.is_known
+    group by k.month, f.month
+),
+
+group_flows as (
+    select
+        month,
+        sum(net_flow_usd order by flow_month) as net_flow_usd,
+        count(*) filter (net_flow_usd > 0)::double as months_in,
+        count(*) filter (net_flow_usd < 0)::double as months_out,
+        string_agg(strftime(flow_month, '%b %Y') || format(' {:+.2f}', net_flow_usd / 1e9), ', ' order by flow_month) as months_text
+    from group_months
+    group by month
+),
+
 flows as (
     select
-        f.session,
-        case when count(m.net_flow_usd) = 3 then sum(sign(m.net_flow_usd)) end as months_in_less_out,
-        string_agg(strftime(m.month, '%b %Y') || format(' {:+.2f}', m.net_flow_usd / 1e9), ', ' order by m.month) as months_text,
-        last(m.members_known order by m.month) as members_known,
-        last(m.members order by m.month) as members
-    from followed as f
-    left join completed_months as m
-        on m.month between date_trunc('month', f.session) - interval 3 months and date_trunc('month', f.session) - interval 1 month
-    group by f.session
+        c.*,
+        g.net_flow_usd,
+        100 * g.net_flow_usd / nullif(c.assets_before_usd, 0) as flow_pct_of_assets,
+        g.months_in,
+        g.months_out,
+        g.months_text
+    from coverage as c
+    left join group_flows as g using (month)
 ),
 
 technology as (
@@ -55,16 +160,24 @@ technology as (
 board as (
     select
         f.session,
-        h.small_symbol, h.large_symbol, h.spread_3m, h.ratio_less_ma200,
+        h.small_symbol, h.large_symbol, h.spread_1m, h.spread_3m, h.ratio_less_ma50, h.ratio_less_ma200,
+        c.size_score, c.conditions_for, c.conditions_against,
         b.sectors_beating_spy_3m::double as sectors_beating_spy_3m, b.sectors_counted_3m, b.equal_minus_cap_3m,
-        w.months_in_less_out, w.months_text, w.members_known, w.members,
+        w.flow_pct_of_assets, w.months_in, w.months_out, w.covered_assets_pct,
+        w.net_flow_usd, w.months_text, w.members_known, w.members, w.symbols_without_assets,
         t.symbol as technology_symbol, t.rank_3m::double as technology_rank_3m, t.sectors, t.return_3m as technology_return_3m,
-        m.mag7_minus_rest_3m,
-        e.gap, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct
+        m.mag7_minus_rest_3m, m.missing_symbols,
+        e.gap, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct,
+        -- Unlike least() NULL where either is.
+        case
+            when e.small_coverage_pct <= e.large_coverage_pct then e.small_coverage_pct
+            when e.small_coverage_pct > e.large_coverage_pct then e.large_coverage_pct
+        end as coverage_pct
     from followed as f
     left join headline as h using (session)
+    left join size_scores as c using (session)
     left join signals.breadth as b using (session)
-    left join flows as w using (session)
+    left join flows as w using (month)
     left join technology as t using (session)
     left join signals.mega_cap as m using (session)
     left join signals.earnings_momentum as e using (session)
@@ -75,8 +188,8 @@ measures as (
     from board
     unpivot include nulls (
         value for measure in (
-            spread_3m, ratio_less_ma200, sectors_beating_spy_3m, equal_minus_cap_3m, months_in_less_out, technology_rank_3m,
-            mag7_minus_rest_3m, gap
+            size_score, sectors_beating_spy_3m, equal_minus_cap_3m, technology_rank_3m, mag7_minus_rest_3m,
+            flow_pct_of_assets, months_in, months_out, covered_assets_pct, gap, coverage_pct
         )
     )
 ),
@@ -88,7 +201,8 @@ judged as (
         max(m.value) filter (t.is_shown) as shown_value,
         max(t.level) filter (t.is_shown and t.outcome = 'for') as threshold,
         max(t.level) filter (t.is_shown and t.outcome = 'against') as threshold_against,
-        count(m.value) = count(*) as is_known,
+        count(m.value) = count(*)
+            and coalesce(bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'known'), true) as is_known,
         bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'for') as speaks_for,
         bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'against') as speaks_against
     from measures as m
@@ -102,24 +216,27 @@ spoken as (
         case j.evidence
             when 'relative_strength' then
                 'Small caps (' || b.small_symbol || ') '
-                || case when b.spread_3m > 0 then 'beat' when b.spread_3m < 0 then 'trailed' else 'matched' end
-                || ' large caps (' || b.large_symbol || ')' || format(' by {:.1f} %', 100 * abs(b.spread_3m)) || ' over three months '
-                || case when sign(b.spread_3m) = sign(b.ratio_less_ma200) then 'and' else 'but' end || ' their ratio is '
+                || case when b.spread_1m > 0 then 'beat' when b.spread_1m < 0 then 'trailed' else 'matched' end
+                || ' large caps (' || b.large_symbol || ')' || format(' by {:.1f} % over one month', 100 * abs(b.spread_1m))
+                || case when sign(b.spread_1m) = sign(b.spread_3m) then ' and' else ' but' end
+                || case
+                    when sign(b.spread_1m) = sign(b.spread_3m) then ''
+                    when b.spread_3m > 0 then ' beat them'
+                    when b.spread_3m < 0 then ' trailed them'
+                    else ' matched them'
+                end
+                || format(' by {:.1f} % over three; ', 100 * abs(b.spread_3m))
+                || 'their ratio is '
+                || case when b.ratio_less_ma50 > 0 then 'above' when b.ratio_less_ma50 < 0 then 'below' else 'at' end
+                || ' its 50-session average and '
                 || case when b.ratio_less_ma200 > 0 then 'above' when b.ratio_less_ma200 < 0 then 'below' else 'at' end
-                || ' its 200-day average.'
+                || ' its 200-session average (' || b.conditions_for || ' of 4 conditions for, ' || b.conditions_against || ' against).'
             when 'breadth' then
                 b.sectors_beating_spy_3m::integer || ' of ' || b.sectors_counted_3m || ' sectors beat the market over three months '
                 || case when (b.sectors_beating_spy_3m > b.sectors_counted_3m / 2) = (b.equal_minus_cap_3m > 0) then 'and' else 'but' end
                 || ' the average large company '
                 || case when b.equal_minus_cap_3m > 0 then 'beat' when b.equal_minus_cap_3m < 0 then 'trailed' else 'matched' end
                 || format(' it by {:.1f} %.', 100 * abs(b.equal_minus_cap_3m))
-            when 'fund_flows' then
-                case b.months_in_less_out
-                    when 3 then 'Money flowed into small-cap funds in each of the last three months'
-                    when -3 then 'Money flowed out of small-cap funds in each of the last three months'
-                    else 'Money did not flow one way through small-cap funds in the last three months'
-                end
-                || ' (billion USD: ' || b.months_text || '; ' || b.members_known || ' of ' || b.members || ' funds known).'
             when 'sector_leadership' then
                 'Technology (' || b.technology_symbol || ') ranks ' || b.technology_rank_3m::integer || ' of ' || b.sectors
                 || format(' sectors over three months, with a return of {:.1f} %.', 100 * b.technology_return_3m)
@@ -127,6 +244,12 @@ spoken as (
                 'The Magnificent Seven '
                 || case when b.mag7_minus_rest_3m > 0 then 'beat' when b.mag7_minus_rest_3m < 0 then 'trailed' else 'matched' end
                 || format(' the average large company by {:.1f} % over three months.', 100 * abs(b.mag7_minus_rest_3m))
+            when 'fund_flows' then
+                'Over the last three completed months small-cap funds '
+                || case when b.net_flow_usd < 0 then 'lost ' else 'took in ' end
+                || format('{:.2f} billion USD, {:.1f} % of their assets', abs(b.net_flow_usd) / 1e9, abs(b.flow_pct_of_assets))
+                || ' (' || b.months_text || '; ' || b.members_known || ' of ' || b.members || ' funds known, with '
+                || format('{:.0f} % of the assets).', b.covered_assets_pct)
             when 'earnings' then
                 format(
                     'Analysts expect the earnings of small companies to grow by {:.1f} % next year, of large ones by {:.1f} % '
@@ -137,23 +260,57 @@ spoken as (
         case j.evidence
             when 'relative_strength' then 'the headline pair has no price that session, or its 200-session window is not full.'
             when 'breadth' then 'no sector, or not the equal-weight fund, has a full three-month window that session.'
-            when 'fund_flows' then
-                'small-cap flows of the last three months are not all there (billion USD: ' || coalesce(b.months_text, 'none') || ').'
             when 'sector_leadership' then 'technology has no full three-month window that session.'
-            when 'mega_cap' then 'the Magnificent Seven, or the equal-weight fund, have no full three-month window that session.'
-            when 'earnings' then 'there are no estimates of the last 20 sessions for both sides.'
+            when 'mega_cap' then
+                case
+                    when b.missing_symbols is null then
+                        'the Magnificent Seven, or the equal-weight fund, have no full three-month window that session.'
+                    else 'no price that session of ' || b.missing_symbols || '.'
+                end
+            when 'fund_flows' then
+                case
+                    when coalesce(b.members, 0) = 0 then 'the universe has no fund in the flow group small_cap.'
+                    when b.symbols_without_assets is not null then 'the assets of ' || b.symbols_without_assets || ' are not known.'
+                    when b.members_known = 0 then 'of no small-cap fund are the flows of the last three completed months known.'
+                    else
+                        'the ' || b.members_known || ' of ' || b.members || ' small-cap funds whose last three months are known hold '
+                        || format('{:.0f} % of their assets; half is needed.', b.covered_assets_pct)
+                end
+            when 'earnings' then
+                case
+                    when b.gap is null or b.coverage_pct is null then 'there are no estimates of the last 20 sessions for both sides.'
+                    else
+                        format(
+                            'estimates cover {:.0f} % of the small fund and {:.0f} % of the large one; half of each is needed.',
+                            b.small_coverage_pct, b.large_coverage_pct
+                        )
+                end
         end as missing_sentence
     from judged as j
     join board as b using (session)
+),
+
+axes as (
+    from (
+        values
+            ('relative_strength', 'size'),
+            ('breadth', 'leadership'),
+            ('sector_leadership', 'leadership'),
+            ('mega_cap', 'leadership'),
+            ('fund_flows', 'support'),
+            ('earnings', 'support')
+    ) as named (evidence, axis)
 )
 
 select
-    session,
-    evidence,
-    case when is_known then shown_value end as value,
-    threshold,
-    threshold_against,
-    case when not is_known then null when speaks_for then 1 when speaks_against then -1 else 0 end as verdict,
-    case when is_known then sentence else 'Not known: ' || missing_sentence end as detail
-from spoken
-order by session, evidence
+    s.session,
+    s.evidence,
+    a.axis,
+    case when s.is_known then s.shown_value end as value,
+    s.threshold,
+    s.threshold_against,
+    case when not s.is_known then null when s.speaks_for then 1 when s.speaks_against then -1 else 0 end as verdict,
+    case when s.is_known then s.sentence else 'Not known: ' || s.missing_sentence end as detail
+from spoken as s
+join axes as a using (evidence)
+order by s.session, s.evidence

@@ -60,7 +60,7 @@ def past(folder: Path) -> list[dict[str, Any]]:
             note = json.loads(path.read_text(encoding="utf-8"))
             note["session"] = date.fromisoformat(note["session"])
             note["known_at"] = datetime.fromisoformat(note["known_at"])
-            if {"label", "score", "is_simulated"} <= note.keys() and str(note["session"]) == path.parent.name:
+            if {"label", "is_simulated"} <= note.keys() and str(note["session"]) == path.parent.name:
                 found.append(note)
         except (ValueError, KeyError, TypeError):
             continue
@@ -72,7 +72,10 @@ def _note(report: Report) -> dict[str, Any]:
     return {
         "session": str(report.session),
         "label": now["label"],
-        "score": now["score"],
+        **{
+            name: now[name]
+            for name in ("size_state", "size_score", "leadership_state", "leadership_score", "support_state")
+        },
         "known_at": report.known_at.isoformat(),
         "is_simulated": report.is_simulated,
     }

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 #: Open problems named one by one, at most.
 NAMED = 3
 
+#: How the value of a piece of evidence is written, by its unit; as a count where it is none of these.
+KINDS: dict[str, Kind] = {"fraction": "fraction", "percent": "percent", "share of conditions": "ratio"}
+
+#: The axes of the regime that have a score and a state in force.
+AXES = ("size", "leadership")
+
 SIMULATED = "SIMULATED MARKET: these are not real prices."
 
 
@@ -112,28 +118,35 @@ def current(headline: Exhibit) -> dict[str, Any]:
     """The regime of the session by column, None where not known."""
     frame = headline.table if len(headline.table) else headline.rows
     found = frame.iloc[-1].to_dict() if len(frame) else {}
-    wanted = (
-        "label",
-        "raw_label",
-        "label_since",
-        "days_in_label",
-        "score",
-        "votes_for",
-        "votes_against",
-        "votes_missing",
-    )
-    known = {name: found[name] if words.is_known(found.get(name)) else None for name in wanted}
+    wanted = ["label", "label_since", "days_in_label", "support_state"]
+    wanted += [f"{axis}_{what}" for axis in AXES for what in ("state", "state_since", "score")]
+    known: dict[str, Any] = {name: found[name] if words.is_known(found.get(name)) else None for name in wanted}
+    days = known["days_in_label"]
     return {
         **known,
-        "since": words.day(known["label_since"]) if known["label_since"] is not None else None,
-        "score_text": words.signed(known["score"]),
-        "exact_score": words.exact(known["score"]),
-        **{
-            name: None if value is None else int(value)
-            for name, value in known.items()
-            if name.startswith(("votes", "days"))
-        },
+        "days_in_label": None if days is None else int(days),
+        "since": _day(known["label_since"]),
+        "axes": [
+            {
+                "name": axis.capitalize(),
+                "state": known[f"{axis}_state"],
+                "since": _day(known[f"{axis}_state_since"]),
+                "score": words.signed(known[f"{axis}_score"]),
+                "exact_score": words.exact(known[f"{axis}_score"]),
+            }
+            for axis in AXES
+        ],
     }
+
+
+def states(now: dict[str, Any]) -> str:
+    """The states of `current` in a line: size leading, leadership broadening, support not known."""
+    named = {**{axis: now[f"{axis}_state"] for axis in AXES}, "support": now["support_state"]}
+    return ", ".join(f"{axis} {state or 'not known'}" for axis, state in named.items())
+
+
+def _day(value: Any) -> str | None:
+    return None if value is None else words.day(value)
 
 
 def board(evidence: Exhibit) -> list[Evidence]:
@@ -143,7 +156,7 @@ def board(evidence: Exhibit) -> list[Evidence]:
         now = words.verdict(row["verdict"])
         past = evidence.rows[evidence.rows["evidence"] == row["evidence"]].sort_values("session")
         title = str(row["name"])
-        kind: Kind = "fraction" if row["unit"] == "fraction" else "count"
+        kind = KINDS.get(row["unit"], "count")
         levels = [row["threshold"], row["threshold_against"]]
         verdicts = [words.verdict(value) for value in past["verdict"]]
         made.append(

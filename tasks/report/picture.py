@@ -1,4 +1,4 @@
-"""The report as one picture, for a message: the headline, the score, the evidence, and small against large. Drawn without a browser."""
+"""The report as one picture, for a message: the headline, the scores, the evidence, and small against large. Drawn without a browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report import words
 from market_rotation.tasks.report.charts import theme
-from market_rotation.tasks.report.page import SIMULATED, board, current
+from market_rotation.tasks.report.page import AXES, SIMULATED, board, current
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def specification(report: Report) -> dict[str, Any]:
     label = (now["label"] or "not known").capitalize()
     since = f" since {now['since']}" if now["since"] else ""
     title = {
-        "text": f"{label}{since}: score {now['score_text']}",
+        "text": f"{label}{since}",
         "subtitle": [
             f"Rotation from large to small companies, {words.day(report.session)}"
             + (", as known then" if report.as_known_then else ""),
@@ -59,7 +59,7 @@ def specification(report: Report) -> dict[str, Any]:
         "subtitlePadding": 6,
         "offset": 14,
     }
-    parts = [_banner() if report.is_simulated else None, _score(report), _evidence(report), _ratio(report)]
+    parts = [_banner() if report.is_simulated else None, _scores(report), _evidence(report), _ratio(report)]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "title": title,
@@ -80,15 +80,18 @@ def _banner() -> dict[str, Any]:
     }
 
 
-def _score(report: Report) -> dict[str, Any] | None:
+def _scores(report: Report) -> dict[str, Any] | None:
     rows = report.headline.rows
-    if not {"session", "score"} <= set(rows.columns):
+    named = {f"{axis}_score": axis for axis in AXES}
+    if not {"session", *named} <= set(rows.columns):
         return None
+    shown = rows[["session", *named]].tail(SHOWN).rename(columns=named)
+    series = {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(AXES)}}
     return {
-        "title": "Score: mean of the known verdicts, two years",
+        "title": "Scores of size and leadership, two years",
         "width": WIDTH,
         "height": 100,
-        "data": _values(rows[["session", "score"]].tail(SHOWN)),
+        "data": _values(shown.melt("session", list(AXES), "series", "value")),
         "layer": [
             {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 0}}},
             {
@@ -96,12 +99,14 @@ def _score(report: Report) -> dict[str, Any] | None:
                 "encoding": {
                     "x": _time(),
                     "y": {
-                        "field": "score",
+                        "field": "value",
                         "type": "quantitative",
                         "title": None,
                         "scale": {"domain": [-1, 1]},
                         "axis": {"values": [-1, -0.5, 0, 0.5, 1], "format": "+.1f"},
                     },
+                    "color": series,
+                    "strokeDash": series,
                 },
             },
         ],

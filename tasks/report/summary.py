@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from market_rotation.tasks.report import words
 from market_rotation.tasks.report.exhibits.base import Report
-from market_rotation.tasks.report.page import SIMULATED, board, current, gravest
+from market_rotation.tasks.report.page import SIMULATED, board, current, gravest, states
 
 
 def summary(report: Report) -> str:
@@ -12,11 +12,7 @@ def summary(report: Report) -> str:
     now = current(report.headline)
     lines = [SIMULATED] if report.is_simulated else []
     label = f"{now['label']} since {now['since']}" if now["label"] else "label not known"
-    votes = ", ".join(
-        f"{words.UNKNOWN if now[name] is None else now[name]} {said}"
-        for name, said in (("votes_for", "for"), ("votes_against", "against"), ("votes_missing", "not known"))
-    )
-    lines.append(f"Rotation, {words.day(report.session)}: {label}, score {now['score_text']} ({votes})")
+    lines.append(f"Rotation, {words.day(report.session)}: {label} ({states(now)})")
     if report.as_known_then:
         lines.append(f"As known then, by {words.moment(report.known_at)}.")
     lines += [report.headline.finding, ""]

@@ -30,7 +30,8 @@ def put_references(
     import pandas as pd
 
     instruments = pd.DataFrame([instrument.model_dump() for instrument in universe.instruments])
-    types = {name: "date" if name == "inception" else "varchar" for name in instruments.columns}
+    special = {"inception": "date", "in_breadth": "boolean"}
+    types = {name: special.get(name, "varchar") for name in instruments.columns}
     _put_typed(con, "stage.universe", instruments, types)
     pairs = pd.DataFrame([pair.model_dump() for pair in universe.pairs], columns=list(Pair.model_fields))
     _put_typed(

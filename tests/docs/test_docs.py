@@ -16,6 +16,7 @@ from market_rotation.tasks.warehouse.models import models
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+RECORD = runpy.run_path(str(ROOT / "docs" / "regime_record.py"))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
@@ -52,6 +53,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         path, _, anchor = target.partition("#")
         assert not path or (page.parent / path).exists(), target
         assert path or anchor in headings, target
+
+
+def test_the_record_of_the_regime_is_what_real_prices_give(real_data: Path) -> None:
+    """docs/signals.md has the record that real prices give, and the record is what the rule was chosen for."""
+    with RECORD["derived"](real_data / "files") as con:
+        told, found, text = RECORD["episodes"](con), RECORD["totals"](con), RECORD["record"](con)
+    assert RECORD["standing"](ROOT / "docs" / "signals.md") == text, "out of date: run `make docs`"
+    assert len(told) == 17
+    assert sum(row["is_told_rightly"] for row in told) >= 15
+    assert found["changes_a_year"] <= 15
+    assert found["positive_trailing_pct"] <= 20
+    assert found["sessions"] > 5000
 
 
 def test_january_2026_is_what_real_prices_give(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,9 @@ def changed(table: str, values: str, where: str = "true", day: date = LAST) -> s
 XLE, PAIR, EARNINGS = "symbol = 'XLE'", "pair = 'IWM/IWB'", "evidence = 'earnings'"
 DAILY = "symbol = 'XLE' and timeframe = 'daily'"
 OF_LAST = f"session = '{LAST}'"
+#: The first session on which breadth is known, which is its first change.
+FIRST_KNOWN = DAYS[63]
+CHANGED_ONCE = f"subject = 'breadth' and session = '{FIRST_KNOWN}'"
 #: Expectation → a fault it must find, and the rows it must name.
 CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
     "breadth_one_row_per_grain": (twice("breadth", OF_LAST), [("signals", LAST)]),
@@ -147,7 +150,7 @@ CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
     "mega_cap_one_row_per_grain": (twice("mega_cap", OF_LAST), [("signals", LAST)]),
     "regime_performance_one_row_per_grain": (
         twice("regime_performance", "label = 'neutral' and horizon = '1m'"),
-        [("neutral", None)],
+        [("label", None)],
     ),
     "relative_rotation_one_row_per_grain": (twice("relative_rotation", f"{OF_LAST} and {DAILY}"), [("XLE", LAST)]),
     "relative_strength_one_row_per_grain": (twice("relative_strength", f"{OF_LAST} and {PAIR}"), [("IWM/IWB", LAST)]),
@@ -237,12 +240,23 @@ CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
         [("earnings", LAST)],
     ),
     "evidence_follows_thresholds": (changed("rotation_evidence", "value = -value", EARNINGS), [("earnings", LAST)]),
-    "regime_votes": (
-        changed("rotation_regime", "votes_for = votes_against, votes_against = votes_for"),
-        [("signals", LAST)],
+    "regime_scores": (changed("rotation_regime", "size_score = size_score + 1e-9"), [("signals", LAST)]),
+    "regime_states_in_force": (
+        changed(
+            "rotation_regime",
+            "leadership_state = null, leadership_state_since = null, leadership_sessions_differing = 0",
+        ),
+        [("leadership", LAST)],
     ),
-    "regime_score": (changed("rotation_regime", "score = score + 1e-9"), [("signals", LAST)]),
-    "regime_labels": (changed("rotation_regime", "raw_label = upper(raw_label)"), [("signals", LAST)]),
+    "regime_labels": (changed("rotation_regime", "size_sessions_differing = null"), [("signals", LAST)]),
+    "verdict_changes_one_row_per_grain": (
+        f"insert into signals.verdict_changes from (from signals.verdict_changes where {CHANGED_ONCE})",
+        [("breadth", FIRST_KNOWN)],
+    ),
+    "verdict_changes_complete": (
+        f"delete from signals.verdict_changes where {CHANGED_ONCE}",
+        [("breadth", FIRST_KNOWN)],
+    ),
     "regime_days_in_label": (changed("rotation_regime", "days_in_label = days_in_label + 1"), [("signals", LAST)]),
     "regime_performance_every_label": (
         "update signals.regime_performance set horizon = '12m' where label = 'neutral' and horizon = '6m'",
@@ -272,8 +286,10 @@ CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
 TOO: dict[str, set[str]] = {
     "fund_flows_monthly_one_row_per_grain": {"fund_flows_monthly_groups_add_up"},
     "relative_rotation_one_row_per_grain": {"relative_rotation_headings", "relative_rotation_every_common_session"},
-    "rotation_evidence_one_row_per_grain": {"regime_votes", "regime_score"},
-    "rotation_regime_one_row_per_grain": {"regime_days_in_label"},
+    "verdict_changes_one_row_per_grain": {"verdict_changes_complete"},
+    "regime_states_in_force": {"verdict_changes_complete"},
+    "rotation_evidence_one_row_per_grain": {"regime_scores"},
+    "rotation_regime_one_row_per_grain": {"regime_days_in_label", "regime_states_in_force"},
     "sector_leadership_one_row_per_grain": {"breadth_recounts_sectors", "mega_cap_sectors_known", "sector_ranks"},
     "sector_leadership_every_price": {"sector_leadership_full_windows"},
     "sector_leadership_full_windows": {"mega_cap_sectors_known"},
@@ -395,25 +411,42 @@ MORE: list[tuple[str, str]] = [
     ("evidence_follows_thresholds", changed("rotation_evidence", "verdict = -1", EARNINGS)),
     ("evidence_follows_thresholds", changed("rotation_evidence", "threshold = 0.5", EARNINGS)),
     ("evidence_follows_thresholds", changed("rotation_evidence", "threshold_against = null", EARNINGS)),
-    ("regime_votes", changed("rotation_regime", "votes_missing = votes_missing + 1")),
-    (
-        "regime_votes",
-        f"insert into signals.rotation_evidence (session, evidence) values ('{DAYS[0]}', 'more');"
-        + changed("rotation_regime", "votes_missing = 7", day=DAYS[0]),
+    *(
+        ("regime_scores", changed("rotation_regime", values))
+        for values in (
+            *("size_score = null", "leadership_score = null", "leadership_score = leadership_score + 1e-9"),
+            *("size_state_today = null", "leadership_state_today = null", "support_state = null"),
+            *("size_state_today = 'soaring'", "leadership_state_today = 'soaring'", "support_state = 'soaring'"),
+        )
     ),
-    ("regime_votes", changed("rotation_regime", "votes_for = null")),
-    ("regime_score", changed("rotation_regime", "score = null")),
-    ("regime_score", changed("rotation_regime", "score = 0", day=DAYS[0])),
+    ("regime_scores", changed("rotation_regime", "size_score = 0", day=DAYS[0])),
+    ("regime_scores", changed("rotation_regime", "leadership_score = 0", day=DAYS[0])),
+    *(
+        ("regime_states_in_force", changed("rotation_regime", values))
+        for values in (
+            *("size_state = null", "size_state = case size_state when 'even' then 'leading' else 'even' end"),
+            "leadership_state = case leadership_state when 'mixed' then 'narrowing' else 'mixed' end",
+        )
+    ),
+    ("regime_states_in_force", changed("rotation_regime", "size_state = 'even'", day=DAYS[0])),
     *(
         ("regime_labels", changed("rotation_regime", values))
-        for values in ("label = 'soaring'", "raw_label = null", "score = -score", "score = null")
-    ),
-    (
-        "regime_labels",
-        "update core.thresholds set outcome = upper(outcome) where subject = 'regime';"
-        "update signals.rotation_regime set raw_label = upper(raw_label)",
+        for values in (
+            *("label = 'soaring'", "label = null", "size_state = null", "size_state = 'soaring'"),
+            *("leadership_state = 'soaring'", "support_state = 'soaring'", "size_state_since = null"),
+            *(f"size_state_since = '{DAYS[COUNT]}'", f"leadership_state_since = '{DAYS[COUNT]}'"),
+            *("leadership_state_since = null", "size_sessions_differing = -1", "leadership_sessions_differing = null"),
+            "size_sessions_differing = case size_sessions_differing when 0 then 1 else 0 end",
+            "leadership_sessions_differing = case leadership_sessions_differing when 0 then 1 else 0 end",
+        )
     ),
     ("regime_labels", changed("rotation_regime", "label = 'neutral'", day=DAYS[0])),
+    ("verdict_changes_complete", f"update signals.verdict_changes set old = 'for' where {CHANGED_ONCE}"),
+    ("verdict_changes_complete", f"update signals.verdict_changes set new = null where {CHANGED_ONCE}"),
+    (
+        "verdict_changes_complete",
+        f"insert into signals.verdict_changes (session, subject, old, new) values ('{DAYS[1]}', 'label', 'neutral', 'fading')",
+    ),
     *(
         ("regime_days_in_label", changed("rotation_regime", values))
         for values in (
@@ -501,9 +534,9 @@ def test_the_market_is_not_empty(market: duckdb.DuckDBPyConnection) -> None:
     """In the sound market all six verdicts and a label are known at the end, and no column of any table is NULL throughout."""
     assert market.sql(f"select count(verdict) from signals.rotation_evidence where {OF_LAST}").fetchall() == [(6,)]
     assert market.sql(f"select count(label) from signals.rotation_regime where {OF_LAST}").fetchall() == [(1,)]
-    unknown = {"expense_ratio", "holdings_count"}
+    unknown = {"expense_ratio", "holdings_count", "missing_symbols", "ratio_percentile_5y"}
     for model in models():
-        if model.name.startswith("signals."):
+        if model.name.startswith("signals.") and model.kind == "derived":
             counts = market.sql(f"select count(columns(*)) from {model.name}").df().iloc[0]
             assert set(counts.index[counts == 0]) <= unknown, model.name
 

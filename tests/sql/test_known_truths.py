@@ -138,6 +138,15 @@ def test_sector_returns(found, returns, sessions, horizon):
     assert_same(wide(table, "symbol", f"excess_{horizon}", sessions), own[sectors].sub(own["SPY"], axis=0))
 
 
+def streaks(lead: pd.Series) -> list[float]:
+    """How many sessions in a row, up to each, the lead has been above zero; NaN where it is not known."""
+    found: list[float] = []
+    for value in lead:
+        before = found[-1] if found and not np.isnan(found[-1]) else 0
+        found.append(np.nan if np.isnan(value) else before + 1 if value > 0 else 0)
+    return found
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 def test_relative_strength_of_every_pair(found, index, returns, sessions, pair):
     """Every column of the pair on every common session equals an independent calculation, and no other rows exist."""
@@ -162,6 +171,17 @@ def test_relative_strength_of_every_pair(found, index, returns, sessions, pair):
     for rows in (50, 200):
         wanted[f"ratio_ma{rows}"] = ratio.rolling(rows).mean()
     wanted["ratio_z252"] = (ratio - ratio.rolling(252).mean()) / ratio.rolling(252).std(ddof=1)
+    # The rank among the rows of the window, 0 for the lowest, 100 for the highest.
+    values = ratio.to_numpy()
+    lower = np.array([np.searchsorted(np.sort(values[: i + 1]), value) for i, value in enumerate(values)])
+    wanted["percentile_all"] = np.where(
+        np.arange(len(values)) >= 251, 100 * lower / np.maximum(np.arange(len(values)), 1), np.nan
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(values, 1260)
+    five_years = 100 * (windows < windows[:, -1:]).sum(axis=1) / 1259
+    wanted["ratio_percentile_5y"] = np.r_[np.full(len(values) - len(five_years), np.nan), five_years]
+    daily = [returns["1d"][symbol][common] for symbol in pair.split("/")]
+    wanted["days_leading"] = streaks(daily[0] - daily[1])
 
     rows = found["signals.relative_strength"]
     rows = rows[rows["pair"] == pair].set_index("session")
@@ -170,6 +190,44 @@ def test_relative_strength_of_every_pair(found, index, returns, sessions, pair):
     assert pd.DatetimeIndex(rows["low_session"]).equals(low_session.as_unit(rows["low_session"].dt.unit))
     assert_same(rows[wanted.columns], wanted)
     assert set(rows.columns) == {*wanted.columns, "pair", "small_symbol", "large_symbol", "low_session"}
+
+
+def test_low_in_history_though_far_above_the_year(found):
+    """On 16 January 2026 IWM had beaten SPY, and IWB, eleven sessions in a row; the ratio was far above its year's mean and low in its history."""
+    headline = strength(found, "IWM/IWB", pd.Timestamp(2026, 1, 16))
+    assert headline["days_leading"] == 11
+    assert headline["ratio_z252"] == pytest.approx(2.80, abs=0.005)
+    assert headline["percentile_all"] == pytest.approx(6.2, abs=0.05)
+
+
+def test_iwm_beat_spy_eleven_sessions_in_a_row(returns, prices):
+    """A pair of one's own tells the same of IWM against SPY."""
+    members = UNIVERSE.model_copy(update={"pairs": (UNIVERSE.pairs[0].model_copy(update={"large_symbol": "SPY"}),)})
+    recent = prices[prices["session"] >= "2025-01-02"]
+    with derived([recent], members, END, date(2025, 1, 2)) as con:
+        found = con.sql("select max(session), last(days_leading order by session) from signals.relative_strength")
+        assert found.fetchall() == [(END, 11)]
+    assert streaks(returns["1d"]["IWM"] - returns["1d"]["SPY"])[-1] == 11
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first"),
+    [
+        ("2025-04-08", "2026-01-16", "2025-04-08"),
+        ("2024-12-31", "2025-12-31", "2024-12-31"),
+        ("2025-01-01", "2025-12-31", "2024-12-31"),
+    ],
+)
+def test_returns_between(prices, index, start, end, first):
+    """The total return of each of the 32 symbols between two sessions; a date that is no session stands for the session before it."""
+    with derived([prices], UNIVERSE, END, START) as con:
+        rows = con.sql(f"from core.returns_between('{start}', '{end}')").df().set_index("symbol")
+        before_all = con.sql("from core.returns_between('1999-01-04', '2025-12-31')").df()
+    assert len(rows) == 32
+    assert (rows["session_from"] == first).all()
+    wanted = index.loc[end] / index.loc[first] - 1
+    np.testing.assert_allclose(rows["total_return"], wanted[rows.index], rtol=1e-9)
+    assert before_all["total_return"].isna().all()
 
 
 @pytest.mark.parametrize("horizon", ["1m", "3m", "6m", "12m", "ytd"])

@@ -22,14 +22,16 @@ HEADER_KEYS = ("grain", "rows", "sources", "lookback", "null", "formula", "colum
 RETURNS = "return_1d return_1w return_1m return_3m return_6m return_12m return_ytd"
 SIDES = ("mag7_return", "rest_return", "tech_return", "ex_tech_return", "mag7_minus_rest", "tech_minus_ex_tech")
 CONTRACT = {
-    "core.instruments": "symbol name kind size_bucket sector peer_group issuer issuer_id index_name benchmark inception",
+    "core.instruments": "symbol name kind size_bucket sector peer_group flow_group in_breadth issuer issuer_id index_name benchmark "
+    "inception",
     "core.sessions": "session",
     "core.prices": "symbol session open high low close volume dividend split_ratio adj_close total_return_index return_1d "
     "source known_at run_id",
     "core.sector_returns": f"sector session symbol {RETURNS} {RETURNS.replace('return_', 'excess_')}",
     "signals.relative_strength": "pair session small_symbol large_symbol ratio spread_1w spread_1m spread_3m spread_6m spread_12m "
     "spread_ytd spread_qtd spread_since_low low_session small_return_ytd small_return_qtd small_return_since_low "
-    "large_return_ytd large_return_qtd large_return_since_low ratio_ma50 ratio_ma200 ratio_z252",
+    "large_return_ytd large_return_qtd large_return_since_low ratio_ma50 ratio_ma200 ratio_z252 percentile_all ratio_percentile_5y "
+    "days_leading",
     "signals.sector_leadership": "sector session symbol return_1m return_3m return_6m return_12m return_ytd "
     "excess_1m excess_3m excess_6m excess_12m excess_ytd rank_1m rank_3m rank_6m rank_12m rank_ytd",
     "core.fund_nav": "symbol session nav shares_outstanding total_net_assets_usd distribution source known_at run_id",
@@ -47,9 +49,10 @@ CONTRACT = {
     + " ".join(f"{side}_{h}" for side in SIDES for h in ("1m", "3m", "6m", "12m", "ytd")),
     "signals.breadth": "session sectors_beating_spy_3m sectors_above_200d equal_minus_cap_3m universe_above_200d_pct counted missing",
     "signals.relative_rotation": "symbol timeframe session benchmark rs rs_ratio rs_momentum quadrant heading_deg is_provisional",
-    "signals.rotation_evidence": "session evidence value threshold verdict detail",
-    "signals.rotation_regime": "session score votes_for votes_against votes_missing raw_label label days_in_label",
-    "signals.regime_performance": "label horizon observations independent_observations mean_spread median_spread hit_rate_pct t_stat",
+    "signals.rotation_evidence": "session evidence axis value threshold threshold_against verdict detail",
+    "signals.rotation_regime": "session size_score size_state leadership_score leadership_state support_state label label_since days_in_label",
+    "signals.verdict_changes": "session subject old new detail",
+    "signals.regime_performance": "axis label horizon observations independent_observations mean_spread median_spread hit_rate_pct t_stat",
     "ops.runs": "run_id flow_run_id started_at finished_at status source session rows_fetched rows_new rows_revised "
     "rows_quarantined published message code_version",
     "ops.validations": "run_id suite dataset expectation column_name severity success raised unexpected_count element_count "

@@ -16,6 +16,7 @@ SEVEN = "AAPL MSFT GOOGL AMZN NVDA META TSLA"
 PAIRS = ["IWM/IWB", "IJR/SPY", "SPSM/SPY", "VB/SPY", "IWC/IWB", "MDY/SPY", "RSP/SPY"]
 
 HEADER = "symbol,name,kind,size_bucket,sector,peer_group,issuer,issuer_id,index_name,benchmark,inception\n"
+NEWER_HEADER = HEADER.replace("peer_group,", "peer_group,flow_group,in_breadth,")
 SPY = "SPY,S&P 500,fund,large,,,,,,,1993-01-29\n"
 IWM = "IWM,Russell 2000,fund,small,,,,,,SPY,\n"
 IWB = "IWB,Russell 1000,fund,large,,,,,,SPY,\n"
@@ -51,7 +52,47 @@ def test_the_shipped_universe_is_the_contracts():
     members = load_universe()
     assert sorted(members.symbols) == sorted(f"{LADDER} {SECTORS} {SEVEN} MAGS".split())
     assert len(members.symbols) == 32
-    assert list(Instrument.model_fields) == HEADER.strip().split(",")
+    assert list(Instrument.model_fields) == NEWER_HEADER.strip().split(",")
+    assert all(i.in_breadth for i in members.instruments)
+    groups = {
+        name: [i.symbol for i in members.instruments if i.flow_group == name] for name in ("small_cap", "large_cap")
+    }
+    assert groups == {"small_cap": ["IWM", "VTWO", "IJR", "SPSM", "VB"], "large_cap": ["SPY", "IVV", "VOO", "IWB"]}
+
+
+@pytest.mark.parametrize("peer_group", ["small_cap", "large_cap", "mid_cap", ""])
+def test_a_file_without_the_newer_columns_is_read_as_before(tmp_path, peer_group):
+    """Without flow_group the peer groups of small and large caps are summed, and without in_breadth every instrument counts."""
+    text = HEADER + SPY + f"IWM,Russell 2000,fund,small,,{peer_group},,,,SPY,\n" + IWB
+    members = {i.symbol: i for i in load_universe(write(tmp_path, text)).instruments}
+    assert members["IWM"].flow_group == (peer_group if peer_group in ("small_cap", "large_cap") else None)
+    assert all(i.in_breadth for i in members.values())
+
+
+@pytest.mark.parametrize(
+    ("flow_group", "in_breadth", "wanted"),
+    [
+        ("", "true", (None, True)),
+        ("value", "false", ("value", False)),
+        ("", "", (None, True)),
+        (" small_cap ", "0", ("small_cap", False)),
+    ],
+)
+def test_the_newer_columns_are_taken_as_they_are(tmp_path, flow_group, in_breadth, wanted):
+    """A flow group left blank is none, whatever the peer group; in_breadth left blank is true for a fund."""
+    rows = [
+        "SPY,S&P 500,fund,large,,,,true,,,,,1993-01-29",
+        f"IWM,Russell 2000,fund,small,,small_cap,{flow_group},{in_breadth},,,,SPY,",
+        "IWB,Russell 1000,fund,large,,,,true,,,,SPY,",
+    ]
+    members = {i.symbol: i for i in load_universe(write(tmp_path, NEWER_HEADER + "\n".join(rows))).instruments}
+    assert (members["IWM"].flow_group, members["IWM"].in_breadth) == wanted
+
+
+def test_in_breadth_is_true_or_false(tmp_path):
+    """Anything else is refused with file, line and column."""
+    text = NEWER_HEADER + "SPY,S&P 500,fund,large,,,,perhaps,,,,,1993-01-29\n"
+    refused(write(tmp_path, text), "mine.csv, line 2", "in_breadth", "perhaps")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Any
 
 from market_rotation.tasks.report.charts.parts import (
     DAY,
-    LABELS,
     PERCENT,
     colour,
     day_axis,
@@ -17,7 +16,6 @@ from market_rotation.tasks.report.charts.parts import (
     label_colours,
     level,
     lines,
-    pointed,
     rows,
     span,
     stretches,
@@ -26,38 +24,21 @@ from market_rotation.tasks.report.charts.parts import (
 
 
 def headline(description: str) -> dict[str, Any]:
-    """The score over the bands of the labels, and the label in force as a strip below."""
+    """The scores of size and leadership, and the label in force as a strip below."""
     import altair as alt
 
-    bands = (
-        rows()
-        .transform_aggregate(
-            confirmed="min(confirmed_from)",
-            building="min(building_from)",
-            neutral="min(neutral_from)",
-            fading="min(fading_from)",
-        )
-        .transform_calculate(reversed="-1")
-        .transform_fold(list(LABELS), as_=["label", "low"])
-        .transform_window(high="lead(low)", sort=[alt.SortField("low")])
-        .transform_calculate(high="isValid(datum.high) ? datum.high : 1", middle="(datum.low + datum.high) / 2")
-    )
+    series = {"size_score": "size", "leadership_score": "leadership"}
     y = alt.Y(
-        "low:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=False)
+        "value:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=True)
     )
-    fill = label_colours("fill", legend=None)
-    score = (
-        rows()
-        .mark_line(interpolate="step-after", color=colour("ink"), strokeWidth=1.5)
-        .encode(x=day_axis(labelPadding=15), y=alt.Y("score:Q", title=None))
-    )
-    last = (
-        rows()
-        .transform_window(place="row_number()", sort=[alt.SortField("session", order="descending")])
-        .transform_filter("datum.place == 1 && isValid(datum.score)")
-        .mark_point(filled=True, size=70, color=colour("ink"), opacity=1)
-        .encode(x=day_axis(), y="score:Q")
-    )
+    tips = [
+        alt.Tooltip("size_state:N", title="Size in force"),
+        alt.Tooltip("leadership_state:N", title="Leadership in force"),
+        alt.Tooltip("support_state:N", title="Support"),
+        alt.Tooltip("label:N", title="Label in force"),
+    ]
+    line, rule = lines("headline", rows(), series, y, "+.2f", ["ink", "accent"], tips)
+    line = line.mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=day_axis(labelPadding=15))
     strip = (
         stretches(rows())
         .mark_rect(tooltip=True)
@@ -66,38 +47,12 @@ def headline(description: str) -> dict[str, Any]:
             x2="end:T",
             y=fixed(alt.YValue, "height + 4"),
             y2=fixed(alt.Y2Value, "height + 12"),
-            fill=fill,
-            fillOpacity=alt.FillOpacityValue(0.85),
+            fill=label_colours("fill", legend=None),
+            fillOpacity=label_colours("fillOpacity", legend=None),
             tooltip=[alt.Tooltip("label:N", title="In force"), alt.Tooltip("start:T", title="From", format=DAY)],
         )
     )
-    tips = [
-        day_tip(),
-        alt.Tooltip("score:Q", title="Score", format="+.2f"),
-        alt.Tooltip("raw_label:N", title="Label of the day"),
-        alt.Tooltip("label:N", title="In force"),
-        alt.Tooltip("votes_for:Q", title="For"),
-        alt.Tooltip("votes_against:Q", title="Against"),
-        alt.Tooltip("votes_missing:Q", title="Not known"),
-    ]
-    chart = alt.layer(
-        bands.mark_rect().encode(
-            x=fixed(alt.XValue, "0"),
-            x2=fixed(alt.X2Value, "width"),
-            y=y,
-            y2="high:Q",
-            fill=fill,
-            fillOpacity=label_colours("fillOpacity", legend=None),
-        ),
-        bands.mark_text(align="left", dx=8, color=colour("muted"), fontSize=11).encode(
-            x=fixed(alt.XValue, "width"), y="middle:Q", text="label:N"
-        ),
-        score,
-        last,
-        strip,
-        pointed("headline", rows(), tips),
-    ).resolve_scale(fill="independent")
-    return finished(chart, description, 260)
+    return finished(alt.layer(level(0), line, strip, rule), description, 260)
 
 
 def relative_strength(pair: str, description: str) -> dict[str, Any]:

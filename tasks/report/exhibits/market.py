@@ -38,6 +38,11 @@ def relative_strength(rows: pd.DataFrame, sql: str) -> Exhibit:
                 f", and {written(abs(last['ratio_z252']), 'ratio')} standard deviations {above} its mean of a year"
             )
         finding += "."
+        if last["percentile_all"] is not None:
+            finding += f" It was lower on {written(last['percentile_all'], 'percent')} of the sessions since {day(last['first_session'])}."
+        if last["days_leading"]:
+            small, large = last["pair"].split("/")
+            finding += f" {small} has returned more than {large} on {plural(last['days_leading'], 'session')} in a row."
         chart = lines.relative_strength(last["pair"], f"{title}: {finding}")
     return Exhibit(
         id="relative_strength",
@@ -56,6 +61,9 @@ def relative_strength(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("ratio_ma200", "200-session average", "ratio"),
             Column("ratio_to_ma200", "Against the 200", "fraction"),
             Column("ratio_z252", "Deviations from the year's mean", "ratio"),
+            Column("percentile_all", "Lower ratios so far", "percent"),
+            Column("ratio_percentile_5y", "Lower ratios, 5 years", "percent"),
+            Column("days_leading", "Sessions ahead in a row", "count"),
             Column("spread_3m", "Lead over 3 months", "fraction"),
         ),
         chart=chart,
@@ -157,7 +165,7 @@ def breadth(rows: pd.DataFrame, sql: str) -> Exhibit:
     if last["sectors_beating_spy_3m"] is None:
         missing.append("No sector has a full window of three months.")
     if last["missing"]:
-        missing.append(f"{plural(last['missing'], 'listed symbol')} had no price that session.")
+        missing.append(f"No price that session of {last['missing_symbols']}.")
     above, sectors = NOT_KNOWN, NOT_KNOWN
     if last["universe_above_200d_pct"] is not None:
         above = f"{written(last['universe_above_200d_pct'], 'percent')} of {plural(last['counted'], 'symbol')}"

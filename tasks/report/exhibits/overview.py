@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks.report.charts import lines
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
 from market_rotation.tasks.report.phrases import DATASETS, NOT_KNOWN, day, first_upper, listed, plain, plural
-from market_rotation.tasks.report.words import signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,37 +14,71 @@ if TYPE_CHECKING:
 LABELS = {
     "confirmed": "The rotation into small caps has been confirmed",
     "building": "The rotation into small caps has been building",
-    "neutral": "The evidence on a rotation into small caps has been neutral",
+    "neutral": "The regime has been neutral",
     "fading": "The rotation into small caps has been fading",
     "reversed": "The rotation into small caps has been reversed",
+}
+SIZE = {
+    "leading": "small caps have led",
+    "even": "neither small nor large caps have led",
+    "trailing": "small caps have trailed",
+}
+LEADERSHIP = {
+    "broadening": "leadership has broadened beyond the largest companies",
+    "mixed": "leadership has been mixed",
+    "narrowing": "leadership has narrowed to the largest companies",
+}
+SUPPORT = {
+    "supported": "fund flows and earnings support it",
+    "mixed": "fund flows and earnings neither support nor contradict it",
+    "contradicted": "fund flows and earnings contradict it",
+    None: "whether fund flows and earnings support it is not known",
+}
+#: What would bring another label, by the column that says which; `{n}` is the number of sessions that a state needs to come into force.
+CONDITIONS = {
+    "label_if_leading": "small caps lead for {n} sessions in a row",
+    "label_if_even": "neither small nor large caps lead for {n} sessions in a row",
+    "label_if_trailing": "small caps trail for {n} sessions in a row",
+    "label_if_broadening": "leadership broadens for {n} sessions in a row",
+    "label_if_mixed": "leadership is mixed for {n} sessions in a row",
+    "label_if_narrowing": "leadership narrows for {n} sessions in a row",
+    "label_if_contradicted": "fund outflows or falling earnings contradict it",
+    "label_if_not_contradicted": "fund flows and earnings no longer contradict it",
+}
+#: Two changes that bring the same label, in one phrase.
+MERGED = {
+    ("label_if_mixed", "label_if_narrowing"): "leadership does not broaden for {n} sessions in a row",
+    ("label_if_broadening", "label_if_mixed"): "leadership does not narrow for {n} sessions in a row",
 }
 VERDICTS = {1: "for it", -1: "against it", 0: "neither", None: "not known"}
 
 
 def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """The label in force and its score. The last row of `rows` is that of the session."""
+    """The label in force, the states it follows from, and what would change it. The last row of `rows` is that of the session."""
     (last,) = plain(rows.tail(1))
-    counts = f"{last['votes_for']} of 6 pieces of evidence speak for it, {last['votes_against']} against"
-    if last["votes_missing"]:
-        counts += f", {last['votes_missing']} {'is' if last['votes_missing'] == 1 else 'are'} not known"
+    states = [
+        _since(SIZE, last["size_state"], last["size_state_since"]) or "whether small caps lead is not known",
+        _since(LEADERSHIP, last["leadership_state"], last["leadership_state_since"])
+        or "whether leadership broadens is not known",
+        SUPPORT[last["support_state"]],
+    ]
     if last["label"]:
-        finding = f"{LABELS[last['label']]} since {day(last['label_since'])}: {counts}."
-        if last["raw_label"] and last["raw_label"] != last["label"]:
-            finding += f" The score of the day, {signed(last['score'])}, says {last['raw_label']}."
+        told = f"{LABELS[last['label']]} since {day(last['label_since'])}"
     else:
-        finding = f"Whether money rotates into small caps is not known: {counts}."
+        told = "Whether money rotates into small caps is not known"
+    finding = " ".join([f"{told}.", f"{first_upper('; '.join(states))}.", *_pending(last), *_would_change(last)])
     missing = None
-    if last["score"] is None:
-        missing = "Fewer than three pieces of evidence are known, so there is no score."
+    if last["size_score"] is None:
+        missing = "The headline pair has no full window of 200 sessions that session, so there is no size score."
     elif not last["label"]:
-        missing = "No label has held for five sessions yet."
+        missing = f"The size score has not been known for {last['sessions_to_hold']} sessions in a row yet, so no label is in force."
     return Exhibit(
         id="headline",
         title="Is the rotation into small caps real?",
         finding=finding,
-        note="The score is the mean of the verdicts that are known, from -1 to 1. A label takes effect once the score has meant it "
-        "for five sessions in a row, so it turns late and stays while the days disagree. The strip at the bottom is the label in force. "
-        "It describes; it does not forecast.",
+        note="Size: how many of four conditions small caps meet against large caps, from -1 to 1. Leadership: the mean of three verdicts on "
+        f"whether others than the largest companies lead. A state comes into force after {last['sessions_to_hold']} sessions in a row, so it turns late "
+        "and stays while the days disagree. The strip at the bottom is the label in force. It describes; it does not forecast.",
         sql=sql,
         rows=rows,
         table=rows.tail(1).reset_index(drop=True),
@@ -54,15 +87,53 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("label", "Label in force", "text"),
             Column("label_since", "Since", "session"),
             Column("days_in_label", "Sessions", "count"),
-            Column("raw_label", "Label of the day", "text"),
-            Column("score", "Score", "ratio"),
-            Column("votes_for", "For", "count"),
-            Column("votes_against", "Against", "count"),
-            Column("votes_missing", "Not known", "count"),
+            Column("size_state", "Size", "text"),
+            Column("size_state_since", "Since", "session"),
+            Column("size_score", "Size score", "ratio"),
+            Column("leadership_state", "Leadership", "text"),
+            Column("leadership_state_since", "Since", "session"),
+            Column("leadership_score", "Leadership score", "ratio"),
+            Column("support_state", "Support", "text"),
         ),
-        chart=lines.headline(finding) if rows["score"].notna().any() else None,
+        chart=lines.headline(finding) if rows[["size_score", "leadership_score"]].notna().any().any() else None,
         missing=missing,
     )
+
+
+def _since(phrases: dict[str, str], state: str | None, since: Any) -> str | None:
+    return f"{phrases[state]} since {day(since)}" if state else None
+
+
+def _pending(last: dict[str, Any]) -> list[str]:
+    """For each axis whose state of the day is another than the one in force: for how long, of how many sessions it takes."""
+    return [
+        f"By the day's evidence {axis} is {last[f'{axis}_state_today']}, for {last[f'{axis}_sessions_differing']} of the "
+        f"{last['sessions_to_hold']} sessions that a change takes."
+        for axis in ("size", "leadership")
+        if last[f"{axis}_sessions_differing"]
+    ]
+
+
+def _would_change(last: dict[str, Any]) -> list[str]:
+    """In a sentence, which other labels would follow from a change of one state, and from which."""
+    skipped = {f"label_if_{last['size_state']}", f"label_if_{last['leadership_state']}"}
+    skipped.add("label_if_contradicted" if last["support_state"] == "contradicted" else "label_if_not_contradicted")
+    told = {
+        column: condition
+        for column, condition in CONDITIONS.items()
+        if column not in skipped and last[column] not in (None, last["label"])
+    }
+    for (first, second), condition in MERGED.items():
+        if first in told and second in told and last[first] == last[second]:
+            told[first] = condition
+            del told[second]
+    by_label: dict[str, list[str]] = {}
+    for column, condition in told.items():
+        by_label.setdefault(last[column], []).append(condition.format(n=last["sessions_to_hold"]))
+    if not last["label"] or not by_label:
+        return []
+    changes = [f"{label} if {', or if '.join(conditions)}" for label, conditions in by_label.items()]
+    return [f"It becomes {'; '.join(changes)}."]
 
 
 def evidence(rows: pd.DataFrame, sql: str) -> Exhibit:
@@ -78,12 +149,14 @@ def evidence(rows: pd.DataFrame, sql: str) -> Exhibit:
         id="evidence",
         title="The evidence",
         finding=first_upper("; ".join(sentences)) + "." if sentences else "No evidence is known.",
-        note="Each piece of evidence votes for the rotation, against it, or neither, by levels set beforehand. What is not known has no vote.",
+        note="Each piece of evidence speaks for the rotation, against it, or neither, by levels set beforehand: one on size, three on leadership, two on "
+        "support. What is not known does not count.",
         sql=sql,
         rows=rows,
         table=board,
         columns=(
             Column("name", "Evidence", "text"),
+            Column("axis", "Axis", "text"),
             Column("verdict", "Verdict", "verdict"),
             Column("detail", "What was found", "text"),
             Column("value_text", "Value", "text"),
@@ -118,13 +191,21 @@ def changes(rows: pd.DataFrame, sql: str) -> Exhibit:
     )
 
 
+CHANGING = {
+    "Label in force": "the label",
+    "Size": "size",
+    "Leadership": "leadership",
+    "Support by flows and earnings": "support by flows and earnings",
+}
+
+
 def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
-    """In a sentence, whether the label, the score and verdicts differ from those at `moment`."""
+    """In a sentence, whether the label, the states and verdicts differ from those at `moment`."""
     by_name = {fact["what"]: fact for fact in facts}
     if not by_name["Session"][moment]:
         return f"{since} nothing can be compared."
     told = []
-    for what, words in (("Label in force", "the label"), ("Score", "the score")):
+    for what, words in CHANGING.items():
         if (fact := by_name.get(what)) and fact["now"] != fact[moment]:
             told.append(f"{words} went from {fact[moment] or NOT_KNOWN} to {fact['now'] or NOT_KNOWN}")
     turned = [
@@ -134,7 +215,7 @@ def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
     ]
     if turned:
         told.append(f"the verdict changed on {listed(turned)}")
-    return f"{since} {'; '.join(told)}." if told else f"{since} neither label nor score nor a verdict changed."
+    return f"{since} {'; '.join(told)}." if told else f"{since} no label, state or verdict changed."
 
 
 def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:

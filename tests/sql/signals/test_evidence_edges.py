@@ -1,42 +1,23 @@
-"""The evidence board, the regime and what followed it, at their edges: chosen inputs, the one table built anew, verdicts by hand."""
+"""The evidence at its edges: chosen inputs, the one table derived again, verdicts worked out by hand."""
 
 from __future__ import annotations
 
 import math
 from datetime import date
-from statistics import mean, median, stdev
 
 import pandas as pd
 import pytest
-from world import bars, days, derived, instrument, records, universe
+from world import bars, days, derived, fill, instrument, records, universe
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, HOLDINGS_COLUMNS
 from market_rotation.tasks.sources.base import typed
 
-DAYS = days()
-N = 260
 #: The session that is judged.
 DAY = date(2024, 4, 1)
 UP, DOWN = math.inf, -math.inf
-
-
-@pytest.fixture(scope="module")
-def con():
-    """A warehouse of 260 sessions whose signal tables each test fills with what it needs."""
-    members = universe(*map(instrument, ("SPY", "IWM", "IWB", "IWC")), pairs=[("IWM", "IWB"), ("IWC", "SPY")])
-    with derived([bars("SPY", [100.0] * N)], members, DAYS[N - 1]) as con:
-        yield con
-
-
-def fill(con, table, *rows):
-    """Leaves just these rows in a table; columns they do not name are NULL."""
-    con.execute(f"delete from {table}")
-    if rows:
-        names = list(rows[0])
-        places = ", ".join([f"({', '.join('?' * len(names))})"] * len(rows))
-        values = [row[name] for row in rows for name in names]
-        con.execute(f"insert into {table} ({', '.join(names)}) values {places}", values)
+DAYS = days()
+N = 260
 
 
 def judged(con, evidence, day=DAY):
@@ -63,32 +44,55 @@ def assert_verdict(row, verdict, value):
 # --- the six evidences -----------------------------------------------------------------------------------------------
 
 
+CONDITIONS = ("spread_1m", "spread_3m", "ma50", "ma200")
+
+
 @pytest.mark.parametrize(
-    ("spread", "ratio", "ma200", "verdict"),
+    ("signs", "verdict", "value"),
     [
-        (0.01, 101.0, 100.0, 1),
-        (1e-9, 100.0001, 100.0, 1),
-        (-0.01, 99.0, 100.0, -1),
-        (-1e-9, 99.9999, 100.0, -1),
-        (0.01, 99.0, 100.0, 0),
-        (-0.01, 101.0, 100.0, 0),
-        (0.0, 101.0, 100.0, 0),
-        (0.0, 99.0, 100.0, 0),
-        (0.01, 100.0, 100.0, 0),
-        (-0.01, 100.0, 100.0, 0),
-        # 0.30000000000000004 and 0.3 differ by rounding only.
-        (0.01, 0.1 + 0.2, 0.3, 0),
-        (-0.01, 0.3, 0.1 + 0.2, 0),
-        (None, 101.0, 100.0, None),
-        (0.01, 101.0, None, None),
+        ("++++", 1, 1.0),
+        ("+++0", 1, 0.75),
+        ("+++-", 1, 0.5),
+        ("-+++", 1, 0.5),
+        ("++00", 1, 0.5),
+        ("+000", 0, 0.25),
+        ("++-0", 0, 0.25),
+        # As many for as against are neither.
+        ("++--", 0, 0.0),
+        ("+-0-", 0, -0.25),
+        ("0000", 0, 0.0),
+        ("--00", -1, -0.5),
+        ("---+", -1, -0.5),
+        ("----", -1, -1.0),
+        ("?+++", None, None),
+        ("+?++", None, None),
+        ("++?+", None, None),
+        ("+++?", None, None),
+        ("????", None, None),
     ],
 )
-def test_relative_strength(con, spread, ratio, ma200, verdict):
-    """For where the spread is above 0 and the ratio above its mean, against where both are below, NULL where either is not known."""
+@pytest.mark.parametrize("size", [1e-9, 0.1])
+def test_relative_strength(con, signs, verdict, value, size):
+    """Conditions for less conditions against, of four: half is for or against, less is neither, and one not known is not known."""
+    given = dict(zip(CONDITIONS, ({"+": size, "-": -size, "0": 0.0, "?": None}[sign] for sign in signs), strict=True))
+    means = {f"ratio_{name}": None if given[name] is None else 100.0 - 100 * given[name] for name in ("ma50", "ma200")}
     legs = {"pair": "IWM/IWB", "small_symbol": "IWM", "large_symbol": "IWB"}
-    row = {"session": DAY, **legs, "spread_3m": spread, "ratio": ratio, "ratio_ma200": ma200}
-    fill(con, "signals.relative_strength", row)
-    assert_verdict(judged(con, "relative_strength"), verdict, spread)
+    spreads = {name: given[name] for name in ("spread_1m", "spread_3m")}
+    fill(con, "signals.relative_strength", {"session": DAY, **legs, **spreads, "ratio": 100.0, **means})
+    row = judged(con, "relative_strength")
+    assert_verdict(row, verdict, value)
+    assert row["axis"] == "size"
+    if verdict is not None:
+        assert f"({signs.count('+')} of 4 conditions for, {signs.count('-')} against)" in row["detail"]
+
+
+@pytest.mark.parametrize(("ratio", "mean"), [(0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), (100.0, 100.0)])
+def test_a_ratio_at_its_mean_is_no_condition(con, ratio, mean):
+    """A difference by rounding only is neither above nor below the mean."""
+    legs = {"pair": "IWM/IWB", "small_symbol": "IWM", "large_symbol": "IWB"}
+    row = {"session": DAY, **legs, "spread_1m": 0.1, "spread_3m": 0.0, "ratio": ratio}
+    fill(con, "signals.relative_strength", {**row, "ratio_ma50": mean, "ratio_ma200": mean})
+    assert_verdict(judged(con, "relative_strength"), 0, 0.25)
 
 
 def test_another_pair_is_not_the_headline(con):
@@ -97,7 +101,10 @@ def test_another_pair_is_not_the_headline(con):
     fill(
         con,
         "signals.relative_strength",
-        {"session": DAY, **legs, "spread_3m": 0.1, "ratio": 110.0, "ratio_ma200": 90.0},
+        {
+            **{"session": DAY, **legs, "spread_1m": 0.1, "spread_3m": 0.1},
+            **{"ratio": 110.0, "ratio_ma50": 90.0, "ratio_ma200": 90.0},
+        },
     )
     assert_verdict(judged(con, "relative_strength"), None, None)
 
@@ -158,56 +165,122 @@ def test_mega_cap(con, difference, verdict):
     assert_verdict(judged(con, "mega_cap"), verdict, difference)
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(1e-9, 1), (0.3, 1), (0.0, 0), (-1e-9, -1), (None, None)])
-def test_earnings(con, gap, verdict):
-    """For where small companies are expected to grow faster, against where slower, neither where alike."""
+@pytest.mark.parametrize(
+    ("gap", "covered", "verdict"),
+    [
+        (math.nextafter(0.01, UP), (90.0, 95.0), 1),
+        (0.3, (50.0, 50.0), 1),
+        (0.01, (90.0, 95.0), 0),
+        (0.0, (90.0, 95.0), 0),
+        (-0.01, (90.0, 95.0), 0),
+        (math.nextafter(-0.01, DOWN), (90.0, 95.0), -1),
+        (None, (90.0, 95.0), None),
+        # Under half of the weight of either side carries no verdict.
+        (0.3, (math.nextafter(50.0, DOWN), 95.0), None),
+        (0.3, (95.0, 49.0), None),
+        (0.3, (None, 95.0), None),
+        (0.3, (95.0, None), None),
+    ],
+)
+def test_earnings(con, gap, covered, verdict):
+    """For where small companies are expected to grow faster by more than one percent, against where slower by more than that."""
     sides = {"small_growth_next_year": 0.2, "large_growth_next_year": 0.1}
-    coverage = {"small_coverage_pct": 90.0, "large_coverage_pct": 95.0}
+    coverage = {"small_coverage_pct": covered[0], "large_coverage_pct": covered[1]}
     fill(con, "signals.earnings_momentum", {"session": DAY, "gap": gap, **sides, **coverage})
     assert_verdict(judged(con, "earnings"), verdict, gap)
 
 
-@pytest.mark.parametrize(
-    ("flows", "verdict", "value"),
-    [
-        ((1.0, 1.0, 1.0), 1, 3),
-        ((1e-3, 5e9, 1.0), 1, 3),
-        ((-1.0, -1.0, -1.0), -1, -3),
-        ((1.0, 1.0, 0.0), 0, 2),
-        ((-1.0, 0.0, -1.0), 0, -2),
-        ((0.0, 0.0, 0.0), 0, 0),
-        ((1.0, -1.0, 1.0), 0, 1),
-        ((9e9, 9e9, -1.0), 0, 1),
-        ((1.0, None, 1.0), None, None),
-        ((None, -1.0, -1.0), None, None),
-        ((1.0, 1.0), None, None),
-        ((), None, None),
-    ],
-)
-def test_fund_flows(con, flows, verdict, value):
-    """For where money came in each of the last three months, against where it left in each; a zero is neither, a gap not known."""
+#: Assets of three funds, of 1,000 together, at the end of 2023 and, as here, at the end of March.
+ASSETS = {"FA": 500.0, "FB": 300.0, "FC": 200.0}
+
+
+def put_flows(con, flows, assets=ASSETS, **others):
+    """Flows by fund of January, February and March 2024, and assets by fund, known on the last session of 2023 and on one in March."""
     months = [
-        {
-            "symbol": "group:small_cap",
-            "month": date(2024, 3 - i, 1),
-            "net_flow_usd": flow,
-            "members_known": 1,
-            "members": 2,
-        }
-        for i, flow in enumerate(flows)
+        {"symbol": symbol, "month": date(2024, i + 1, 1), "net_flow_usd": flow, "is_partial": False}
+        for symbol, values in flows.items()
+        for i, flow in enumerate(values)
     ]
-    # Neither the month before, nor the running one, nor another group has a say.
+    # Neither the month before, nor the running one, nor another fund has a say.
     ignored = [
-        {**(months or [{"members_known": 1, "members": 2}])[0], "symbol": symbol, "month": month, "net_flow_usd": flow}
-        for symbol, month, flow in (
-            ("group:small_cap", date(2023, 12, 1), -7.0),
-            ("group:small_cap", date(2024, 4, 1), -7.0),
-            *(("group:large_cap", date(2024, i, 1), 7.0) for i in (1, 2, 3)),
+        {"symbol": symbol, "month": month, "net_flow_usd": -77.0, "is_partial": month.month == 4}
+        for symbol, month in (
+            *((symbol, month) for symbol in ASSETS for month in (date(2023, 12, 1), date(2024, 4, 1))),
+            *(("SPY", date(2024, i, 1)) for i in (1, 2, 3)),
         )
     ]
     fill(con, "signals.fund_flows_monthly", *months, *ignored)
+    records = [
+        {"symbol": symbol, "session": day, "total_net_assets_usd": amount}
+        for symbol, amount in assets.items()
+        for day in (date(2023, 12, 29), date(2024, 3, 20))
+        if amount is not None
+    ]
+    fill(con, "core.fund_nav", *records, *others.get("records", ()))
+
+
+@pytest.mark.parametrize(
+    ("months", "verdict", "value"),
+    [
+        # Of 1,000 in assets: above half a percent in, at least two months in.
+        ((2.0, 2.0, 1.1), 1, 0.51),
+        ((9.0, 9.0, -9.0), 1, 0.9),
+        ((6.0, 0.0, 6.0), 1, 1.2),
+        ((2.0, 2.0, 1.0), 0, 0.5),
+        ((9.0, 0.0, 0.0), 0, 0.9),
+        ((9.0, -1.0, -1.0), 0, 0.7),
+        ((0.0, 0.0, 0.0), 0, 0.0),
+        ((-2.0, -2.0, -1.0), 0, -0.5),
+        ((-9.0, 1.0, 1.0), 0, -0.7),
+        ((-9.0, 0.0, 0.0), 0, -0.9),
+        ((-2.0, -2.0, -1.1), -1, -0.51),
+        ((-9.0, 9.0, -9.0), -1, -0.9),
+    ],
+)
+def test_fund_flows(con, months, verdict, value):
+    """For where more than half a percent of the assets came in over two or more of three months, against where as much left."""
+    put_flows(con, {"FA": months, "FB": (0.0, 0.0, 0.0), "FC": (0.0, 0.0, 0.0)})
     for day in (DAY, date(2024, 4, 30)):
-        assert_verdict(judged(con, "fund_flows", day), verdict, value)
+        row = judged(con, "fund_flows", day)
+        assert_verdict(row, verdict, pytest.approx(value))
+        assert "3 of 3 funds known, with 100 % of the assets" in row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict", "value"),
+    [
+        # FA alone holds half; FB and FC together as much; FB alone less.
+        (("FA",), 1, 100 * 30 / 500),
+        (("FB", "FC"), 1, 100 * 60 / 500),
+        (("FA", "FB"), 1, 100 * 60 / 800),
+        (("FB",), None, None),
+        (("FC",), None, None),
+        ((), None, None),
+    ],
+)
+@pytest.mark.parametrize("gap", [0, 1, 2])
+def test_fund_flows_of_half_the_assets(con, known, verdict, value, gap):
+    """Only funds known in all three months count, and only where they hold half of the group's assets."""
+    whole, broken = (10.0, 10.0, 10.0), tuple(None if i == gap else 10.0 for i in range(3))
+    put_flows(con, {symbol: whole if symbol in known else broken for symbol in ASSETS})
+    assert_verdict(judged(con, "fund_flows"), verdict, pytest.approx(value) if known else None)
+
+
+def test_fund_flows_with_assets_that_are_not_known(con):
+    """Where the assets of one fund are not known at all, nobody can say how much of the group is known."""
+    put_flows(con, dict.fromkeys(ASSETS, (10.0, 10.0, 10.0)), {**ASSETS, "FC": None})
+    row = judged(con, "fund_flows")
+    assert_verdict(row, None, None)
+    assert row["detail"] == "Not known: the assets of FC are not known."
+
+
+def test_fund_flows_of_a_fund_that_is_new(con):
+    """A fund without assets before the three months has no say, but its assets count in those of the group."""
+    new = [{"symbol": "FC", "session": date(2024, 3, 20), "total_net_assets_usd": 200.0}]
+    put_flows(con, dict.fromkeys(ASSETS, (10.0, 10.0, 10.0)), {**ASSETS, "FC": None}, records=new)
+    row = judged(con, "fund_flows")
+    assert_verdict(row, 1, pytest.approx(100 * 60 / 800))
+    assert "2 of 3 funds known, with 80 % of the assets" in row["detail"]
 
 
 def test_every_session_has_six_rows(con):
@@ -222,48 +295,54 @@ def test_every_session_has_six_rows(con):
     )
     for name in inputs:
         fill(con, f"signals.{name}")
+    fill(con, "core.fund_nav")
     warehouse.build(con, "signals.rotation_evidence")
     rows = con.sql("from signals.rotation_evidence").df()
     assert len(rows) == 6 * N
     assert rows[["value", "verdict"]].isna().all(axis=None)
-    levels = rows.groupby("evidence")[["threshold", "threshold_against"]].agg(["min", "max"])
+    levels = rows.drop(columns="axis").groupby("evidence")[["threshold", "threshold_against"]].agg(["min", "max"])
     assert {name: (row.iloc[0], row.iloc[2]) for name, row in levels.iterrows()} == {
-        "relative_strength": (0, 0),
+        "relative_strength": (0.5, -0.5),
         "breadth": (6, 3),
-        "fund_flows": (3, -3),
+        "fund_flows": (0.5, -0.5),
         "sector_leadership": (7, 2),
         "mega_cap": (-0.01, 0.01),
-        "earnings": (0, 0),
+        "earnings": (0.01, -0.01),
+    }
+    axes = set(zip(rows["evidence"], rows["axis"], strict=True))
+    assert len(axes) == 6
+    assert dict(axes) == {
+        "relative_strength": "size",
+        **dict.fromkeys(("breadth", "sector_leadership", "mega_cap"), "leadership"),
+        **dict.fromkeys(("fund_flows", "earnings"), "support"),
     }
 
 
 # --- from records and estimates to a verdict -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("february", "verdict"), [("in", 1), ("out", 0), ("both", 0), ("silent", None)], ids=["in", "out", "zero", "gap"]
-)
+@pytest.mark.parametrize(("february", "verdict"), [("in", 1), ("out", 1), ("heavy", 0), ("silent", None)])
 def test_flows_from_a_funds_records(february, verdict):
-    """A small fund's creations month by month make the verdict of April: in, one month out, one month zero, one month not published."""
-    sessions = DAYS[: DAYS.index(DAY) + 1]
+    """A small fund's creations month by month make the verdict of May: all in, one month out, one heavily out, one not published."""
+    may = date(2024, 5, 1)
+    sessions = DAYS[: DAYS.index(may) + 1]
     shares, count = [], 1_000_000.0
     for day in sessions:
-        step = {"in": 100, "out": -100, "both": 0, "silent": 100}[february] if day.month == 2 else 100
+        step = {"in": 500, "out": -100, "heavy": -1000, "silent": 500}[february] if day.month == 2 else 500
         count += step
-        # What comes in on the first of these days leaves on the second.
-        count += {date(2024, 2, 12): 500, date(2024, 2, 13): -500}.get(day, 0) * (february == "both")
         gap = february == "silent" and date(2024, 2, 12) <= day <= date(2024, 2, 16)
         shares.append(None if gap else count)
     members = universe(instrument("SPY"), instrument("FND", peer_group="small_cap"))
     fund = records("FND", [25.0] * len(shares), shares)
-    with derived([bars("SPY", [100.0] * len(shares))], members, DAY, fund_nav=fund) as con:
+    with derived([bars("SPY", [100.0] * len(shares))], members, may, fund_nav=fund) as con:
         rows = con.sql("select session, verdict from signals.rotation_evidence where evidence = 'fund_flows'").df()
         flows = con.sql("select net_flow_usd from signals.fund_flows_monthly where symbol = 'FND' order by month").df()
-    march = len([day for day in sessions if day.month == 3])
-    assert flows["net_flow_usd"].iloc[2] == pytest.approx(march * 100 * 25)
+    april = len([day for day in sessions if day.month == 4])
+    assert flows["net_flow_usd"].iloc[3] == pytest.approx(april * 500 * 25)
     verdicts = rows.set_index(rows["session"].dt.date)["verdict"]
+    # The first session of May is the first with three completed months behind it and assets before them.
     assert verdicts.iloc[:-1].isna().all()
-    assert (None if pd.isna(verdicts[DAY]) else verdicts[DAY]) == verdict
+    assert (None if pd.isna(verdicts[may]) else verdicts[may]) == verdict
 
 
 def test_earnings_from_holdings_and_estimates():
@@ -297,253 +376,3 @@ def test_earnings_from_holdings_and_estimates():
     wanted = [None] + [1] * 4 + [0] * 4 + [-1] * 20 + [None] * 11
     assert [None if pd.isna(verdict) else verdict for verdict in rows["verdict"]] == wanted
     assert rows["value"].dropna().tolist() == [0.125] * 4 + [0.0] * 4 + [-0.25] * 20
-
-
-# --- the regime ------------------------------------------------------------------------------------------------------
-
-EVIDENCE = ("breadth", "earnings", "fund_flows", "mega_cap", "relative_strength", "sector_leadership")
-#: One letter per raw label, with verdicts that make it.
-VERDICTS = {"C": "+++++0", "B": "++0000", "N": "000000", "F": "--0000", "R": "-----0", "?": "++????"}
-LABELS = {"C": "confirmed", "B": "building", "N": "neutral", "F": "fading", "R": "reversed", "?": None, ".": None}
-
-
-def regime(con, *sessions):
-    """The regime after sessions with these verdicts: + for, - against, 0 neither, ? not known."""
-    rows = [
-        {"session": DAYS[i], "evidence": name, "verdict": {"+": 1, "-": -1, "0": 0, "?": None}[sign]}
-        for i, signs in enumerate(sessions)
-        for name, sign in zip(EVIDENCE, signs, strict=True)
-    ]
-    fill(con, "signals.rotation_evidence", *rows)
-    warehouse.build(con, "signals.rotation_regime")
-    found = con.sql("from signals.rotation_regime order by session").df()
-    assert list(found["session"].dt.date) == DAYS[: len(sessions)]
-    return found
-
-
-def plain(column):
-    return [None if pd.isna(value) else value for value in column]
-
-
-@pytest.mark.parametrize(
-    ("signs", "score", "label"),
-    [
-        ("++++++", 1.0, "confirmed"),
-        ("+++000", 0.5, "confirmed"),
-        ("+++++-", 4 / 6, "confirmed"),
-        ("++0000", 2 / 6, "building"),
-        ("+00000", 1 / 6, "building"),
-        ("000000", 0.0, "neutral"),
-        ("+++---", 0.0, "neutral"),
-        ("-00000", -1 / 6, "fading"),
-        ("--0000", -2 / 6, "fading"),
-        ("---000", -0.5, "reversed"),
-        ("------", -1.0, "reversed"),
-        # What is not known does not dilute: two of four are half, one of five is a fifth.
-        ("++00??", 0.5, "confirmed"),
-        ("+0000?", 0.2, "building"),
-        ("--00??", -0.5, "reversed"),
-        ("+-0???", 0.0, "neutral"),
-        ("+00???", 1 / 3, "building"),
-        ("++????", None, None),
-        ("??????", None, None),
-    ],
-)
-def test_score_and_raw_label(con, signs, score, label):
-    """The score is the mean of the known verdicts, half is confirmed or reversed, under three known there is none; votes are counted."""
-    found = regime(con, signs).iloc[0]
-    assert (None if pd.isna(found["score"]) else pytest.approx(found["score"])) == score
-    assert (found["raw_label"] if isinstance(found["raw_label"], str) else None) == label
-    votes = found[["votes_for", "votes_against", "votes_missing"]].tolist()
-    assert votes == [signs.count("+"), signs.count("-"), signs.count("?")]
-    assert plain(found[["label", "days_in_label", "label_since"]]) == [None] * 3
-
-
-@pytest.mark.parametrize(
-    ("raw", "label"),
-    [
-        ("CCCC", "...."),
-        ("CCCCC", "....C"),
-        ("CCCCCC", "....CC"),
-        ("BCBCBCBCBC", ".........."),
-        ("CCCCNCCCCC", ".........C"),
-        ("CCCC?CCCCC", ".........C"),
-        ("CCCCCNNNN", "....CCCCC"),
-        ("CCCCCNNNNN", "....CCCCCN"),
-        ("CCCCCNNNNCNNNNN", "....CCCCCCCCCCN"),
-        ("CCCCCNNNNCCCC", "....CCCCCCCCC"),
-        ("CCCCCRRRRRCCCC", "....CCCCCRRRRR"),
-        ("RRRRRFFFFFNNNNNBBBBBCCCCC", "....RRRRRFFFFFNNNNNBBBBBC"),
-        ("CCCCC?C", "....C.C"),
-        ("CCCCC????C", "....C....C"),
-        ("CCCCC????N", "....C....C"),
-        ("CCCCC?????CCCC", "....C........."),
-        ("CCCCC?????CCCCC", "....C.........C"),
-        ("CCCCC?????NNNNN", "....C.........N"),
-        ("CCCCCNNN??NNNN", "....CCCC..CCCC"),
-        ("CCCCCNNN??NNNNN", "....CCCC..CCCCN"),
-        ("?????CCCCC", ".........C"),
-        ("??????", "......"),
-    ],
-)
-def test_a_label_takes_five_sessions(con, raw, label):
-    """A label changes on the fifth session in a row, a break starts the count again, five sessions not known end it, four do not."""
-    found = regime(con, *(VERDICTS[letter] for letter in raw))
-    assert plain(found["raw_label"]) == [LABELS[letter] for letter in raw]
-    assert plain(found["label"]) == [LABELS[letter] for letter in label]
-
-
-def test_days_in_label(con):
-    """Days count from the first session of the label; a session without a label ends the stretch and a new one begins after it."""
-    found = regime(con, *(VERDICTS[letter] for letter in "CCCCCCNNNNNN??NN"))
-    assert plain(found["label"])[4:] == [*["confirmed"] * 6, *["neutral"] * 2, None, None, *["neutral"] * 2]
-    assert plain(found["days_in_label"]) == [None] * 4 + [1, 2, 3, 4, 5, 6, 1, 2, None, None, 1, 2]
-    since = [None if pd.isna(day) else day.date() for day in found["label_since"]]
-    assert since == [None] * 4 + [DAYS[4]] * 6 + [DAYS[10]] * 2 + [None] * 2 + [DAYS[14]] * 2
-
-
-# --- what followed ---------------------------------------------------------------------------------------------------
-
-
-def performance(con, labels, spreads, columns=("spread_1m", "spread_3m", "spread_6m")):
-    """The table for labels by session (a dict, or a list from the first session on) and spreads from the first session on."""
-    labels = dict(enumerate(labels)) if isinstance(labels, list) else labels
-    fill(con, "signals.rotation_regime", *({"session": DAYS[i], "label": label} for i, label in labels.items()))
-    rows = [
-        {"pair": "IWM/IWB", "session": DAYS[i], **dict.fromkeys(columns, spread)} for i, spread in enumerate(spreads)
-    ]
-    # Another pair never counts.
-    others = [{**row, "pair": "IWC/SPY", **dict.fromkeys(columns, 9.0)} for row in rows]
-    fill(con, "signals.relative_strength", *rows, *others)
-    warehouse.build(con, "signals.regime_performance")
-    found = con.sql("from signals.regime_performance").df()
-    assert len(found) == 15
-    return found.set_index(["label", "horizon"])
-
-
-VALUES = ["mean_spread", "median_spread", "hit_rate_pct", "t_stat", "independent_mean_spread"]
-
-
-@pytest.mark.parametrize(("horizon", "sessions", "independent"), [("1m", 21, 5), ("3m", 63, 2), ("6m", 126, 1)])
-def test_independent_windows_do_not_overlap(con, horizon, sessions, independent):
-    """Of 100 labelled sessions in a row those are independent that begin at 1, 22, 43, …, each when the one before has ended."""
-    # The spread of the window that begins at position i is (i + 1) ** 2.
-    spreads = [float((i + 1 - sessions) ** 2) for i in range(N)]
-    row = performance(con, ["neutral"] * 100, spreads).loc["neutral", horizon]
-    assert row["observations"] == 100
-    starts = list(range(1, 101, sessions))
-    assert len(starts) == row["independent_observations"] == independent
-    wanted = [start**2 for start in starts]
-    assert row["independent_mean_spread"] == pytest.approx(mean(wanted))
-    assert row["mean_spread"] == pytest.approx(mean(start**2 for start in range(1, 101)))
-    assert row["median_spread"] == pytest.approx((50**2 + 51**2) / 2)
-    assert row["hit_rate_pct"] == 100
-    if independent > 1:
-        assert row["t_stat"] == pytest.approx(mean(wanted) / (stdev(wanted) / independent**0.5))
-    else:
-        assert math.isnan(row["t_stat"])
-
-
-@pytest.mark.parametrize(
-    ("starts", "independent"),
-    [
-        ([0, 20], [0]),
-        ([0, 21], [0, 21]),
-        ([0, 10, 21, 30, 41, 50], [0, 21, 50]),
-        ([5, 25, 26, 46, 47, 90], [5, 26, 47, 90]),
-        ([100], [100]),
-    ],
-)
-def test_the_next_window_begins_when_the_last_has_ended(con, starts, independent):
-    """Windows are taken from the first on, not by the calendar: a start inside the window kept last is passed over."""
-    spreads = [float((i - 21) ** 2) for i in range(N)]
-    row = performance(con, dict.fromkeys(starts, "fading"), spreads).loc["fading", "1m"]
-    assert (row["observations"], row["independent_observations"]) == (len(starts), len(independent))
-    assert row["independent_mean_spread"] == pytest.approx(mean(i**2 for i in independent))
-    assert row["median_spread"] == pytest.approx(median(i**2 for i in starts))
-
-
-def test_only_windows_that_have_passed_count(con):
-    """With 120 sessions of spreads the last start over a month is session 99, over a quarter session 57; half a year has none."""
-    rows = performance(con, ["building"] * 120, [0.01] * 120).loc["building"]
-    assert rows["observations"].to_dict() == {"1m": 120 - 21, "3m": 120 - 63, "6m": 0}
-    assert rows["independent_observations"].to_dict() == {"1m": 5, "3m": 1, "6m": 0}
-    assert rows.loc["6m", [*VALUES, "mean_spread_any_label"]].isna().all()
-
-
-def test_a_spread_that_is_not_known_is_no_observation(con):
-    """A session whose window has no spread is passed over, also as the first of the independent ones."""
-    spreads = [None if i in (21, 43) else 0.01 * i for i in range(80)]
-    row = performance(con, ["neutral"] * 40, spreads).loc["neutral", "1m"]
-    # Positions 0 and 22 have none: the first window begins at 1, and where it has ended at 23.
-    assert (row["observations"], row["independent_observations"]) == (38, 2)
-    assert row["independent_mean_spread"] == pytest.approx((0.22 + 0.44) / 2)
-
-
-def test_each_label_has_windows_of_its_own(con):
-    """Labels that take turns overlap each other but not themselves; the mean of any label is over all of them, and no label is none."""
-    labels = ["confirmed", "reversed", None] * 14
-    # What follows confirmed is +0.03, what follows reversed -0.01, and what follows no label is absurd.
-    spreads = [0.0] * 21 + [0.03, -0.01, 7.0] * 14
-    found = performance(con, labels, spreads)
-    for label, spread, hits in (("confirmed", 0.03, 100), ("reversed", -0.01, 0)):
-        row = found.loc[label, "1m"]
-        assert (row["observations"], row["independent_observations"], row["hit_rate_pct"]) == (14, 2, hits)
-        assert row[["mean_spread", "median_spread"]].tolist() == pytest.approx([spread, spread])
-    assert found.xs("1m", level="horizon")["mean_spread_any_label"].tolist() == pytest.approx([0.01] * 5)
-
-
-def test_labels_without_an_observation(con):
-    """All five labels have a row per horizon, in their order; those that never were have counts of 0 and the rest NULL."""
-    found = performance(con, ["neutral"] * 50, [0.01] * 200)
-    assert list(found.index) == [
-        (x, h) for x in ("confirmed", "building", "neutral", "fading", "reversed") for h in ("1m", "3m", "6m")
-    ]
-    never = found[found.index.get_level_values("label") != "neutral"]
-    assert len(never) == 12
-    assert (never[["observations", "independent_observations"]] == 0).all(axis=None)
-    assert never[VALUES].isna().all(axis=None)
-    assert found["mean_spread_any_label"].tolist() == pytest.approx([0.01] * 15)
-
-
-@pytest.mark.parametrize("spread", [0.01, 0.1 + 0.2, -1 / 3, 0.0])
-def test_identical_observations_have_no_t(con, spread):
-    """Where independent observations do not differ there is no t, rounding or not; a spread of 0 is no hit."""
-    row = performance(con, ["neutral"] * 200, [spread] * N).loc["neutral", "1m"]
-    assert row["independent_observations"] == 10
-    assert math.isnan(row["t_stat"])
-    assert row["mean_spread"] == pytest.approx(spread)
-    assert row["hit_rate_pct"] == (100 if spread > 0 else 0)
-
-
-def test_two_independent_observations_have_a_t(con):
-    """Of 0.01 and 0.03 the mean is 0.02, the standard error 0.01, and t is 2; of one alone there is none."""
-    spreads = [0.01] * 42 + [0.03] * 40
-    two = performance(con, {0: "fading", 21: "fading"}, spreads).loc["fading", "1m"]
-    assert (two["independent_observations"], two["t_stat"]) == (2, pytest.approx(2))
-    one = performance(con, {0: "fading"}, spreads).loc["fading", "1m"]
-    assert (one["independent_observations"], one["independent_mean_spread"]) == (1, pytest.approx(0.01))
-    assert math.isnan(one["t_stat"])
-
-
-def test_hits_are_spreads_above_zero(con):
-    """The hit rate is the percentage of observations in which small caps did better; level is not better."""
-    spreads = [0.0] * 21 + [0.02, 0.0, -0.01, 0.03]
-    row = performance(con, ["neutral"] * 4, spreads).loc["neutral", "1m"]
-    assert (row["observations"], row["hit_rate_pct"]) == (4, 50)
-    assert (row["mean_spread"], row["median_spread"]) == (pytest.approx(0.01), pytest.approx(0.01))
-
-
-def test_each_horizon_has_its_own_spread(con):
-    """The month looks at spread_1m 21 sessions on, the quarter at spread_3m 63 on, the half-year at spread_6m 126 on."""
-    fill(con, "signals.rotation_regime", {"session": DAYS[10], "label": "building"})
-    chosen = {10 + 21: (0.1, 8.0, 8.0), 10 + 63: (8.0, 0.3, 8.0), 10 + 126: (8.0, 8.0, 0.6)}
-    names = ("spread_1m", "spread_3m", "spread_6m")
-    rows = [
-        {"pair": "IWM/IWB", "session": DAYS[i], **dict(zip(names, chosen.get(i, (8.0, 8.0, 8.0)), strict=True))}
-        for i in range(N)
-    ]
-    fill(con, "signals.relative_strength", *rows)
-    warehouse.build(con, "signals.regime_performance")
-    found = con.sql("select horizon, mean_spread from signals.regime_performance where label = 'building'").fetchall()
-    assert found == [("1m", 0.1), ("3m", 0.3), ("6m", 0.6)]

@@ -40,6 +40,9 @@ COLUMNS = [
     "ratio_ma50",
     "ratio_ma200",
     "ratio_z252",
+    "percentile_all",
+    "ratio_percentile_5y",
+    "days_leading",
 ]
 
 
@@ -88,6 +91,14 @@ def expected(pair, small, large, sessions):
         row["ratio_ma200"] = mean(ratios[-200:]) if len(ratios) >= 200 else np.nan
         full = ratios[-252:] if len(ratios) >= 252 else None
         row["ratio_z252"] = (ratios[-1] - mean(full)) / stdev(full) if full else np.nan
+        lower = sum(ratio < ratios[-1] for ratio in ratios)
+        row["percentile_all"] = 100 * lower / (len(ratios) - 1) if len(ratios) >= 252 else np.nan
+        # There are no 1260 rows here.
+        row["ratio_percentile_5y"] = np.nan
+        before = sessions[position[day] - 1] if position[day] else None
+        lead = change(small, day, before) - change(large, day, before)
+        run = rows[-1]["days_leading"] if rows and not np.isnan(rows[-1]["days_leading"]) else 0
+        row["days_leading"] = np.nan if np.isnan(lead) else run + 1 if lead > 1e-12 else 0
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(("session", "low_session"), "datetime64[us]"))
 
@@ -126,6 +137,7 @@ def test_every_column(world, signals, legs):
     found = signals[signals["pair"] == "/".join(legs)].reset_index(drop=True)
     wanted = expected("/".join(legs), small, large, DAYS[:600])
     assert list(found.columns) == COLUMNS
+    found = found.astype({"days_leading": float})
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, rtol=1e-9, atol=1e-9)
 
 
@@ -161,6 +173,9 @@ def test_no_window_is_filled_early(signals):
         "ratio_ma50": 49,
         "ratio_ma200": 199,
         "ratio_z252": 251,
+        "percentile_all": 251,
+        "ratio_percentile_5y": None,
+        "days_leading": 1,
     }
 
 

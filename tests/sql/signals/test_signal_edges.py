@@ -163,7 +163,23 @@ def test_listed_by_inception_without_a_price_is_missing():
     """Where the universe knows the inception, a symbol is missing from that day until its first price, not before."""
     members = [instrument("SPY"), instrument("IWM", inception=DAYS[3])]
     closes = {"SPY": [100.0] * 8, "IWM": [None] * 5 + [50.0] * 3}
-    assert tables(closes, DAYS[7], (), members)["breadth"]["missing"].tolist() == [0, 0, 0, 1, 1, 0, 0, 0]
+    found = tables(closes, DAYS[7], (), members)["breadth"]
+    assert found["missing"].tolist() == [0, 0, 0, 1, 1, 0, 0, 0]
+    assert found["missing_symbols"].fillna("").tolist() == ["", "", "", "IWM", "IWM", "", "", ""]
+
+
+def test_only_instruments_in_breadth_count():
+    """A fund added for another purpose moves no count: neither above its mean, nor as a sector, nor missing."""
+    outside = [
+        instrument("FLW", in_breadth=False),
+        instrument("XLZ", kind="sector", sector="zinc", in_breadth=False),
+    ]
+    inside = [instrument("SPY"), instrument("IWM"), instrument("XLE", kind="sector", sector="energy")]
+    closes = {symbol: [100.0 + i for i in range(210)] for symbol in ("SPY", "IWM", "XLE", "XLZ")}
+    closes["FLW"] = [100.0 + i for i in range(205)] + [None] * 5
+    alone = tables({i.symbol: closes[i.symbol] for i in inside}, DAYS[209], (), inside)["breadth"]
+    pd.testing.assert_frame_equal(tables(closes, DAYS[209], (), [*inside, *outside])["breadth"], alone)
+    assert (alone["counted"].iloc[-1], alone["sectors_counted_3m"].iloc[-1], alone["missing"].iloc[-1]) == (3, 1, 0)
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
@@ -203,7 +219,7 @@ def test_first_full_windows_of_sector_leadership(symbol):
 def test_first_full_windows_of_mega_cap():
     """Every return begins n sessions after the first session, a difference with its two sides; on the first session all are NULL."""
     rows = market()["mega_cap"]
-    for name in (name for name in rows if name not in ("mag7_members", "ex_tech_sectors")):
+    for name in (name for name in rows if name not in ("mag7_members", "ex_tech_sectors", "missing_symbols")):
         first = {**HORIZONS, "ytd": NEW_YEAR}[name.split("_")[-1]]
         assert rows[name].notna().tolist() == [i >= first for i in range(N)], name
 
@@ -301,7 +317,10 @@ def test_a_spread_of_zero_is_neither(tied):
     judged = only(tied["rotation_evidence"], evidence="relative_strength")
     assert judged["verdict"].isna().tolist() == [True] * 199 + [False] * (LENGTH - 199)
     assert set(judged["verdict"].dropna()) == {0}
-    assert "matched large caps (IWB) by 0.0 % over three months and their ratio is at its" in judged["detail"].iloc[-1]
+    assert judged["detail"].iloc[-1] == (
+        "Small caps (IWM) matched large caps (IWB) by 0.0 % over one month and by 0.0 % over three; their ratio is at its 50-session "
+        "average and at its 200-session average (0 of 4 conditions for, 0 against)."
+    )
 
 
 def test_of_equal_lows_the_latest_session(tied):
@@ -353,12 +372,14 @@ def test_a_flat_index_is_not_above_its_mean(flat):
     assert (rows["counted"] == len(MEMBERS)).all()
     judged = only(flat["rotation_evidence"], evidence="relative_strength").iloc[239:]
     assert set(judged["verdict"]) == {0}
-    assert judged["detail"].str.contains("and their ratio is at its 200-day average").all()
+    assert (
+        judged["detail"].str.contains("their ratio is at its 50-session average and at its 200-session average").all()
+    )
 
 
 def test_flat_prices_return_nothing(flat):
     """All returns that begin after the last move are 0 exactly, in every table, and all sectors share the first rank."""
-    last = flat["mega_cap"].loc[LAST].drop(["mag7_members", "ex_tech_sectors"])
+    last = flat["mega_cap"].loc[LAST].drop(["mag7_members", "ex_tech_sectors", "missing_symbols"])
     assert set(last[[not name.endswith("12m") for name in last.index]]) == {0.0}
     sectors = flat["sector_leadership"].loc[LAST]
     assert (sectors[["return_3m", "excess_3m", "return_ytd"]] == 0).all(axis=None)
@@ -376,6 +397,7 @@ def test_moving_alike_at_another_price_is_flat():
     assert (moved[["rs_ratio", "rs_momentum"]] == 100).all(axis=None)
     assert moved["heading_deg"].isna().all()
     assert found["relative_strength"]["ratio_z252"].isna().all()
+    assert set(found["relative_strength"]["days_leading"].dropna()) == {0}
     assert set(only(found["rotation_evidence"], evidence="relative_strength")["verdict"].dropna()) == {0}
 
 
@@ -415,6 +437,10 @@ def test_missing_on_the_last_day_is_null_in_mega_cap(gone):
     """Just what rests on the missing symbol is NULL, no zero and no copy of the day before; all else stays to the last digit."""
     full, found = market()["mega_cap"].loc[LAST], market(missing=gone)["mega_cap"].loc[LAST]
     fewer = FEWER.get(gone, set())
+    concerned = gone in SECTORS or bool(NOT_KNOWN[gone][0])
+    assert found["missing_symbols"] == gone if concerned else pd.isna(found["missing_symbols"])
+    assert pd.isna(full["missing_symbols"])
+    full, found = full.drop("missing_symbols"), found.drop("missing_symbols")
     assert full.notna().all()
     assert set(found.index[found.isna()]) == NOT_KNOWN[gone][0]
     assert {name for name in found.index if found[name] != full[name]} == NOT_KNOWN[gone][0] | fewer
@@ -425,6 +451,9 @@ def test_missing_on_the_last_day_is_counted_in_breadth(gone):
     found, full = market(missing=gone)["breadth"].loc[LAST], market()["breadth"].loc[LAST]
     sectors = 1 if gone in SECTORS else 0
     assert (found["missing"], full["missing"]) == (1, 0)
+    assert found["missing_symbols"] == gone
+    assert pd.isna(full["missing_symbols"])
+    full, found = full.drop("missing_symbols"), found.drop("missing_symbols")
     assert found["counted"] == full["counted"] - 1
     assert found["sectors_counted_200d"] == full["sectors_counted_200d"] - sectors
     assert found["sectors_counted_3m"] == (0 if gone == "SPY" else full["sectors_counted_3m"] - sectors)
@@ -453,7 +482,9 @@ def test_missing_on_the_last_day_changes_no_earlier_row(gone):
         full, found = market()[name], market(missing=gone)[name]
         if name == "relative_rotation":
             full, found = only(full, timeframe="daily"), only(found, timeframe="daily")
-        pd.testing.assert_frame_equal(found[found.index < LAST], full[full.index < LAST], check_exact=True, obj=name)
+        pd.testing.assert_frame_equal(
+            found[found.index < LAST], full[full.index < LAST], check_exact=True, check_dtype=False, obj=name
+        )
 
 
 def test_missing_on_the_last_day_has_no_row_of_its_own(gone):

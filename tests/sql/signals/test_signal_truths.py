@@ -27,14 +27,25 @@ MEASURED = [i.symbol for i in UNIVERSE.instruments if i.benchmark]
 YOUNG = ["XLRE", "XLC", "MAGS"]
 SPANS = {"1m": 21, "3m": 63, "6m": 126, "12m": 252}
 HORIZONS = [*SPANS, "ytd"]
-#: From the highest score to the lowest.
+AXES = {
+    "relative_strength": "size",
+    **dict.fromkeys(("breadth", "sector_leadership", "mega_cap"), "leadership"),
+    **dict.fromkeys(("fund_flows", "earnings"), "support"),
+}
+#: The states of each axis for 1, 0 and -1.
+STATES = {
+    "size": ("leading", "even", "trailing"),
+    "leadership": ("broadening", "mixed", "narrowing"),
+    "support": ("supported", "mixed", "contradicted"),
+}
+#: From the most to the least in favour of small caps.
 LABELS = ["confirmed", "building", "neutral", "fading", "reversed"]
 THRESHOLDS = {
     "breadth": (6, 3),
-    "earnings": (0, 0),
-    "fund_flows": (3, -3),
+    "earnings": (0.01, -0.01),
+    "fund_flows": (0.5, -0.5),
     "mega_cap": (-0.01, 0.01),
-    "relative_strength": (0, 0),
+    "relative_strength": (0.5, -0.5),
     "sector_leadership": (7, 2),
 }
 #: A Monday; a Friday that ends a month, with a sector three weeks old; a Monday with a sector two weeks old; the Friday before
@@ -155,7 +166,8 @@ def test_mega_cap(found, returns, index):
     assert len(wanted) == 30
     wanted["mag7_members"] = index[MAG7].notna().sum(axis=1)
     wanted["ex_tech_sectors"] = returns["3m"][others].notna().sum(axis=1)
-    assert_same(found["mega_cap"].set_index("session"), pd.DataFrame(wanted))
+    assert_same(found["mega_cap"].set_index("session"), pd.DataFrame(wanted), "missing_symbols")
+    assert found["mega_cap"]["missing_symbols"].isna().all()
 
 
 def breadth(index: pd.DataFrame, returns: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -184,7 +196,12 @@ def test_breadth(found, index, returns):
     """Every count, percentage and difference of breadth equals an independent calculation on every session."""
     wanted = breadth(index, returns)
     assert wanted.loc["2026-01-16", "counted"] == 32
-    assert_same(found["breadth"].set_index("session"), wanted)
+    rows = found["breadth"].set_index("session")
+    assert_same(rows, wanted, "missing_symbols")
+    assert rows["missing_symbols"].isna().equals(wanted["missing"] == 0)
+    named = rows["missing_symbols"].dropna().str.split(", ")
+    assert (named.str.len() == wanted["missing"][named.index]).all()
+    assert all(index.loc[day, symbols].isna().all() for day, symbols in named.items())
 
 
 def last_of_weeks(sessions: pd.DatetimeIndex) -> np.ndarray:
@@ -282,35 +299,33 @@ def test_funds_compared(found):
     assert set(found["fund_comparison"]["symbol"]) == set(SMALL_CAPS)
 
 
-def months_in_less_out(monthly: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.Series:
-    """Of the three months before the session's, those with money flowing in less those with money flowing out."""
-    group = monthly[(monthly["symbol"] == "group:small_cap") & ~monthly["is_partial"]]
-    signs = np.sign(group.set_index(group["month"].dt.to_period("M"))["net_flow_usd"])
-    own = sessions.to_period("M")
-    return sum(signs.reindex(own - back).set_axis(sessions) for back in (1, 2, 3))
-
-
 @pytest.fixture(scope="module")
 def evidence(found, index, returns, sessions):
     """Evidence → its value and verdict by session, from this file's own measures."""
     three_months = returns["3m"]
-    spread = three_months["IWM"] - three_months["IWB"]
     ratio = index["IWM"] / index["IWB"]
-    trend = pd.Series(exceeds(ratio.to_numpy(), means(ratio, 200)), sessions)
+    conditions = pd.DataFrame(
+        {
+            **{horizon: np.sign(returns[horizon]["IWM"] - returns[horizon]["IWB"]) for horizon in ("1m", "3m")},
+            **{f"ma{rows}": exceeds(ratio.to_numpy(), means(ratio, rows)) for rows in (50, 200)},
+        },
+        index=sessions,
+    )
+    size = conditions.sum(axis=1, skipna=False) / 4
     wide = breadth(index, returns)
     beating, equal_less_cap = wide["sectors_beating_spy_3m"], wide["equal_minus_cap_3m"]
-    months = months_in_less_out(found["fund_flows_monthly"], sessions)
     rank = three_months[SECTORS].rank(axis=1, method="min", ascending=False)["XLK"]
     mega = three_months["basket"] - three_months["RSP"]
+    # Only IWM has records, so the assets of the other members of the group are not known; nor is any estimate.
     never = pd.Series(np.nan, sessions)
     # The value shown, all that must be known, what speaks for the rotation, and what against it.
     rules = {
-        "relative_strength": (spread, spread + trend, (spread > 0) & (trend > 0), (spread < 0) & (trend < 0)),
+        "relative_strength": (size, size, size >= 0.5, size <= -0.5),
         "breadth": (
             *(beating, beating + equal_less_cap),
             *((beating >= 6) & (equal_less_cap > 0), (beating <= 3) & (equal_less_cap < 0)),
         ),
-        "fund_flows": (months, months, months == 3, months == -3),
+        "fund_flows": (never, never, never > 0, never < 0),
         "sector_leadership": (rank, rank, rank >= 7, rank <= 2),
         "mega_cap": (mega, mega, mega < -0.01, mega > 0.01),
         "earnings": (never, never, never > 0, never < 0),
@@ -332,8 +347,9 @@ def test_rotation_evidence(found, evidence, name):
     rows = found["rotation_evidence"]
     rows = rows[rows["evidence"] == name].set_index("session")
     wanted = evidence[name].assign(threshold=THRESHOLDS[name][0], threshold_against=THRESHOLDS[name][1])
-    assert_same(rows, wanted, "evidence", "detail")
-    if name != "earnings":
+    assert_same(rows, wanted, "evidence", "detail", "axis")
+    assert set(rows["axis"]) == {AXES[name]}
+    if AXES[name] != "support":
         assert set(wanted["verdict"].dropna()) == {-1, 0, 1}
     known = rows["verdict"].notna()
     assert rows["detail"].str.endswith(".").all()
@@ -353,68 +369,155 @@ def test_evidence_in_words(found):
     rows = rows[rows["session"] == "2026-01-16"]
     assert dict(zip(rows["evidence"], rows["detail"], strict=True)) == {
         "relative_strength": (
-            "Small caps (IWM) beat large caps (IWB) by 3.9 % over three months and their ratio is above its 200-day average."
+            "Small caps (IWM) beat large caps (IWB) by 4.0 % over one month and by 3.9 % over three; their ratio is above its "
+            "50-session average and above its 200-session average (4 of 4 conditions for, 0 against)."
         ),
         "breadth": (
             "7 of 11 sectors beat the market over three months and the average large company beat it by 1.8 %."
         ),
-        "fund_flows": (
-            "Money did not flow one way through small-cap funds in the last three months "
-            "(billion USD: Oct 2025 -4.07, Nov 2025 +3.67, Dec 2025 +2.08; 1 of 5 funds known)."
-        ),
+        "fund_flows": "Not known: the assets of IJR, SPSM, VB, VTWO are not known.",
         "sector_leadership": "Technology (XLK) ranks 8 of 11 sectors over three months, with a return of 2.5 %.",
         "mega_cap": "The Magnificent Seven trailed the average large company by 2.9 % over three months.",
         "earnings": "Not known: there are no estimates of the last 20 sessions for both sides.",
     }
 
 
-def label_of(score: float | None) -> str | None:
-    if score is None:
+def test_flows_of_the_one_fund_alone(prices, fund_nav):
+    """Where IWM is the only fund whose flows are summed, its records carry the verdict, worked out again month by month."""
+    alone = tuple(i if i.symbol == "IWM" else i.model_copy(update={"flow_group": None}) for i in UNIVERSE.instruments)
+    found = signals_at(prices, fund_nav, END, UNIVERSE.model_copy(update={"instruments": alone}))
+    monthly = found["fund_flows_monthly"]
+    own = monthly[(monthly["symbol"] == "IWM") & ~monthly["is_partial"]]
+    flows = own.set_index(own["month"].dt.to_period("M"))["net_flow_usd"]
+    records = found["fund_nav"].query("symbol == 'IWM'").set_index("session")["total_net_assets_usd"].dropna()
+    rows = found["rotation_evidence"].query("evidence == 'fund_flows'")
+    verdicts = []
+    for session, value, verdict in zip(rows["session"], rows["value"], rows["verdict"], strict=True):
+        month = session.to_period("M")
+        three = [flows.get(month - back, np.nan) for back in (3, 2, 1)]
+        before = records[records.index < (month - 3).start_time]
+        wanted = 100 * sum(three) / before.iloc[-1] if len(before) else np.nan
+        assert (np.isnan(wanted) and pd.isna(value)) or value == pytest.approx(wanted, rel=1e-9), session
+        into, out = sum(flow > 0 for flow in three), sum(flow < 0 for flow in three)
+        sign = 1 if wanted > 0.5 and into >= 2 else -1 if wanted < -0.5 and out >= 2 else 0
+        assert (np.isnan(wanted) and pd.isna(verdict)) or verdict == sign, session
+        verdicts.append(verdict)
+    assert set(pd.Series(verdicts).dropna()) == {-1, 0, 1}
+    assert rows.iloc[-1]["detail"] == (
+        "Over the last three completed months small-cap funds took in 1.69 billion USD, 2.4 % of their assets "
+        "(Oct 2025 -4.07, Nov 2025 +3.67, Dec 2025 +2.08; 1 of 1 funds known, with 100 % of the assets)."
+    )
+
+
+def in_force(days: list[int | None]) -> list[int | None]:
+    """The state in force after each day, by the words of the rule."""
+    found: list[int | None] = []
+    state = None
+    for i in range(len(days)):
+        five = days[i - 4 : i + 1] if i >= 4 else []
+        known = [day for day in five if day is not None]
+        if five and not known:
+            state = None
+        elif len(known) == 5:
+            if state is None:
+                state = sorted(known)[2]
+            elif min(known) > state:
+                state = min(known)
+            elif max(known) < state:
+                state = max(known)
+        found.append(state)
+    return found
+
+
+def label_of(size: int | None, leadership: int | None, support: int | None) -> str | None:
+    if size is None:
         return None
-    if score >= 0.5:
-        return "confirmed"
-    if score >= 0.1:
-        return "building"
-    if score > -0.1:
+    if size == 1:
+        return "confirmed" if leadership == 1 and support != -1 else "building"
+    if size == 0:
         return "neutral"
-    return "fading" if score > -0.5 else "reversed"
+    return "reversed" if leadership == -1 else "fading"
 
 
 @pytest.fixture(scope="module")
-def regime(found):
-    """The regime session by session, as a person would keep it in a notebook."""
+def regime(evidence, sessions):
+    """The regime session by session from this file's own verdicts, as a person would keep it in a notebook."""
+    size_score = evidence["relative_strength"]["value"]
+    verdicts = pd.DataFrame({name: evidence[name]["verdict"] for name in ("breadth", "sector_leadership", "mega_cap")})
+    leadership_score = verdicts.mean(axis=1).where(verdicts.notna().sum(axis=1) >= 2)
+    days = {
+        "size": [None if np.isnan(v) else int(v) for v in evidence["relative_strength"]["verdict"]],
+        "leadership": [None if np.isnan(v) else int(np.sign(v)) for v in leadership_score],
+    }
+    states = {axis: in_force(own) for axis, own in days.items()}
     rows: list[dict[str, object]] = []
-    raw_before, in_a_row, in_force = "nothing yet", 0, None
-    for session, verdicts in found["rotation_evidence"].groupby("session")["verdict"]:
-        known = list(verdicts.dropna())
-        score = sum(known) / len(known) if len(known) >= 3 else None
-        raw = label_of(score)
-        in_a_row = in_a_row + 1 if raw == raw_before else 1
-        raw_before = raw
-        if in_a_row >= 5:
-            in_force = raw
-        label = in_force if raw is not None else None
-        if label is None:
-            number, since = None, None
-        elif rows and rows[-1]["label"] == label:
-            number, since = rows[-1]["days_in_label"] + 1, rows[-1]["label_since"]
-        else:
-            number, since = 1, session
-        counts = {"votes_for": known.count(1), "votes_against": known.count(-1), "votes_missing": 6 - len(known)}
-        labels = {"raw_label": raw, "label": label, "days_in_label": number, "label_since": since}
-        rows.append({"session": session, "score": score, **counts, **labels})
-    return pd.DataFrame(rows)
+    for i, session in enumerate(sessions):
+        row: dict[str, object] = {"session": session, "support_state": None}
+        row["label"] = label_of(states["size"][i], states["leadership"][i], None)
+        for axis in ("size", "leadership"):
+            state, day = states[axis][i], days[axis][i]
+            names = dict(zip((1, 0, -1), STATES[axis], strict=True))
+            row[f"{axis}_state"], row[f"{axis}_state_today"] = names.get(state), names.get(day)
+            differing, back = 0, i
+            while None not in (state, day) and day != state and days[axis][back] is not None:
+                if (days[axis][back] - state) * (day - state) <= 0:
+                    break
+                differing, back = differing + 1, back - 1
+            row[f"{axis}_sessions_differing"] = differing
+        for name, since in (
+            ("label", "label_since"),
+            ("size_state", "size_state_since"),
+            ("leadership_state", "leadership_state_since"),
+        ):
+            same = bool(rows) and rows[-1][name] == row[name]
+            row[since] = None if row[name] is None else rows[-1][since] if same else session
+        same = bool(rows) and rows[-1]["label"] == row["label"]
+        row["days_in_label"] = None if row["label"] is None else rows[-1]["days_in_label"] + 1 if same else 1
+        rows.append(row)
+    return pd.DataFrame(rows).assign(size_score=size_score.to_numpy(), leadership_score=leadership_score.to_numpy())
 
 
 def test_rotation_regime(found, regime, sessions):
-    """Score, votes, labels and how long the label has held equal a loop over the verdicts of every session."""
-    assert list(regime["session"]) == list(sessions)
+    """Scores, states, labels and how long they have held equal a loop over independent verdicts of every session."""
     assert set(regime["label"].dropna()) == set(LABELS)
     rows, wanted = found["rotation_regime"].set_index("session"), regime.set_index("session")
-    words = ["raw_label", "label", "label_since"]
+    words = [column for column in wanted if not column.endswith(("score", "differing", "days_in_label"))]
+    assert len(words) == 9
     for column in words:
         assert list(rows[column].dropna().items()) == list(wanted[column].dropna().items()), column
     assert_same(rows, wanted.drop(columns=words), *words)
+
+
+def test_january_2026_in_the_regime(found):
+    """Building from 9 December 2025, confirmed from 14 January 2026 on."""
+    rows = found["rotation_regime"].set_index("session")
+    assert rows.loc["2025-12-08", "label"] == "reversed"
+    assert set(rows.loc["2025-12-09":"2026-01-13", "label"]) == {"building"}
+    assert set(rows.loc["2026-01-14":, "label"]) == {"confirmed"}
+    last = rows.loc["2026-01-16"]
+    assert (last["size_state_since"], last["leadership_state_since"]) == (
+        pd.Timestamp(2025, 12, 9),
+        pd.Timestamp(2026, 1, 14),
+    )
+
+
+def test_verdict_changes(found, regime, evidence):
+    """Each change of label, state or verdict from one session to the next is listed once, with old and new."""
+    names = {1: "for", -1: "against", 0: "neither"}
+    subjects = {name: regime.set_index("session")[name] for name in ("label", "size_state", "leadership_state")}
+    subjects |= {name: own["verdict"].map(names) for name, own in evidence.items()}
+    wanted = set()
+    for subject, states in subjects.items():
+        plain = [None if pd.isna(state) else state for state in states]
+        wanted |= {
+            (day, subject, old, new)
+            for day, (old, new) in zip(states.index[1:], pairwise(plain), strict=True)
+            if old != new
+        }
+    rows = found["verdict_changes"].astype(object).where(found["verdict_changes"].notna(), None)
+    assert len(rows) == len(wanted)
+    assert set(rows[["session", "subject", "old", "new"]].itertuples(index=False, name=None)) == wanted
+    assert rows["detail"].str.endswith(".").all()
 
 
 def not_overlapping(starts: list[int], n: int) -> list[int]:
@@ -426,28 +529,29 @@ def not_overlapping(starts: list[int], n: int) -> list[int]:
     return kept
 
 
-def labelled(regime: pd.DataFrame, label: str, n: int) -> list[int]:
-    """The rows with this label after which n sessions have passed."""
-    return [i for i, own in enumerate(regime["label"]) if own == label and i + n < len(regime)]
+def having(regime: pd.DataFrame, axis: str, state: str, n: int) -> list[int]:
+    """The rows with this label or state after which n sessions have passed."""
+    column = "label" if axis == "label" else f"{axis}_state"
+    return [i for i, own in enumerate(regime[column]) if own == state and i + n < len(regime)]
 
 
 @pytest.mark.parametrize("horizon", ["1m", "3m", "6m"])
-def test_regime_performance(found, regime, index, horizon):
-    """What followed each label equals a loop over the sessions, with windows taken one after another."""
+@pytest.mark.parametrize("axis", ["label", *STATES])
+def test_regime_performance(found, regime, index, axis, horizon):
+    """What followed each label and state equals a loop over the sessions, with windows taken one after another."""
     n = SPANS[horizon]
     later = index.shift(-n) / index - 1
     spread = (later["IWM"] - later["IWB"]).tolist()
-    anywhere = [spread[i] for label in LABELS for i in labelled(regime, label, n)]
+    names = LABELS if axis == "label" else list(STATES[axis])
+    anywhere = [spread[i] for name in names for i in having(regime, axis, name, n)]
     wanted = []
-    for label in LABELS:
-        starts = labelled(regime, label, n)
+    for name in names:
+        starts = having(regime, axis, name, n)
         all_of_them = [spread[i] for i in starts]
         apart = [spread[i] for i in not_overlapping(starts, n)]
-        wanted.append(
-            {
-                "label": label,
-                "observations": len(all_of_them),
-                "independent_observations": len(apart),
+        row = {"label": name, "observations": len(all_of_them), "independent_observations": len(apart)}
+        if starts:
+            row |= {
                 "mean_spread": fmean(all_of_them),
                 "median_spread": median(all_of_them),
                 "hit_rate_pct": 100 * sum(value > 0 for value in all_of_them) / len(all_of_them),
@@ -455,20 +559,22 @@ def test_regime_performance(found, regime, index, horizon):
                 "independent_mean_spread": fmean(apart),
                 "mean_spread_any_label": fmean(anywhere),
             }
-        )
+        wanted.append(row)
     rows = found["regime_performance"]
-    rows = rows[rows["horizon"] == horizon].set_index("label").loc[LABELS]
-    assert_same(rows, pd.DataFrame(wanted).set_index("label"), "horizon")
-    assert len(found["regime_performance"]) == 3 * len(LABELS)
+    rows = rows[(rows["axis"] == axis) & (rows["horizon"] == horizon)].set_index("label").loc[names]
+    columns = [column for column in rows if column not in ("axis", "horizon")]
+    assert_same(rows, pd.DataFrame(wanted).set_index("label").reindex(columns=columns), "axis", "horizon")
+    assert len(found["regime_performance"]) == 3 * 14
+    assert (axis == "support") == (not anywhere)
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_independent_windows(found, regime, label):
     """Windows counted as independent never overlap, and counting from the other end finds no more of them."""
-    rows = found["regime_performance"].set_index(["label", "horizon"])
+    rows = found["regime_performance"].query("axis == 'label'").set_index(["label", "horizon"])
     for horizon in ("1m", "3m", "6m"):
         n = SPANS[horizon]
-        starts = labelled(regime, label, n)
+        starts = having(regime, "label", label, n)
         forwards = not_overlapping(starts, n)
         backwards = not_overlapping([-i for i in reversed(starts)], n)
         assert all(after - before >= n for before, after in pairwise(forwards))
@@ -521,7 +627,7 @@ def test_young_symbols_lessen_no_other(prices, fund_nav, found):
     assert len(sides) == 22
     assert_unchanged(without["mega_cap"][sides], found["mega_cap"][sides], "mega_cap")
     # The eldest of the three began on 8 October 2015.
-    for name in ("breadth", "mega_cap", "sector_leadership", "rotation_evidence", "rotation_regime"):
+    for name in ("breadth", "mega_cap", "sector_leadership", "rotation_evidence", "rotation_regime", "verdict_changes"):
         early = [table[table["session"] < "2015-10-08"] for table in (without[name], found[name])]
         assert len(early[0])
         assert_unchanged(*early, name)

@@ -43,28 +43,31 @@ def exhibit(name: str, rows: pd.DataFrame, *columns: Column, **more: Any) -> Exh
 
 def headline() -> Exhibit:
     score = np.round(np.sin(np.arange(len(SESSIONS)) / 30) * 0.8, 1)
-    rows = pd.DataFrame({"session": SESSIONS, "score": score, "label": "building"})
+    rows = pd.DataFrame({"session": SESSIONS, "size_score": score, "leadership_score": -score, "label": "building"})
     now = pd.DataFrame(
         {
             "session": [SESSIONS[-1]],
-            "score": [2 / 5],
+            "size_score": [3 / 4],
+            "size_state": ["leading"],
+            "size_state_since": [pd.Timestamp(2026, 1, 5)],
+            "leadership_score": [-1 / 3],
+            "leadership_state": ["mixed"],
+            "leadership_state_since": [pd.Timestamp(2025, 12, 30)],
+            "support_state": [None],
             "label": ["building"],
             "label_since": [pd.Timestamp(2026, 1, 5)],
             "days_in_label": [9],
-            "votes_for": [3],
-            "votes_against": [1],
-            "votes_missing": [1],
         }
     )
-    y = {"field": "score", "type": "quantitative", "title": "score", "scale": {"domain": [-1, 1]}}
+    y = {"field": "size_score", "type": "quantitative", "title": "score", "scale": {"domain": [-1, 1]}}
     chart = {
         "data": {"name": "rows"},
         "height": 140,
         "mark": {"type": "line", "tooltip": True},
         "encoding": {"x": {"field": "session", "type": "temporal", "title": None}, "y": y},
     }
-    columns = (Column("session", "Session", "session"), Column("score", "Score", "number"))
-    finding = "Four of five known signals point to a rotation."
+    columns = (Column("session", "Session", "session"), Column("size_score", "Size score", "number"))
+    finding = "Small caps have led since 5 January."
     return exhibit("headline", rows, *columns, table=now, chart=chart, title="Regime", finding=finding)
 
 

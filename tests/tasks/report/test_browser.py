@@ -197,13 +197,13 @@ def test_figures_are_those_of_the_tables(home: Path, sample: Report, browser: An
                     assert cell == str(value), (exhibit.id, column.name)
     assert figures > 100
     with warehouse.reading(home / "rotation.duckdb") as con:
-        score, spread = con.execute(
-            "select score, spread_3m from signals.rotation_regime join signals.relative_strength using (session) "
-            "where session = $1 and pair = 'IWM/IWB'",
+        score, value = con.execute(
+            "select size_score, value from signals.rotation_regime join signals.rotation_evidence using (session) "
+            "where session = $1 and evidence = 'relative_strength'",
             [SESSION],
         ).fetchall()[0]
-    assert float(page.locator(".score dd[data-value]").get_attribute("data-value")) == score
-    assert float(page.locator(".board .value span").first.get_attribute("data-value")) == spread
+    assert float(page.locator(".score dd[data-value]").first.get_attribute("data-value")) == score
+    assert float(page.locator(".board .value span").first.get_attribute("data-value")) == value
     page.close()
 
 
@@ -250,7 +250,7 @@ def test_days_are_the_same_everywhere(browser: Any, tmp_path: Path, zone: str) -
     """A chart shows a session's own day, east and west of Greenwich."""
     rows = made_up.headline().rows.tail(2)
     text = {"field": "session", "type": "temporal", "format": "%Y-%m-%d"}
-    x = {"field": "score", "type": "quantitative"}
+    x = {"field": "size_score", "type": "quantitative"}
     chart = {"data": {"name": "rows"}, "mark": "text", "encoding": {"text": text, "x": x}}
     days = made_up.exhibit("days", rows, chart=chart)
     path = tmp_path / "index.html"

@@ -17,7 +17,7 @@ from market_rotation.tasks.report.exhibits import collect
 
 #: What each chart draws at least, as the classes and counts of Vega's marks.
 DRAWN = {
-    "headline": {"line": 1, "rect": 5, "symbol": 1, "text": 5},
+    "headline": {"line": 2, "rect": 5, "rule": 1},
     "relative_strength": {"line": 3, "rect": 2},
     "returns": {"rect": 16, "text": 8},
     "sector_rotation": {"trail": 11, "symbol": 11 * 9, "text": 11 + 4},

@@ -150,9 +150,11 @@ def test_foot_says_where_it_comes_from() -> None:
 
 
 def test_page_without_anything_known_is_still_a_page() -> None:
-    """Without a label, score, history or problems it says so instead of failing."""
+    """Without a label, scores, history or problems it says so instead of failing."""
     report = made_up.report()
-    unknown = report.headline.table.assign(label=None, label_since=None, score=NAN, votes_for=NAN)
+    unknown = report.headline.table.assign(
+        label=None, label_since=None, size_state=None, size_score=NAN, leadership_score=NAN
+    )
     headline = replace(report.headline, table=unknown, rows=report.headline.rows.head(0))
     problems = replace(report.problems, table=report.problems.table.head(0), finding="Nothing is open.")
     text = page.render(replace(report, headline=headline, problems=problems), made_up.NOW)
@@ -225,9 +227,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "picture", lambda report: b"picture of " + str(report.session).encode())
 
 
-def at(day: date, score: float = 0.4) -> Any:
+def at(day: date, score: float = 0.75) -> Any:
     report = made_up.report(session=day)
-    return replace(report, headline=replace(report.headline, table=report.headline.table.assign(score=score)))
+    return replace(report, headline=replace(report.headline, table=report.headline.table.assign(size_score=score)))
 
 
 @pytest.mark.usefixtures("quick")
@@ -244,7 +246,11 @@ def test_reports_are_listed_newest_first(tmp_path: Path) -> None:
     assert json.loads(made["2026-01-16/report.json"]) == {
         "session": "2026-01-16",
         "label": "building",
-        "score": 0.4,
+        "size_state": "leading",
+        "size_score": 0.75,
+        "leadership_state": "mixed",
+        "leadership_score": -1 / 3,
+        "support_state": None,
         "known_at": "2026-01-16T23:30:00+00:00",
         "is_simulated": False,
     }
@@ -257,8 +263,8 @@ def test_same_report_again_is_the_same(tmp_path: Path) -> None:
     first = written(tmp_path)
     files.write(at(made_up.SESSION), tmp_path, made_up.NOW)
     assert written(tmp_path) == first
-    files.write(at(made_up.SESSION, 0.6), tmp_path, made_up.NOW)
-    assert json.loads((tmp_path / "latest" / "report.json").read_text())["score"] == 0.6
+    files.write(at(made_up.SESSION, 0.5), tmp_path, made_up.NOW)
+    assert json.loads((tmp_path / "latest" / "report.json").read_text())["size_score"] == 0.5
 
 
 @pytest.mark.usefixtures("quick")

@@ -27,13 +27,23 @@ TAKEN_OVER = {
     "headline": (
         "signals.rotation_regime",
         ["session"],
-        ["score", "label", "raw_label", "label_since", "days_in_label", "votes_for", "votes_against", "votes_missing"],
+        [
+            *("label", "label_since", "days_in_label", "support_state"),
+            *(
+                f"{axis}_{what}"
+                for axis in ("size", "leadership")
+                for what in ("score", "state", "state_since", "state_today", "sessions_differing")
+            ),
+        ],
     ),
-    "evidence": ("signals.rotation_evidence", ["session", "evidence"], ["value", "verdict"]),
+    "evidence": ("signals.rotation_evidence", ["session", "evidence"], ["axis", "value", "verdict"]),
     "relative_strength": (
         "signals.relative_strength",
         ["pair", "session"],
-        ["ratio", "ratio_ma50", "ratio_ma200", "ratio_z252", "spread_3m"],
+        [
+            *("ratio", "ratio_ma50", "ratio_ma200", "ratio_z252", "spread_3m"),
+            *("percentile_all", "ratio_percentile_5y", "days_leading"),
+        ],
     ),
     "sector_rotation": (
         "(from signals.relative_rotation where timeframe = 'weekly')",
@@ -203,7 +213,7 @@ def test_evidence_board_is_that_of_the_session(market, reports, session):
 def test_what_followed_is_regime_performance(market, reports):
     """At the latest session the summary is `signals.regime_performance`."""
     summary = made(reports[LATEST])["what_followed"].table
-    found = market.sql("from signals.regime_performance").df()
+    found = market.sql("select * exclude (axis) from signals.regime_performance where axis = 'label'").df()
     order = {"by": ["label", "horizon"], "ignore_index": True}
     pd.testing.assert_frame_equal(
         summary[list(found.columns)].sort_values(**order), found.sort_values(**order), check_dtype=False
@@ -284,13 +294,13 @@ def test_drawdowns_by_hand():
 
 
 def test_changes_compare_with_both_days(market, reports):
-    """The score of the session, the session before and 21 sessions before stands side by side."""
+    """The size score of the session, the session before and 21 sessions before stands side by side."""
     rows = made(reports[PAST])["changes"].rows.set_index("what")
     scores = market.execute(
-        "select format('{:+.2f}', score) from signals.rotation_regime where session <= $1 order by session desc limit 22",
+        "select format('{:+.2f}', size_score) from signals.rotation_regime where session <= $1 order by session desc limit 22",
         [PAST],
     ).fetchall()
-    assert list(rows.loc["Score"]) == [scores[0][0], scores[1][0], scores[21][0]]
+    assert list(rows.loc["Size score"]) == [scores[0][0], scores[1][0], scores[21][0]]
     assert list(rows.columns) == ["now", "yesterday", "month_ago"]
 
 
@@ -342,7 +352,7 @@ def test_not_known_stays_null(small):
     """What is not known is NULL in the rows, never 0."""
     found = made(collect.collect(small))
     last = found["headline"].rows.iloc[-1]
-    assert [bool(pd.isna(last[name])) for name in ("score", "label", "label_since", "days_in_label")] == [True] * 4
+    assert [bool(pd.isna(last[name])) for name in ("size_score", "size_state", "label", "days_in_label")] == [True] * 4
     assert found["evidence"].rows[["value", "verdict"]].isna().all().all()
     assert found["returns"].rows[["spread_3m", "small_return_3m", "spread_since_low"]].isna().all().all()
     assert found["mega_cap"].rows["mag7_minus_rest"].isna().all()

@@ -14,8 +14,8 @@ from market_rotation.tasks.report.summary import summary
 def test_summary_says_what_the_page_says() -> None:
     """It has the label, each piece of evidence with its mark, what changed, how fresh the data is and what is open, in about 15 lines."""
     assert summary(made_up.report()).splitlines() == [
-        "Rotation, 16 Jan 2026: building since 5 Jan 2026, score +0.40 (3 for, 1 against, 1 not known)",
-        "Four of five known signals point to a rotation.",
+        "Rotation, 16 Jan 2026: building since 5 Jan 2026 (size leading, leadership mixed, support not known)",
+        "Small caps have led since 5 January.",
         "",
         "▲ Relative strength: for. Small caps beat large caps by 3.9\u202f% over three months.",
         "▲ Breadth: for. 7 of 11 sectors beat the market over three months.",
@@ -51,20 +51,22 @@ def test_past_session_is_said_to_be_as_known_then() -> None:
 
 
 def test_regime_that_is_not_known_is_said_to_be_so() -> None:
-    """Without a label and score nothing is made up: neither zero nor the last known."""
+    """Without a label and states nothing is made up: neither zero nor the last known."""
     report = made_up.report()
-    unknown = report.headline.table.assign(label=None, label_since=None, score=float("nan"))
+    unknown = report.headline.table.assign(label=None, label_since=None, size_state=None, leadership_state=None)
     report = replace(report, headline=replace(report.headline, table=unknown))
-    assert summary(report).startswith("Rotation, 16 Jan 2026: label not known, score n/a (")
-    assert specification(report)["title"]["text"] == "Not known: score n/a"
+    assert summary(report).startswith(
+        "Rotation, 16 Jan 2026: label not known (size not known, leadership not known, support not known)\n"
+    )
+    assert specification(report)["title"]["text"] == "Not known"
 
 
 def test_picture_is_a_png_for_a_message() -> None:
-    """It is a PNG of about 1200 by 1500 pixels, with score, evidence and ratio."""
+    """It is a PNG of about 1200 by 1500 pixels, with scores, evidence and ratio."""
     drawn = picture(made_up.report())
     assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", drawn[16:24])
     assert 1150 < width < 1400
     assert 1300 < height < 1900
     titles = [part["title"].split(":")[0] for part in specification(made_up.report())["vconcat"]]
-    assert titles == ["Score", "Evidence", "Small against large companies"]
+    assert titles == ["Scores of size and leadership, two years", "Evidence", "Small against large companies"]
