@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -194,6 +195,8 @@ def test_what_cannot_be_written_is_one_sentence() -> None:
     with pytest.raises(RotationError, match="no warehouse at"):
         metrics.write(settings.published, settings, utc("2024-03-28T23:45"))
     world.run(world.FakeSource(bars()), THURSDAY)
+    # The run has written its own.
+    shutil.rmtree(settings.home / "metrics")
     (settings.home / "metrics").write_text("")
     with pytest.raises(RotationError, match=r"rotation\.prom cannot be written"):
         metrics.write(settings.published, settings, utc("2024-03-28T23:45"))
