@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from market_rotation.tasks.issuers import publisher
 from market_rotation.tasks.universe import Instrument
 
 #: Columns of a price frame and their pandas dtypes. Prices in USD per share, adjusted for splits but not for dividends;
@@ -26,7 +27,8 @@ PRICE_COLUMNS: dict[str, str] = {
 }
 
 #: A fund's own record of a session: NAV in USD per share and shares outstanding, both as published, that is on the basis of that day
-#: unless the issuer restates its history at a split; `distribution` in USD per share on the ex-date, NaN = none.
+#: unless the issuer restates its history at a split; `distribution` in USD per share on the ex-date, NaN = none;
+#: `share_count_basis` how the source counts shares (`ShareCountBasis`), None = not stated.
 FUND_NAV_COLUMNS: dict[str, str] = {
     "symbol": "object",
     "session": "datetime64[s]",
@@ -34,6 +36,7 @@ FUND_NAV_COLUMNS: dict[str, str] = {
     "shares_outstanding": "float64",
     "total_net_assets_usd": "float64",
     "distribution": "float64",
+    "share_count_basis": "object",
     "source": "object",
 }
 
@@ -124,9 +127,6 @@ DATASETS: dict[str, Dataset] = {
     )
 }
 
-#: Issuers that publish NAV, share count and holdings of each of their funds every day.
-DAILY_ISSUERS = ("ssga", "ishares")
-
 
 class Offer(NamedTuple):
     """A dataset that can be asked for a symbol. `max_age_sessions`: how far its newest row may lie behind the session of the run."""
@@ -147,10 +147,10 @@ def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:
     """What issuers and Yahoo offer of the funds among `instruments`. Issuers publish a session the day after it."""
     offers = []
     for fund in (i for i in instruments if i.kind in ("fund", "sector")):
-        daily = fund.issuer in DAILY_ISSUERS and fund.issuer_id is not None
-        offers.append(Offer("fund_nav", fund.symbol, 1 if daily else 0))
+        issuer = publisher(fund)
+        offers.append(Offer("fund_nav", fund.symbol, 1 if issuer and issuer.share_count else 0))
         offers.append(Offer("fund_facts", fund.symbol, 0))
-        if daily:
+        if issuer and issuer.has_holdings:
             offers.append(Offer("holdings", fund.symbol, WEEK))
     return offers
 

@@ -6,7 +6,8 @@
 with declared(column_name, data_type) as (
     values
         ('symbol', 'VARCHAR'), ('session', 'DATE'), ('nav', 'DOUBLE'), ('shares_outstanding', 'DOUBLE'),
-        ('total_net_assets_usd', 'DOUBLE'), ('distribution', 'DOUBLE'), ('source', 'VARCHAR'), ('is_new', 'BOOLEAN')
+        ('total_net_assets_usd', 'DOUBLE'), ('distribution', 'DOUBLE'), ('share_count_basis', 'VARCHAR'),
+        ('source', 'VARCHAR'), ('is_new', 'BOOLEAN')
 ),
 found as (
     select column_name, data_type
@@ -52,7 +53,8 @@ where least(shares_outstanding, total_net_assets_usd) <= 0
 -- sentence: Neither shares outstanding nor assets are published, so no flow can be computed.
 select symbol, session, nav
 from stage.fund_nav
-where shares_outstanding is null and total_net_assets_usd is null;
+where shares_outstanding is null and total_net_assets_usd is null
+    and share_count_basis is distinct from 'monthly_count';
 
 -- expectation: assets_match
 -- severity: warning

@@ -1,7 +1,8 @@
 -- raw.fund_nav: every version of every fund record, as the issuer or vendor said it. Rows are only ever added.
 -- grain: symbol, session, known_at
 -- sources: stage.fund_nav
--- null: what is not published; shares_outstanding where a vendor gives only assets
+-- null: what is not published; shares_outstanding where a vendor gives only assets, or counts shares at month ends only;
+--   share_count_basis where the source does not state it, and in rows that an older version added
 -- columns:
 --   symbol: ticker
 --   session: date of the record, as published
@@ -9,6 +10,7 @@
 --   shares_outstanding: shares, as published
 --   total_net_assets_usd: USD, as published
 --   distribution: USD per share on the ex-date
+--   share_count_basis: daily_count, monthly_count (issuer's counts) or derived (assets / NAV)
 --   source: who published it
 --   known_at: when it was fetched
 --   run_id: run that added it
@@ -19,6 +21,7 @@ create table if not exists raw.fund_nav (
     shares_outstanding double,
     total_net_assets_usd double,
     distribution double,
+    share_count_basis varchar,
     source varchar not null,
     known_at timestamptz not null,
     run_id varchar not null

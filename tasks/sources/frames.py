@@ -1,15 +1,22 @@
-"""Frames in the columns and types of a dataset, as sources return them."""
+"""Frames in the columns and types of a dataset, as sources return them, and the guard around the parsers that make them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from market_rotation.tasks.datasets import PRICE_COLUMNS
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.sources.http import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+
+Document = TypeVar("Document")
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
 
 
 def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapping[str, str]) -> pd.DataFrame:
@@ -21,6 +28,33 @@ def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapp
     # pandas takes a missing text for NaN, which is a number.
     texts = [name for name, kind in types.items() if kind == "object" and frame[name].isna().any()]
     return frame.assign(**{name: frame[name].where(frame[name].notna(), None) for name in texts})
+
+
+def parser(
+    vendor: str, what: str
+) -> Callable[[Callable[Concatenate[Document, str, Rest], Result]], Callable[Concatenate[Document, str, Rest], Result]]:
+    """Decorates a parser of `vendor`'s documents, called as `(document, symbol, …)`: it fails with a typed error or not at all.
+
+    Whatever it raises beside a `RotationError` becomes a `SourceUnavailable` that names the vendor, `what` and the symbol, so that one
+    document of an unforeseen layout cannot end a run. A panic in a compiled reader is no `Exception`, and is caught as well.
+    """
+
+    def decorate(
+        parse: Callable[Concatenate[Document, str, Rest], Result],
+    ) -> Callable[Concatenate[Document, str, Rest], Result]:
+        @wraps(parse)
+        def guarded(document: Document, symbol: str, /, *args: Rest.args, **options: Rest.kwargs) -> Result:
+            try:
+                return parse(document, symbol, *args, **options)
+            except (RotationError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                fault = f"its answer has an unknown layout ({error!r:.80})"
+                raise unavailable(vendor, f"{what} of {symbol}", fault) from error
+
+        return guarded
+
+    return decorate
 
 
 def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:

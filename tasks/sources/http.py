@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,15 +30,23 @@ def unavailable(where: str, what: str, fault: str, remedy: str = "try again late
     return SourceUnavailable(f"{where} gave no {what}: {fault}; {remedy}.")
 
 
-def download(url: str, *, what: str, timeout_s: float, max_bytes: int) -> bytes:
+def download(
+    url: str,
+    *,
+    what: str,
+    timeout_s: float,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+    throttled: Collection[int] = (429,),
+) -> bytes:
     """The body of the answer to a GET of `url`. `what` names in messages what it is, as in "NAV history of SPY".
 
-    Limits are those of `get`. Raises `RateLimited`, or `SourceUnavailable` for anything but a body.
+    Limits are those of `get`. `throttled` are the statuses by which this host requests fewer requests. Raises `RateLimited`, or `SourceUnavailable` for anything but a body.
     """
     where = urlsplit(url).hostname or "The issuer"
-    status, content = get(url, where=where, what=what, timeout_s=timeout_s, max_bytes=max_bytes)
-    if status == 429:
-        raise rate_limited(where, what)
+    status, content = get(url, where=where, what=what, timeout_s=timeout_s, max_bytes=max_bytes, headers=headers)
+    if status in throttled:
+        raise rate_limited(where, what, status)
     if status != 200:
         remedy = "check its issuer_id in the universe" if status in (400, 404, 410) else "try again later"
         raise unavailable(where, what, f"it answered HTTP {status}", remedy)
@@ -97,10 +105,10 @@ def get(
     return status, bytes(content)
 
 
-def rate_limited(where: str, what: str) -> RateLimited:
-    """The error for HTTP 429."""
+def rate_limited(where: str, what: str, status: int = 429) -> RateLimited:
+    """The error for HTTP 429, or the status by which a host says the same."""
     remedy = "wait some minutes, or fetch fewer symbols at a time"
-    return RateLimited(f"{where} gave no {what}: it asks for fewer requests (HTTP 429); {remedy}.")
+    return RateLimited(f"{where} gave no {what}: it asks for fewer requests (HTTP {status}); {remedy}.")
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:

@@ -182,7 +182,9 @@ def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe)
     """Every dataset arrives in its vendor's own format; what one issuer withholds is set aside, and the rest is published."""
     market.now = evening(SPLIT)
     market.issuers.fault("IWM", "html_200")
-    result = world.run(MarketSource(members.instruments, timeout_s=20), SPLIT, market.now)
+    result = world.run(
+        MarketSource(members.instruments, 20, calendar.load(date(2005, 1, 3), date(2026, 12, 31))), SPLIT, market.now
+    )
     assert (result.status, result.rows_quarantined) == ("published", 2)
     assert rows("select dataset, symbol, expectation from ops.quarantine order by dataset") == [
         ("fund_nav", "IWM", "fetch"),
@@ -199,7 +201,9 @@ def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe)
     assert 0 < float(str(coverage)) < 100
 
     market.heal()
-    after = world.run(MarketSource(members.instruments, timeout_s=20), SPLIT, market.now)
+    after = world.run(
+        MarketSource(members.instruments, 20, calendar.load(date(2005, 1, 3), date(2026, 12, 31))), SPLIT, market.now
+    )
     assert after.status == "published"
     assert rows("select count(*) from ops.quarantine where resolved_at is null") == [(0,)]
     assert rows("select count(distinct symbol) from core.fund_nav where source = 'ishares'") == [(5,)]

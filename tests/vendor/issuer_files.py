@@ -82,6 +82,32 @@ def holdings_xlsx(contents: Contents) -> bytes:
     return _ssga_xlsx("holdings", contents, head, names, rows)
 
 
+def premiums_xlsx(contents: Contents) -> bytes:
+    """The file pdhist-us-en-….xlsx: percent as text, header in row 4 as in the NAV history."""
+    rows = [[_ssga_day(stamp, contents.hit), f"{0.01 * n:.6f}"] for n, stamp in enumerate(contents.nav["session"])]
+    return _ssga_xlsx("pdhist", contents, [], ["Date", "Premium/Discount"], rows)
+
+
+def distributions_xlsx(funds: Sequence[tuple[Instrument, pd.DataFrame]]) -> bytes:
+    """The file spdr-etf-historical-distributions.xlsx: all funds, newest first; amounts as text between blanks, some of them zero."""
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "dividend"
+    head = ["FUND NAME", "TICKER", "CUSIP", "EX-DATE", "RECORD DATE", "PAYABLE DATE", "DIVIDEND ($)"]
+    sheet.append([*head, "SHORT TERM CAPITAL GAIN ($)", "LONG TERM CAPITAL GAIN ($)", "FREQUENCY"])
+    for fund, nav in funds:
+        ticker = f"{fund.symbol}\N{REGISTERED SIGN}"
+        sheet.append([fund.name, ticker, "78462F103", *["01/02/2009"] * 3, " 0.000000 ", "", "", "M"])
+        paid = nav.dropna(subset=["distribution"])
+        for stamp, amount in zip(paid["session"], paid["distribution"], strict=True):
+            day = f"{stamp:%m/%d/%Y}"
+            sheet.append(
+                [fund.name, ticker, "78462F103", day, day, day, f" {amount - 0.125:.6f} ", " 0.125000 ", "", "Q"]
+            )
+    return _saved(book)
+
+
 def _ssga_xlsx(
     title: str, contents: Contents, head: list[list[str]], names: list[str], rows: Sequence[Sequence[Any]]
 ) -> bytes:

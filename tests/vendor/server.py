@@ -34,6 +34,11 @@ HOSTS = (
     "api.tiingo.com",
     "eodhd.com",
     "prices.example",
+    "dng-api.invesco.com",
+    "investor.vanguard.com",
+    "advisors.vanguard.com",
+    "www.roundhillinvestments.com",
+    "tools-blob.dimensional.com",
 )
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 PROXY_VARIABLES = ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "http_proxy", "HTTP_PROXY")

@@ -96,10 +96,10 @@ def vendor_answers(vendor: Any, members: Universe, now: datetime) -> Iterator[Fi
 
 def issuers_answer(vendor: Any, members: Universe, now: datetime) -> Iterator[Finding]:
     """Requests one fund's file from each issuer, the one with the shortest history."""
-    from market_rotation.tasks.datasets import DAILY_ISSUERS
+    from market_rotation.tasks.issuers import ISSUERS, publisher
 
-    for issuer in DAILY_ISSUERS:
-        funds = [i for i in members.instruments if i.issuer == issuer and i.issuer_id]
+    for issuer in (name for name, issuer in ISSUERS.items() if issuer.share_count):
+        funds = [i for i in members.instruments if i.issuer == issuer and publisher(i)]
         if not funds:
             continue
         fund = max(funds, key=lambda i: i.inception or now.date())

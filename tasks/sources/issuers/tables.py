@@ -6,34 +6,23 @@ silently lost would later pass for "no flow".
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from market_rotation.tasks.datasets import FUND_NAV_COLUMNS, HOLDINGS_COLUMNS
 from market_rotation.tasks.errors import SourceUnavailable
+from market_rotation.tasks.issuers import ISSUERS
 from market_rotation.tasks.sources.frames import typed
 from market_rotation.tasks.sources.http import unavailable
+from market_rotation.tasks.sources.issuers.values import MISSING, english_day, is_plausible, number
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MISSING = frozenset(["", "-", "--"])
-# Not strptime's %b, which means the months of the machine's locale.
-_MONTHS = {
-    name: n
-    for n, name in enumerate(
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], start=1
-    )
-}
-_DAY_FIRST = re.compile(r"(?P<day>\d{1,2})-(?P<month>[A-Z][a-z]{2})-(?P<year>\d{4})")
-_MONTH_FIRST = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<day>\d{1,2}), (?P<year>\d{4})")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
-_GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-_TICKER = re.compile(r"[A-Z]{1,5}(-[A-Z]{1,2})?")
 
 
 class Row(NamedTuple):
@@ -64,8 +53,8 @@ class File:
         """The error that says why the file is not taken."""
         return unavailable(self.issuer, self.what, fault, remedy)
 
-    def foreign(self, content: bytes) -> SourceUnavailable:
-        """The error for content that is no spreadsheet at all."""
+    def foreign(self, content: bytes, kind: str = "a spreadsheet") -> SourceUnavailable:
+        """The error for content that is not of the expected kind at all."""
         start = content[:2000].lower()
         if not content.strip():
             return self.refusal("its file is empty", "try again later")
@@ -73,31 +62,39 @@ class File:
             return self.refusal(
                 "it answered with a web page", "check its issuer_id in the universe, or try again later"
             )
-        return self.refusal("its file is cut off or not a spreadsheet")
+        return self.refusal(f"its file is cut off or not {kind}")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table found by its header: where its columns are, and its rows."""
+    """A table found by its header: where its columns are, how many cells the header has, and its rows."""
 
     file: File
     columns: dict[str, int]
+    width: int
     rows: list[Row]
 
-    def day(self, row: Row, column: str) -> date:
-        """The date in a cell; refuses the file where there is none."""
-        value = row.cells[self.columns[column]] if self.columns[column] < len(row.cells) else ""
-        return read_day(self.file, value, f"row {row.number}", column)
+    def check_whole(self) -> None:
+        """Refuses the file where a row has not as many cells as the header, as a CSV file has it when it is cut off within a row."""
+        if odd := next((row for row in self.rows if len(row.cells) != self.width), None):
+            fault = f"row {odd.number} has {len(odd.cells)} cells where the header has {self.width}"
+            raise self.file.refusal(fault, "try again later")
 
-    def number(self, row: Row, column: str) -> float:
-        """The number in a cell, NaN for a dash; refuses the file for any other text."""
+    def day(self, row: Row, column: str, reading: Callable[[str], date | None] = english_day) -> date:
+        """The date in a cell, as `reading` reads it; refuses the file where there is none."""
+        value = row.cells[self.columns[column]] if self.columns[column] < len(row.cells) else ""
+        return read_day(self.file, value, f"row {row.number}", column, reading)
+
+    def number(self, row: Row, column: str, *, whole: bool = False, unit: str = "") -> float:
+        """The number in a cell, NaN for a dash; refuses the file for any other text. `unit` may stand behind it, as in 5.1%."""
         text = row.text(self.columns[column])
         if text in MISSING:
             return math.nan
-        plain = text.replace(",", "") if self.file.grouped and _GROUPED.fullmatch(text) else text
-        if _NUMBER.fullmatch(plain) and math.isfinite(value := float(plain)):
-            return value
-        raise self.file.refusal(f"row {row.number} has {text[:40]!r} for {column}, not a number")
+        value = number(text.removesuffix(unit), grouped=self.file.grouped, whole=whole)
+        if value is None:
+            kind = "a whole number" if whole else "a number"
+            raise self.file.refusal(f"row {row.number} has {text[:40]!r} for {column}, not {kind}")
+        return value
 
     def text(self, row: Row, column: str) -> str | None:
         """A cell's text, None for a dash."""
@@ -114,10 +111,12 @@ def find_table(file: File, rows: Iterable[Row], names: Sequence[str]) -> tuple[l
     above: list[Row] = []
     left = iter(rows)
     for row in left:
-        found = {row.text(at).casefold(): at for at in reversed(range(len(row.cells)))}
-        if all(name.casefold() in found for name in names):
-            columns = {name: found[name.casefold()] for name in names}
-            table = Table(file, columns, [row for row in left if _is_data(row)])
+        texts = [row.text(at).casefold() for at in range(len(row.cells))]
+        if all(name.casefold() in texts for name in names):
+            if twice := next((name for name in names if texts.count(name.casefold()) > 1), None):
+                raise file.refusal(f"its table has two columns {twice}")
+            columns = {name: texts.index(name.casefold()) for name in names}
+            table = Table(file, columns, len(row.cells), [row for row in left if _is_data(row)])
             if not table.rows:
                 raise file.refusal("its table has a header and no rows")
             return above, table
@@ -131,44 +130,45 @@ def _is_data(row: Row) -> bool:
     return any(row.text(at) for at in range(1, len(row.cells))) or english_day(row.text(0)) is not None
 
 
-def english_day(text: str) -> date | None:
-    """The date in `05-Dec-2025` or `Dec 05, 2025`, None for any other text."""
-    match = _DAY_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text)
-    if match is None or match["month"] not in _MONTHS:
-        return None
-    try:
-        return date(int(match["year"]), _MONTHS[match["month"]], int(match["day"]))
-    except ValueError:
-        return None
-
-
-def read_day(file: File, value: object, where: str, column: str) -> date:
-    """The date in a cell, be it English text or of a spreadsheet's date type; refuses the file where it is none."""
+def read_day(
+    file: File, value: object, where: str, column: str, reading: Callable[[str], date | None] = english_day
+) -> date:
+    """The date in a cell, be it text or of a spreadsheet's date type; refuses the file where it is none."""
     day = value.date() if isinstance(value, datetime) else value
     if not isinstance(day, date):
-        day = english_day(str(value).strip())
-    if day is None:
+        day = reading(str(value).strip())
+    if day is None or not is_plausible(day):
         raise file.refusal(f"{where} has {str(value)[:40]!r} for {column}, not an English date")
     return day
 
 
-def yahoo_ticker(text: str) -> str | None:
-    """A US ticker as Yahoo writes it (BRK.B is BRK-B); None for a dash and for what is no US ticker: cash, futures, escrows."""
-    ticker = re.sub(r"[./ ]", "-", text.strip().upper())
-    return ticker if _TICKER.fullmatch(ticker) else None
+def read_csv(content: bytes, file: File) -> list[Row]:
+    """The rows of a CSV file in UTF-8, with the numbers of their lines. Refuses a web page and what is no such file."""
+    if not content.strip() or content.lstrip()[:1] in b"<{[" or b"\0" in content:
+        raise file.foreign(content, "a CSV file")
+    try:
+        text = content.decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return [Row(reader.line_num, cells) for cells in reader]
+    except (UnicodeDecodeError, csv.Error):
+        raise file.refusal("its file is cut off or damaged", "try again later") from None
 
 
-def nav_frame(symbol: str, source: str, start: date, end: date, rows: Iterator[dict[str, object]]) -> pd.DataFrame:
-    """`FUND_NAV_COLUMNS` of the rows from `start` to `end`, oldest first; `rows` are as published, newest first."""
+def nav_frame(symbol: str, source: str, start: date, end: date, rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    """`FUND_NAV_COLUMNS` of the rows from `start` to `end`, oldest first; `rows` are as published, newest first.
+
+    `source` is the issuer's name in `ISSUERS`, which says how it counts shares.
+    """
     kept = [row for row in rows if isinstance(day := row["session"], date) and start <= day <= end]
     kept.reverse()
     kept.sort(key=lambda row: str(row["session"]))
     columns = {name: [row.get(name) for row in kept] for name in FUND_NAV_COLUMNS}
-    return typed(columns | {"symbol": [symbol] * len(kept), "source": [source] * len(kept)}, FUND_NAV_COLUMNS)
+    fixed = {"symbol": symbol, "source": source, "share_count_basis": ISSUERS[source].share_count}
+    return typed(columns | {name: [value] * len(kept) for name, value in fixed.items()}, FUND_NAV_COLUMNS)
 
 
 def holdings_frame(
-    symbol: str, source: str, as_of: date, rows: Iterator[tuple[str | None, str | None, float]]
+    symbol: str, source: str, as_of: date, rows: Iterable[tuple[str | None, str | None, float]]
 ) -> pd.DataFrame:
     """`HOLDINGS_COLUMNS` of (ticker, name, weight in percent), heaviest first, without a weight last."""
     import pandas as pd

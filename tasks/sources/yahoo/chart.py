@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
-from market_rotation.tasks.sources.frames import price_frame
+from market_rotation.tasks.sources.frames import parser, price_frame
 from market_rotation.tasks.sources.yahoo.funds import SUMMARY, FundMethods
 from market_rotation.tasks.sources.yahoo.session import Client, explanation, unavailable
 
@@ -56,6 +56,7 @@ class YahooSource(FundMethods):
             raise
 
 
+@parser("Yahoo", "prices")
 def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFrame:
     """The price frame (`PRICE_COLUMNS`, USD) in `payload`, Yahoo's answer to a question for daily bars of `symbol`.
 
@@ -70,22 +71,19 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
         return price_frame({})
     if told:
         raise _unavailable(symbol, f"it refused ({told[:100]})", "try again later")
-    try:
-        result = payload["chart"]["result"][0]
-        meta, indicators = result["meta"], result["indicators"]
-        named, currency, granularity = str(meta["symbol"]), meta.get("currency"), str(meta.get("dataGranularity", "1d"))
-        zone = ZoneInfo(meta["exchangeTimezoneName"])
-        stamps = result.get("timestamp") or []  # absent where there is no bar
-        days = [_day(stamp, zone) for stamp in stamps]
-        bars = {name: _numbers(indicators["quote"][0].get(name)) for name in ("open", "high", "low", "close", "volume")}
-        adjusted = (indicators.get("adjclose") or [{}])[0].get("adjclose")
-        bars["vendor_adj_close"] = _numbers(adjusted or [None] * len(days))
-        paid, gained, split, currencies = _events(result.get("events") or {}, zone)
-        if days or currency:
-            currencies.add(str(currency))
-        live = _live_row(meta, stamps, days)
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, OSError) as error:
-        raise _unavailable(symbol, f"its answer has an unknown layout ({error!r:.80})", "try again later") from None
+    result = payload["chart"]["result"][0]
+    meta, indicators = result["meta"], result["indicators"]
+    named, currency, granularity = str(meta["symbol"]), meta.get("currency"), str(meta.get("dataGranularity", "1d"))
+    zone = ZoneInfo(meta["exchangeTimezoneName"])
+    stamps = result.get("timestamp") or []  # absent where there is no bar
+    days = [_day(stamp, zone) for stamp in stamps]
+    bars = {name: _numbers(indicators["quote"][0].get(name)) for name in ("open", "high", "low", "close", "volume")}
+    adjusted = (indicators.get("adjclose") or [{}])[0].get("adjclose")
+    bars["vendor_adj_close"] = _numbers(adjusted or [None] * len(days))
+    paid, gained, split, currencies = _events(result.get("events") or {}, zone)
+    if days or currency:
+        currencies.add(str(currency))
+    live = _live_row(meta, stamps, days)
     if named.upper() != symbol.upper():
         raise _unavailable(symbol, f"it answered for {named[:20]}", "check whether the symbol was renamed")
     if granularity != "1d":

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS
 from market_rotation.tasks.errors import SymbolNotFound
-from market_rotation.tasks.sources.frames import typed
+from market_rotation.tasks.sources.frames import parser, typed
 from market_rotation.tasks.sources.yahoo.session import explanation, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from market_rotation.tasks.sources.yahoo.session import Client
@@ -74,6 +71,7 @@ class FundMethods:
         return self._client.ask(SUMMARY, symbol, parameters, wanted)
 
 
+@parser("Yahoo", "NAV")
 def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.DataFrame:
     """One row of `FUND_NAV_COLUMNS` dated `end`, or none where Yahoo's latest quote is from more than a week after `end`.
 
@@ -81,10 +79,9 @@ def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.Data
     still for months, so `shares_outstanding` is NaN, and SQL divides assets by NAV. Raises as `parse_fund_facts` does, and
     `SourceUnavailable` where NAV or assets are missing, or the latest quote is from more than a week before `end`.
     """
-    with _layout_checked("NAV", symbol):
-        modules = _fund(payload, symbol, "NAV")
-        nav, assets = _nav(modules), _assets(modules)
-        quoted = _new_york_date(_at(modules, "price", "regularMarketTime"))
+    modules = _fund(payload, symbol, "NAV")
+    nav, assets = _nav(modules), _assets(modules)
+    quoted = _new_york_date(_at(modules, "price", "regularMarketTime"))
     if start > end or (quoted and quoted > end + NEAR):
         return typed({}, FUND_NAV_COLUMNS)
     if quoted and quoted < end - NEAR:
@@ -98,39 +95,40 @@ def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.Data
         session=end,
         nav=nav,
         total_net_assets_usd=assets,
+        share_count_basis="derived",
         source="yahoo: assets / NAV",
     )
 
 
+@parser("Yahoo", "fund facts")
 def parse_fund_facts(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
     """One row of `FUND_FACTS_COLUMNS` (USD, fractions) dated `as_of`, NaN or None where Yahoo does not say; no `index_name`.
 
     Raises `SymbolNotFound` where Yahoo does not know the symbol or knows it as no fund, which asking again does not change, and
     `SourceUnavailable` for an answer about another symbol, in another currency, of an unknown layout or without a single fact.
     """
-    with _layout_checked("fund facts", symbol):
-        modules = _fund(payload, symbol, "fund facts")
-        facts: dict[str, Any] = {
-            "expense_ratio": _expense_ratio(modules, symbol),
-            "total_net_assets_usd": _assets(modules),
-            "nav": _nav(modules),
-            "category": _category(modules),
-            "trailing_pe": _price_to_earnings(modules),
-        }
+    modules = _fund(payload, symbol, "fund facts")
+    facts: dict[str, Any] = {
+        "expense_ratio": _expense_ratio(modules, symbol),
+        "total_net_assets_usd": _assets(modules),
+        "nav": _nav(modules),
+        "category": _category(modules),
+        "trailing_pe": _price_to_earnings(modules),
+    }
     if all(value is None or value != value for value in facts.values()):
         raise unavailable("fund facts", symbol, "its answer has none", "try again later")
     return _row(FUND_FACTS_COLUMNS, symbol=symbol, as_of=as_of, index_name=None, source="yahoo", **facts)
 
 
+@parser("Yahoo", "earnings estimates")
 def parse_earnings_growth(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
     """One row of `EARNINGS_GROWTH_COLUMNS`, fractions, dated `as_of`. NaN where there is no estimate, which is no failure.
 
     Raises `SymbolNotFound` where Yahoo does not know the symbol, and `SourceUnavailable` for what is not a whole answer about it.
     """
-    with _layout_checked("earnings estimates", symbol):
-        modules = _modules(payload, symbol, "earnings estimates")
-        trends = _at(modules, "earningsTrend", "trend") or []
-        growth = {str(trend["period"]): _number(trend.get("growth")) for trend in trends}
+    modules = _modules(payload, symbol, "earnings estimates")
+    trends = _at(modules, "earningsTrend", "trend") or []
+    growth = {str(trend["period"]): _number(trend.get("growth")) for trend in trends}
     years = {"growth_current_year": growth.get("0y", math.nan), "growth_next_year": growth.get("+1y", math.nan)}
     return _row(EARNINGS_GROWTH_COLUMNS, symbol=symbol, as_of=as_of, source="yahoo", **years)
 
@@ -163,16 +161,6 @@ def _fund(payload: Any, symbol: str, wanted: str) -> dict[str, Any]:
     if foreign := [str(currency) for currency in named or ["no currency"] if currency != "USD"]:
         raise unavailable(wanted, symbol, f"it answered in {foreign[0][:20]}, not USD", "follow only what is in USD")
     return modules
-
-
-@contextmanager
-def _layout_checked(wanted: str, symbol: str) -> Iterator[None]:
-    """`SourceUnavailable` where an answer is not laid out as the reader inside takes it to be."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, OSError) as error:
-        what = f"its answer has an unknown layout ({error!r:.80})"
-        raise unavailable(wanted, symbol, what, "try again later") from None
 
 
 def _row(types: dict[str, str], **values: Any) -> pd.DataFrame:

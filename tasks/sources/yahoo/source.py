@@ -12,6 +12,7 @@ from market_rotation.tasks.sources.yahoo.chart import YahooSource
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market_rotation.tasks.calendar import Calendar
     from market_rotation.tasks.sources.base import SourceContext
     from market_rotation.tasks.universe import Instrument
 
@@ -24,22 +25,22 @@ class MarketSource:
     #: `rotation doctor` requests a file of each issuer.
     reads_issuers = True
 
-    def __init__(self, instruments: Sequence[Instrument], timeout_s: float) -> None:
+    def __init__(self, instruments: Sequence[Instrument], timeout_s: float, calendar: Calendar) -> None:
         self._yahoo = YahooSource(timeout_s)
-        self._issuers = IssuerSource(instruments, FILE_TIMEOUT_FACTOR * timeout_s)
+        self._issuers = IssuerSource(instruments, FILE_TIMEOUT_FACTOR * timeout_s, calendar)
 
     @classmethod
     def open(cls, context: SourceContext) -> MarketSource:
         """See `market_rotation.tasks.sources.base.Source.open`."""
-        return cls(context.universe.instruments, context.settings.fetch_timeout_s)
+        return cls(context.universe.instruments, context.settings.fetch_timeout_s, context.calendar)
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Yahoo's daily bars."""
         return self._yahoo.prices(symbol, start, end)
 
     def fund_nav(self, symbol: str, start: date, end: date) -> pd.DataFrame:
-        """The issuer's own records where it publishes them daily, else Yahoo's snapshot of the day."""
-        return (self._issuers if self._issuers.has(symbol) else self._yahoo).fund_nav(symbol, start, end)
+        """The issuer's own records where it publishes share counts, else Yahoo's snapshot of the day."""
+        return (self._issuers if self._issuers.has(symbol, "fund_nav") else self._yahoo).fund_nav(symbol, start, end)
 
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
         """Yahoo's facts of a fund."""

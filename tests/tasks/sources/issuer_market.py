@@ -54,11 +54,12 @@ class Market:
         return typed(held.assign(fund_symbol=symbol, as_of=pd.Timestamp(END), source=self.name), HOLDINGS_COLUMNS)
 
 
-def same_nav(got: pd.DataFrame, expected: pd.DataFrame, absent: str) -> None:
+def same_nav(got: pd.DataFrame, expected: pd.DataFrame, absent: str | None = None, basis: str = "daily_count") -> None:
     """`got` is `expected`, bit for bit, but for its source and the column that the issuer does not publish."""
     assert dict(got.dtypes.astype(str)) == FUND_NAV_COLUMNS
-    assert got[absent].isna().all()
-    kept = [name for name in FUND_NAV_COLUMNS if name not in ("source", absent)]
+    assert absent is None or got[absent].isna().all()
+    assert set(got["share_count_basis"]) <= {basis}
+    kept = [name for name in FUND_NAV_COLUMNS if name not in ("source", "share_count_basis", absent)]
     pd.testing.assert_frame_equal(got[kept], expected[kept].reset_index(drop=True), check_exact=True)
 
 

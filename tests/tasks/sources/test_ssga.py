@@ -64,7 +64,7 @@ def test_nav_history_is_exactly_the_issuers(issuer: Vendor) -> None:
     """Every row arrives oldest first and bit for bit, through absent row, trademark sign, dashes and disclaimers."""
     source = SsgaSource(IDS, timeout_s=10)
     got = source.fund_nav("XLK", *EVER)
-    same_nav(got, Market().fund_nav("XLK", *EVER), absent="distribution")
+    same_nav(got, Market().fund_nav("XLK", *EVER))
     assert set(got["source"]) == {"ssga"}
     assert got["session"].duplicated().sum() == 1
     assert got["session"].is_monotonic_increasing
@@ -76,11 +76,10 @@ def test_a_range_is_cut_and_may_be_empty(issuer: Vendor) -> None:
     """Both ends are included, and a range without rows in a good file is zero rows with the right types."""
     source = SsgaSource(IDS, timeout_s=10)
     week = (date(2026, 1, 12), date(2026, 1, 16))
-    same_nav(source.fund_nav("XLK", *week), Market().fund_nav("XLK", *week), absent="distribution")
+    same_nav(source.fund_nav("XLK", *week), Market().fund_nav("XLK", *week))
     same_nav(
         source.fund_nav("XLK", date(2020, 1, 1), date(2020, 2, 1)),
         Market().fund_nav("XLK", date(2020, 1, 1), date(2020, 2, 1)),
-        absent="distribution",
     )
 
 
@@ -153,9 +152,9 @@ def test_what_only_an_audit_can_tell_passes(issuer: Vendor) -> None:
         issuer.issuers.fault("XLK", kind)
         return SsgaSource(IDS, timeout_s=10).fund_nav("XLK", *EVER)
 
-    same_nav(under("missing_today"), good.iloc[:-1], absent="distribution")
+    same_nav(under("missing_today"), good.iloc[:-1])
     assert under("frozen_shares")["shares_outstanding"].tail(10).nunique() == 1
-    same_nav(under("resaved_xlsx"), good, absent="distribution")
+    same_nav(under("resaved_xlsx"), good)
 
 
 def test_a_symbol_without_an_id_is_not_asked_for(issuer: Vendor) -> None:

@@ -1,0 +1,326 @@
+"""What every reader of an issuer's documents has in common: it reads its own layout, and of anything else makes a typed error, never a
+wrong value and never another exception."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import partial
+from typing import Any
+
+import pytest
+from layouts import Layout, Said, all_layouts
+
+from market_rotation.tasks.errors import RotationError, SourceUnavailable
+from market_rotation.tasks.sources.frames import parser
+from market_rotation.tasks.sources.yahoo.chart import parse_chart
+from market_rotation.tasks.sources.yahoo.funds import parse_earnings_growth, parse_fund_facts, parse_fund_nav
+
+LAYOUTS = all_layouts()
+each = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+#: Changed documents tried for each layout.
+MUTATIONS = 200
+
+
+def outcome(layout: Layout, content: bytes) -> Said | None:
+    """What the reader makes of the content, None for a refusal. Any other exception fails the test."""
+    try:
+        return layout.parse(content)
+    except SourceUnavailable as error:
+        message = str(error)
+    assert message.endswith(".")
+    assert "\n" not in message
+    return None
+
+
+@each
+def test_own_layout(layout: Layout) -> None:
+    """The reader and the second reading say the same, and something."""
+    said = layout.parse(layout.content)
+    assert said == layout.read_again(layout.content)
+    assert said
+
+
+@each
+def test_layouts_of_others_are_refused(layout: Layout) -> None:
+    """No reader takes a document of another layout, a web page, or a document of nothing; iShares has two layouts in one file."""
+    page = b"<!DOCTYPE html><html><head><title>Will be right back</title></head><body>Thank you.</body></html>"
+    others = [other.content for other in LAYOUTS if other.content != layout.content]
+    if layout.name.startswith("iShares"):
+        others = [content for content in others if content[:300] != layout.content[:300]]
+    for content in (page, b"", b"{}", b"[]", b"null", b"\0" * 2000, b"{" * 5000, b"[" * 100_000, *others):
+        assert outcome(layout, content) is None, content[:100]
+
+
+@each
+def test_truncation_at_any_byte(layout: Layout) -> None:
+    """A document that is cut off is refused, or has lost nothing that is read; where a cut between rows cannot be seen, it lost only rows."""
+    whole = layout.parse(layout.content)
+    step = max(1, len(layout.content) // 150)
+    for cut in {*range(0, len(layout.content), step), *range(len(layout.content) - 150, len(layout.content))}:
+        said = outcome(layout, layout.content[:cut])
+        if said is not None:
+            assert said == whole or (layout.loses_tail and set(said) < set(whole)), cut
+
+
+@each
+def test_a_part_that_is_missing(layout: Layout) -> None:
+    """Without 300 bytes anywhere, a document is refused or says what the second reading says of it."""
+    for start in range(0, len(layout.content), max(1, len(layout.content) // 60)):
+        check(layout, layout.content[:start] + layout.content[start + 300 :])
+
+
+def inner(content: bytes) -> list[str | None]:
+    """The parts of a document that hold text: the members of an archive that are XML, else the document itself."""
+    if not content.startswith(b"PK"):
+        return [None]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return [name for name in archive.namelist() if "sheet1" in name or "sharedStrings" in name]
+
+
+def changed(content: bytes, part: str | None, change: Callable[[bytes], bytes]) -> bytes:
+    """The document with one part changed; an archive stays whole."""
+    if part is None:
+        return change(content)
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, change(old.read(name)) if name == part else old.read(name))
+    return target.getvalue()
+
+
+def mutations(chance: random.Random, is_text: bool) -> Iterator[tuple[bool, Callable[[bytes], bytes]]]:
+    """Damage of every kind, without end, and whether it is of values: in an archive, only those are changed inside of it.
+
+    Bytes damaged inside of an archive would not fit its checksums, so they come with the archive's own bytes.
+    """
+
+    def at(data: bytes) -> int:
+        return chance.randrange(len(data))
+
+    def flip(data: bytes) -> bytes:
+        n = at(data)
+        return data[:n] + bytes([data[n] ^ (1 << chance.randrange(8))]) + data[n + 1 :]
+
+    def drop(data: bytes) -> bytes:
+        n = at(data)
+        return data[:n] + data[n + chance.randrange(1, 40) :]
+
+    def repeat(data: bytes) -> bytes:
+        n = at(data)
+        end = n + chance.randrange(1, 200)
+        return data[:end] + data[n:end] + data[end:]
+
+    def move(data: bytes) -> bytes:
+        a, b = sorted((at(data), at(data)))
+        c = a + chance.randrange(1, 60)
+        return data[:a] + data[c:b] + data[a:c] + data[b:] if c < b else data
+
+    def insert(data: bytes) -> bytes:
+        n = at(data)
+        odd = [b"290000", b"-", b".", b",", b"e9", b'"', b"\n", b"NaN", b"\xff", b"\xc2\xa0", b"<", b"&", b"Mrz", b"0"]
+        return data[:n] + chance.choice(odd) + data[n:]
+
+    def year(data: bytes) -> bytes:
+        return sub(data, rb"20(25|26)", b"290000")
+
+    def foreign(data: bytes) -> bytes:
+        return sub(data, rb"(\d)\.(\d)", rb"\1,\2")
+
+    def digit(data: bytes) -> bytes:
+        return sub(data, rb"\d", str(chance.randrange(10)).encode())
+
+    def word(data: bytes) -> bytes:
+        return sub(data, rb"[A-Za-z]{3,}", b"Anders")
+
+    def sub(data: bytes, pattern: bytes, by: bytes) -> bytes:
+        spans = [(0, len(data))] if is_text else [found.span() for found in re.finditer(rb"(?<=>)[^<>]+(?=<)", data)]
+        found = [match for start, end in spans for match in re.compile(pattern).finditer(data, start, end)]
+        if not found:
+            return data
+        match = chance.choice(found)
+        return data[: match.start()] + match.expand(by) + data[match.end() :]
+
+    values = (year, foreign, digit, digit, word)
+    while True:
+        damage = chance.choice([flip, drop, repeat, move, insert, *values])
+        yield damage in values, damage
+
+
+def check(layout: Layout, content: bytes) -> bool:
+    """Whether the reader took the content; if so, it says what the second reading says of it, or what the whole document said."""
+    said = outcome(layout, content)
+    if said is None:
+        return False
+    try:
+        again = layout.read_again(content)
+    except Exception:  # the second reading understands less of what is damaged
+        again = layout.parse(layout.content)
+    assert said == again
+    return True
+
+
+@each
+def test_damage_of_any_kind(layout: Layout) -> None:
+    """Hundreds of damaged documents: typed errors or the right values, and some of either."""
+    chance = random.Random(layout.name)
+    parts = inner(layout.content)
+    damages = mutations(chance, is_text=parts == [None])
+    taken = 0
+    for _ in range(MUTATIONS):
+        of_values, damage = next(damages)
+        taken += check(layout, changed(layout.content, chance.choice(parts) if of_values else None, damage))
+    assert 0 < taken < MUTATIONS
+
+
+#: Columns and members that each layout's reader needs, one of which is renamed.
+NEEDED = {
+    "State Street NAV history": ("Date", "NAV", "Shares Outstanding", "Total Net Assets", "Ticker Symbol:"),
+    "State Street premiums": ("Date", "Premium/Discount"),
+    "State Street holdings": ("Name", "Ticker", "Weight"),
+    "State Street distributions": ("TICKER", "EX-DATE", "DIVIDEND ($)", "LONG TERM CAPITAL GAIN ($)"),
+    "iShares NAV history": ("As Of", "NAV per Share", "Ex-Dividends", "Shares Outstanding", "Historical"),
+    "iShares holdings": ("Ticker", "Name", "Asset Class", "Weight (%)", "Holdings"),
+    "iShares past holdings": ("Ticker", "Name", "Asset Class", "Weight (%)", "Fund Holdings as of"),
+    "Invesco prices": ("effectiveDate", "cusip", "currency", "nav", "sharesOutstanding"),
+    "Invesco NAVs": ("cusip", "lineChartData", "type", "data", "date", "value"),
+    "Invesco holdings": (
+        "cusip",
+        "effectiveBusinessDate",
+        "totalNumberOfHoldings",
+        "holdings",
+        "percentageOfTotalNetAssets",
+    ),
+    "Vanguard profile": ("fundProfile", "fundId", "ticker", "isETF"),
+    "Vanguard share count": ("effectiveDate", "outstandingShares"),
+    "Vanguard NAVs": ("fundId", "nav", "item", "asOfDate", "price"),
+    "Vanguard holdings": ("size", "asOfDate", "fund", "entity", "longName", "ticker", "percentWeight"),
+    "Roundhill daily": ("Fund Ticker", "Shares Outstanding", "NAV", "Rate Date"),
+    "Roundhill NAVs": ("Fund Ticker", "NAV", "Rate Date"),
+    "Roundhill holdings": ("Date", "Account", "StockTicker", "SecurityName", "Weightings", "SharesOutstanding"),
+    "Dimensional holdings": ("date", "etf_ticker", "ticker", "description", "weight"),
+}
+
+
+@each
+def test_a_renamed_column_or_member_refuses_the_document(layout: Layout) -> None:
+    """What is read by its name is refused under another one, and never taken for something that is missing."""
+    for name in NEEDED[layout.name]:
+        pattern = rf"(?<![\w/ ]){re.escape(name)}(?![\w/ (])".encode()
+        content = layout.content
+        for part in inner(content):
+            content = changed(content, part, partial(re.sub, pattern, b"Anders"))
+        assert content != layout.content, name
+        assert outcome(layout, content) is None, name
+
+
+# ---- one guard for all ----
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("odd\nline"), KeyError("x"), RecursionError(), MemoryError(), type("Panic", (BaseException,), {})()],
+)
+def test_whatever_a_parser_raises_is_a_failure_of_its_symbol(error: BaseException) -> None:
+    """An exception that nobody foresaw names vendor and symbol in one sentence; an interruption is none of it."""
+
+    @parser("Somebody", "NAV history")
+    def parse(document: bytes, symbol: str, thrown: BaseException) -> None:
+        raise thrown
+
+    with pytest.raises(
+        SourceUnavailable, match=r"^Somebody gave no NAV history of SPY: its answer has an unknown layout"
+    ) as caught:
+        parse(b"", "SPY", error)
+    assert "\n" not in str(caught.value)
+    for passed in (KeyboardInterrupt(), SystemExit(), SourceUnavailable("Its own.")):
+        with pytest.raises(type(passed)):
+            parse(b"", "SPY", passed)
+
+
+CHART = {
+    "chart": {
+        "result": [
+            {
+                "meta": {
+                    "symbol": "SPY",
+                    "currency": "USD",
+                    "exchangeTimezoneName": "America/New_York",
+                    "dataGranularity": "1d",
+                    "regularMarketTime": 1767992401,
+                    "currentTradingPeriod": {"regular": {"start": 1767969000, "end": 1767992400}},
+                },
+                "timestamp": [1767882600, 1767969000],
+                "events": {
+                    "dividends": {"1767969000": {"amount": 1.25, "date": 1767969000}},
+                    "splits": {"1767969000": {"date": 1767969000, "numerator": 2, "denominator": 1}},
+                },
+                "indicators": {
+                    "quote": [{n: [1.5, 2.5] for n in ("open", "high", "low", "close", "volume")}],
+                    "adjclose": [{"adjclose": [1.5, 2.5]}],
+                },
+            }
+        ],
+        "error": None,
+    }
+}
+SUMMARY = {
+    "quoteSummary": {
+        "result": [
+            {
+                "quoteType": {"symbol": "SPY", "quoteType": "ETF"},
+                "price": {"currency": "USD", "regularMarketTime": 1767992401},
+                "summaryDetail": {"currency": "USD", "navPrice": 100.5, "totalAssets": 1e9, "netExpenseRatio": 0.2},
+                "defaultKeyStatistics": {"category": "Large Blend", "totalAssets": {"raw": 1e9, "fmt": "1B"}},
+                "topHoldings": {"equityHoldings": {"priceToEarnings": 0.034}},
+                "earningsTrend": {
+                    "trend": [{"period": "0y", "growth": {"raw": 0.1}}, {"period": "+1y", "growth": 0.2}]
+                },
+            }
+        ],
+        "error": None,
+    }
+}
+DAY = date(2026, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("document", "parse"),
+    [
+        (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY)),
+        (SUMMARY, lambda payload: parse_fund_nav(payload, "SPY", DAY, DAY)),
+        (SUMMARY, lambda payload: parse_fund_facts(payload, "SPY", DAY)),
+        (SUMMARY, lambda payload: parse_earnings_growth(payload, "SPY", DAY)),
+    ],
+    ids=["chart", "NAV", "facts", "growth"],
+)
+def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callable[[Any], Any]) -> None:
+    """Each value of the answer in turn is replaced by each odd one: typed errors or a frame."""
+    assert len(parse(document))
+    odd = (None, [], {}, "x", "", -1, 0, 1e30, 9_151_315_200_000, True, [None], {"raw": None}, [[]], "Infinity")
+    refused = 0
+    for path in paths(document):
+        for value in odd:
+            spoilt = json.loads(json.dumps(document))
+            node = spoilt
+            for name in path[:-1]:
+                node = node[name]
+            node[path[-1]] = value
+            try:
+                parse(spoilt)
+            except RotationError:
+                refused += 1
+    assert refused
+
+
+def paths(node: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all values inside a document."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        yield (*before, name)
+        if isinstance(value, dict | list):
+            yield from paths(value, (*before, name))
