@@ -1,5 +1,7 @@
 -- ops.accepted: rows that a person let in although they failed an expectation, with the reason. Rows are only ever added.
 -- grain: dataset, symbol, session, expectation, run_id
+-- sources: none
+-- lookback: none
 -- null: none
 -- columns:
 --   run_id: run that set the row aside, as in ops.quarantine

@@ -16,7 +16,9 @@ from world import REPOSITORY
 
 PACKAGE = "market_rotation"
 #: What everything may import, and what imports nothing else of the project.
-GROUND = frozenset(f"{PACKAGE}.tasks.{name}" for name in ("errors", "settings", "calendar", "universe", "datasets", "wording"))
+GROUND = frozenset(
+    f"{PACKAGE}.tasks.{name}" for name in ("errors", "settings", "calendar", "universe", "datasets", "wording")
+)
 
 MOST_LINES = 260
 #: Longer modules that are one thing all the same, and the reason.
