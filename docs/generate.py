@@ -22,6 +22,7 @@ SCHEMAS = {
     "core": "Clean daily data, one row per thing and session, as known now.",
     "ops": "What ran, what was checked, what was set aside, what was restated.",
     "raw": "Everything vendors ever said, version by version; rows are only added. All else is derived from here.",
+    "fn": "Macros that several tables share, and what was known at a moment of the past.",
 }
 
 #: The entries of a header, in the order in which the page gives them.

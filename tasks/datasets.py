@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from market_rotation.tasks.issuers import publisher
@@ -81,8 +81,8 @@ class Dataset:
     `columns` are those of the frame a source returns, with their pandas types. `symbol` and `day` name the columns of the key.
     `row` is what a person calls one of its rows.
     `is_range`: requested for a range of sessions, else a snapshot of one day. `max_age_sessions`: how many sessions the newest row may
-    lie behind the session of a run before the dataset counts as behind. `is_rejected_by_row`: a row can be quarantined alone; a file of
-    holdings is quarantined as a whole.
+    lie behind the session of a run before the dataset counts as behind; `max_age_by_source` has the sources to which another age applies,
+    by the name in the column `source`. `is_rejected_by_row`: a row can be quarantined alone; a file of holdings is quarantined as a whole.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Dataset:
     row: str = "snapshot"
     is_range: bool = False
     max_age_sessions: int = 0
+    max_age_by_source: Mapping[str, int] = field(default_factory=dict, hash=False)
     is_rejected_by_row: bool = True
 
     @property
@@ -108,12 +109,23 @@ class Dataset:
 #: Sessions after which estimates and holdings are requested again: they change slowly, and a free vendor limits requests.
 WEEK = 5
 
+#: What Yahoo's fund records have in the column `source`: it gives no share count.
+YAHOO_FUND_NAV = "yahoo: assets / NAV"
+
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
         Dataset("prices", PRICE_COLUMNS, day="session", row="bar", is_range=True),
-        # Issuers publish a session on the day after it.
-        Dataset("fund_nav", FUND_NAV_COLUMNS, day="session", row="record", is_range=True, max_age_sessions=1),
+        # Issuers publish a session on the day after it; Yahoo's snapshot is of the session of the run.
+        Dataset(
+            "fund_nav",
+            FUND_NAV_COLUMNS,
+            day="session",
+            row="record",
+            is_range=True,
+            max_age_sessions=1,
+            max_age_by_source={YAHOO_FUND_NAV: 0},
+        ),
         Dataset("fund_facts", FUND_FACTS_COLUMNS),
         Dataset(
             "holdings",
@@ -128,8 +140,20 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+def maximum_ages() -> list[dict[str, str | int | None]]:
+    """The rows of `ops.datasets`: one per dataset with no source, and one per source to which another age applies."""
+    ages: list[dict[str, str | int | None]] = []
+    for place, dataset in enumerate(DATASETS.values(), start=1):
+        by_source = [(None, dataset.max_age_sessions), *dataset.max_age_by_source.items()]
+        ages += [
+            {"dataset": dataset.name, "place": place, "source": source, "max_age_sessions": age}
+            for source, age in by_source
+        ]
+    return ages
+
+
 class Offer(NamedTuple):
-    """A dataset that can be asked for a symbol. `max_age_sessions`: how far its newest row may lie behind the session of the run."""
+    """A dataset that can be requested for a symbol. `max_age_sessions`: how far its newest row may lie behind the session of the run."""
 
     dataset: str
     symbol: str
@@ -144,14 +168,17 @@ def offers(source: object, instruments: Sequence[Instrument]) -> list[Offer]:
 
 
 def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:
-    """What issuers and Yahoo offer of the funds among `instruments`. Issuers publish a session the day after it."""
+    """What issuers and Yahoo offer of the funds among `instruments`, each with its maximum age in `DATASETS`."""
     offers = []
+    ages = {dataset.name: dataset.max_age_sessions for dataset in DATASETS.values()}
+    of_yahoo = DATASETS["fund_nav"].max_age_by_source[YAHOO_FUND_NAV]
     for fund in (i for i in instruments if i.kind in ("fund", "sector")):
         issuer = publisher(fund)
-        offers.append(Offer("fund_nav", fund.symbol, 1 if issuer and issuer.share_count else 0))
-        offers.append(Offer("fund_facts", fund.symbol, 0))
+        counted = issuer is not None and bool(issuer.share_count)
+        offers.append(Offer("fund_nav", fund.symbol, ages["fund_nav"] if counted else of_yahoo))
+        offers.append(Offer("fund_facts", fund.symbol, ages["fund_facts"]))
         if issuer and issuer.has_holdings:
-            offers.append(Offer("holdings", fund.symbol, WEEK))
+            offers.append(Offer("holdings", fund.symbol, ages["holdings"]))
     return offers
 
 

@@ -38,8 +38,8 @@ select e.evidence as symbol, e.session, e.value, e.threshold, e.threshold_agains
 from signals.rotation_evidence as e
 join levels as l on l.evidence = e.evidence
 where (e.threshold, e.threshold_against) is distinct from (l.level_for, l.level_against)
-    or (e.verdict = 1 and not core.holds(e.value, l.comparison_for, l.level_for))
-    or (e.verdict = -1 and not core.holds(e.value, l.comparison_against, l.level_against));
+    or (e.verdict = 1 and not fn.satisfies(e.value, l.comparison_for, l.level_for))
+    or (e.verdict = -1 and not fn.satisfies(e.value, l.comparison_against, l.level_against));
 
 -- expectation: every_number_finite
 -- severity: critical

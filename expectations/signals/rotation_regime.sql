@@ -23,7 +23,7 @@ left join core.regime_states as l on l.axis = 'leadership' and l.state = r.leade
 left join core.regime_states as p on p.axis = 'support' and p.state = r.support_state
 where r.size_score is distinct from c.size_score
     or z.value is distinct from c.size_verdict
-    or (r.leadership_score is not null) <> core.holds(coalesce(c.known_verdicts, 0), t.comparison, t.level)
+    or (r.leadership_score is not null) <> fn.satisfies(coalesce(c.known_verdicts, 0), t.comparison, t.level)
     or abs(r.leadership_score - c.mean_verdict) > 1e-12
     or l.value is distinct from sign(r.leadership_score)
     or p.value is distinct from c.support;

@@ -19,7 +19,7 @@ last_sessions as (
     select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
 ),
 known as (
-    select symbol, session from raw.prices_known_at('infinity'::timestamptz)
+    select symbol, session from fn.prices_known_at('infinity'::timestamptz)
     union select symbol, session from stage.prices where not is_withdrawn
 )
 select b.symbol, s.session

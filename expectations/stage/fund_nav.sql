@@ -7,7 +7,7 @@ with declared(column_name, data_type) as (
     values
         ('symbol', 'VARCHAR'), ('session', 'DATE'), ('nav', 'DOUBLE'), ('shares_outstanding', 'DOUBLE'),
         ('total_net_assets_usd', 'DOUBLE'), ('distribution', 'DOUBLE'), ('share_count_basis', 'VARCHAR'),
-        ('source', 'VARCHAR'), ('is_new', 'BOOLEAN')
+        ('source', 'VARCHAR'), ('is_new', 'BOOLEAN'), ('is_revised', 'BOOLEAN')
 ),
 found as (
     select column_name, data_type
@@ -209,8 +209,8 @@ jumps as (
     select
         f.*,
         c.close_step,
-        -sign(ln(f.nav_step)) * ln(f.next_step) > abs(ln(f.nav_step)) / 2 as is_undone,
-        sign(ln(f.nav_step)) * ln(c.close_step) > abs(ln(f.nav_step)) / 2 as is_that_of_close
+        -sign(fn.log_or_null(f.nav_step)) * fn.log_or_null(f.next_step) > abs(fn.log_or_null(f.nav_step)) / 2 as is_undone,
+        sign(fn.log_or_null(f.nav_step)) * fn.log_or_null(c.close_step) > abs(fn.log_or_null(f.nav_step)) / 2 as is_that_of_close
     from far as f
     left join splits as s using (symbol, record_number)
     left join closes as c using (symbol, record_number)

@@ -69,10 +69,15 @@ where high < greatest(open, low, close) * (1 - 1e-6) or low > least(open, high, 
 -- expectation: volume_not_negative
 -- severity: warning
 -- column: volume
--- sentence: The volume is negative.
-select symbol, session, volume
+-- sentence: The volume is negative, or not a count of shares below 2^63.
+select symbol, session, volume::double as volume
 from stage.prices
-where volume < 0;
+where volume < 0
+union all
+select b.symbol, b.session, f.volume
+from stage.prices as b
+join stage.fetched_prices as f on f.symbol = b.symbol and f.session = b.session
+where b.volume is null and f.volume is not null and not b.is_withdrawn;
 
 -- expectation: actions_plausible
 -- severity: warning
@@ -80,7 +85,7 @@ where volume < 0;
 with closes as (
     select symbol, session, coalesce(b.close, k.close) as close
     from (from stage.prices where not is_withdrawn) as b
-    full join raw.prices_known_at('infinity'::timestamptz) as k using (symbol, session)
+    full join fn.prices_known_at('infinity'::timestamptz) as k using (symbol, session)
 ),
 steps as (select *, lag(close) over (partition by symbol order by session) as previous_close from closes)
 select b.symbol, b.session, s.previous_close, b.dividend, b.capital_gain, b.split_ratio
@@ -103,7 +108,7 @@ having count(*) > 5;
 -- severity: warning
 -- sentence: The source gave no bar for a session on which the symbol should have one.
 with known as (
-    select symbol, session from raw.prices_known_at('infinity'::timestamptz)
+    select symbol, session from fn.prices_known_at('infinity'::timestamptz)
     union select symbol, session from stage.prices where not is_withdrawn
 ),
 first_bars as (select symbol, min(session) as first_session from known group by symbol)
@@ -168,7 +173,7 @@ compared as (
         a.close,
         a.known_close,
         coalesce(product(s.split_ratio), 1) as split_factor,
-        raw.differs(a.close, a.known_close)
+        fn.value_differs(a.close, a.known_close)
             and not (split_factor <> 1 and abs(a.close * split_factor / a.known_close - 1) <= 0.001) as is_restated
     from asked_again as a
     left join new_splits as s on s.symbol = a.symbol and s.session > a.session
@@ -221,11 +226,11 @@ jumps as (
     select
         f.*,
         u.sigma,
-        coalesce(-sign(f.return_1d) * ln(1 + f.next_return) > abs(ln(1 + f.return_1d)) / 2, false) as is_undone,
+        coalesce(-sign(f.return_1d) * fn.log_or_null(greatest(1 + f.next_return, 1e-300)) > abs(fn.log_or_null(greatest(1 + f.return_1d, 1e-300))) / 2, false) as is_undone,
         abs(f.return_1d) > 0.45 as is_never_believed,
         -- How far the jumps that are never believed have led away; one that leads back is none.
-        sum(ln(1 + f.return_1d)) filter (f.is_given and abs(f.return_1d) > 0.45) over (partition by f.symbol order by f.bar_number) as away,
-        is_never_believed and abs(away) < abs(away - ln(1 + f.return_1d)) as is_way_back
+        sum(fn.log_or_null(greatest(1 + f.return_1d, 1e-300))) filter (f.is_given and abs(f.return_1d) > 0.45) over (partition by f.symbol order by f.bar_number) as away,
+        is_never_believed and abs(away) < abs(away - fn.log_or_null(greatest(1 + f.return_1d, 1e-300))) as is_way_back
     from far as f
     left join usual as u using (symbol, bar_number)
     where abs(f.return_1d) > 0.25 or abs(f.residual) > 10 * u.sigma
@@ -290,7 +295,7 @@ levels as (
     select
         symbol,
         session,
-        sum(ln(ratio)) over by_session as level,
+        sum(fn.log_or_null(ratio)) over by_session as level,
         coalesce(lead(session) over by_session, date 'infinity') as until
     from steps
     window by_session as (partition by symbol order by session)

@@ -1,6 +1,7 @@
 -- core.earnings_growth: analysts' estimates of earnings growth of the largest companies of the small and the large fund.
 -- grain: symbol, as_of
--- sources: raw.earnings_growth
+-- sources: fn.earnings_growth_known_at
+-- lookback: none
 -- null: no estimate
 -- columns:
 --   symbol: ticker of the company
@@ -8,7 +9,7 @@
 --   growth_current_year: fraction, fiscal year under way over the one before
 --   growth_next_year: fraction, next fiscal year over the one under way
 --   source: who said so
---   known_at: when it was fetched
+--   known_at: when this version was fetched
 select symbol, as_of, growth_current_year, growth_next_year, source, known_at
-from raw.earnings_growth
+from fn.earnings_growth_known_at('infinity'::timestamptz)
 order by symbol, as_of

@@ -1,6 +1,7 @@
--- core.fund_facts: what is known of each fund on each day it was asked.
+-- core.fund_facts: what is known of each fund on each day it was requested.
 -- grain: symbol, as_of
--- sources: raw.fund_facts, raw.holdings, core.instruments
+-- sources: fn.fund_facts_known_at, fn.holdings_known_at, core.instruments
+-- lookback: all; holdings_count reaches back to the last holdings file
 -- null: what no vendor says; holdings_count of a fund without a holdings file on or before as_of
 -- columns:
 --   symbol: ticker
@@ -13,10 +14,10 @@
 --   index_name: index the fund follows, from the vendor, else from the universe
 --   trailing_pe: price over earnings of what the fund holds
 --   source: who said so
---   known_at: when it was fetched
+--   known_at: when this version was fetched
 with counted as (
     select fund_symbol, as_of, count(symbol) as holdings_count
-    from raw.holdings
+    from fn.holdings_known_at('infinity'::timestamptz)
     group by fund_symbol, as_of
 )
 
@@ -32,7 +33,7 @@ select
     f.trailing_pe,
     f.source,
     f.known_at
-from raw.fund_facts as f
+from fn.fund_facts_known_at('infinity'::timestamptz) as f
 join core.instruments as i on i.symbol = f.symbol
 asof left join counted as h on h.fund_symbol = f.symbol and h.as_of <= f.as_of
 order by f.symbol, f.as_of

@@ -2,7 +2,7 @@
 -- grain: symbol, session
 -- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
--- lookback: 64 records
+-- lookback: all; back to where a stretch of unchanged counts began, and 63 records before it
 -- null: net_flow_usd and flow_pct_of_assets for the reason that null_reason names
 -- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, k = split ratio on t, t-1 the previous session: shares created, valued as etf.com
 --   and FactSet do at the previous session's NAV. A distribution lowers NAV and creates no shares, so it is no flow. A source is dead when the count

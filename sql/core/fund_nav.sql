@@ -1,7 +1,7 @@
 -- core.fund_nav: NAV, shares outstanding and assets of funds, session by session.
 -- grain: symbol, session
--- sources: raw.fund_nav_known_at, core.sessions, core.instruments, core.prices
--- lookback: 11 records
+-- sources: fn.fund_nav_known_at, fn.log_or_null, core.sessions, core.instruments, core.prices
+-- lookback: 12 rows; the 11 records before, each compared with the one before it
 -- null: what is not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect) and,
 --   for counts derived from assets, where the assets did not change since the record before, since then nothing was learnt
 -- formula: shares = assets / NAV where a vendor gives no count. A count is suspect that differs by a factor of 1.7 or more from the median
@@ -36,7 +36,7 @@ records as (
         lag(k.nav) over by_session as previous_nav,
         k.shares_outstanding is null
             and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
-    from raw.fund_nav_known_at('infinity'::timestamptz) as k
+    from fn.fund_nav_known_at('infinity'::timestamptz) as k
     semi join core.sessions as s on s.session = k.session
     semi join core.instruments as i on i.symbol = k.symbol
     asof left join splits_so_far as p on p.symbol = k.symbol and p.session <= k.session
@@ -48,7 +48,7 @@ split as (
     select
         *,
         case
-            when abs(ln(nav * announced_ratio / previous_nav)) < abs(ln(nav / previous_nav)) then announced_ratio
+            when abs(fn.log_or_null(nav * announced_ratio / previous_nav)) < abs(fn.log_or_null(nav / previous_nav)) then announced_ratio
             else 1
         end as split_ratio
     from records

@@ -1,6 +1,7 @@
 -- core.holdings: what funds held, heaviest first.
 -- grain: fund_symbol, as_of, rank
--- sources: raw.holdings
+-- sources: fn.holdings_known_at
+-- lookback: none
 -- null: symbol of what has no ticker, such as cash
 -- columns:
 --   fund_symbol: ticker of the fund
@@ -10,7 +11,7 @@
 --   name: name of the constituent
 --   weight: fraction of the fund
 --   source: who published it
---   known_at: when it was fetched
+--   known_at: when this version was fetched
 select
     fund_symbol,
     as_of,
@@ -20,5 +21,5 @@ select
     weight,
     source,
     known_at
-from raw.holdings
+from fn.holdings_known_at('infinity'::timestamptz)
 order by fund_symbol, as_of, rank

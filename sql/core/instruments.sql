@@ -1,6 +1,7 @@
 -- core.instruments: the instruments followed, as the universe file says now.
 -- grain: symbol
--- sources: raw.universe
+-- sources: fn.universe_known_at
+-- lookback: none
 -- null: not applicable, or not known
 -- formula: a version of the universe from before the columns flow_group and in_breadth is read as such a file is: flows are summed over the
 --   peer groups small_cap and large_cap, and breadth counts funds, sector funds and stocks
@@ -34,6 +35,5 @@ select
     benchmark,
     inception,
     known_at
-from raw.universe
-where known_at = (select max(known_at) from raw.universe)
+from fn.universe_known_at('infinity'::timestamptz)
 order by symbol

@@ -1,6 +1,8 @@
 -- core.pairs: the pairs of a small and a large symbol that are followed.
 -- grain: pair
--- sources: raw.pairs
+-- sources: fn.pairs_known_at
+-- lookback: none
+-- null: none
 -- columns:
 --   pair: small_symbol/large_symbol
 --   small_symbol: the leg in the numerator
@@ -9,6 +11,5 @@
 --   earnings: the pair of funds whose companies' earnings are compared
 --   known_at: since when the pairs have been so
 select small_symbol || '/' || large_symbol as pair, * exclude (run_id)
-from raw.pairs
-where known_at = (select max(known_at) from raw.pairs)
+from fn.pairs_known_at('infinity'::timestamptz)
 order by pair

@@ -1,7 +1,7 @@
 -- core.prices: daily prices and total returns of every instrument, as known now.
 -- grain: symbol, session
 -- sources: core.prices_as_of
--- lookback: 1 session
+-- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
 -- null: open, high, low, volume where the vendor gives none; return_1d on a symbol's first session and where the session before is missing
 -- formula: see core.prices_as_of
 -- columns:

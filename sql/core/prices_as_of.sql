@@ -1,8 +1,9 @@
 -- core.prices_as_of: daily prices and total returns as they were known at `ts`; core.prices is the same as known now.
 -- grain: symbol, session
--- sources: raw.prices_known_at, core.sessions, core.instruments
--- lookback: 1 session
--- null: return_1d on a symbol's first session and where the session before is missing
+-- sources: fn.prices_known_at, core.sessions, core.instruments
+-- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
+-- null: the whole row of a bar whose close is missing or not between 1e-9 and 1e15 USD, which the audit does not let in;
+--   return_1d where the distribution is not below the close before it, on a symbol's first session and where the session before is missing
 -- formula: return = close_t / (close_{t-1} - dividend_t) - 1, as Yahoo adjusts (factor 1 - dividend / previous close); close_{t-1} is the
 --   last known close, so that the index carries over a missing session; total_return_index = 100 x product(1 + return), written as
 --   100 x close / first close x product of close_{t-1} / (close_{t-1} - dividend_t) over the ex-dates, so that equal closes between two
@@ -10,17 +11,19 @@
 create or replace macro core.prices_as_of(ts) as table
 with bars as (
     select k.* exclude (dividend, capital_gain), k.dividend + k.capital_gain as dividend, s.session_number
-    from raw.prices_known_at(ts) as k
+    from fn.prices_known_at(ts) as k
     join core.sessions as s using (session)
     semi join core.instruments as i on i.symbol = k.symbol
-    where k.close is not null
+    -- No share has a price outside these bounds; within them no later product or variance exceeds a double, which would end the run.
+    where k.close between 1e-9 and 1e15
 ),
 
 stepped as (
     select
         *,
-        lag(close) over w / (lag(close) over w - dividend) as reinvested,
-        close / (lag(close) over w - dividend) - 1 as step,
+        -- A distribution of all that the share was worth, or more, is not possible.
+        case when abs(dividend) < lag(close) over w then lag(close) over w / (lag(close) over w - dividend) end as reinvested,
+        case when abs(dividend) < lag(close) over w then close / (lag(close) over w - dividend) - 1 end as step,
         lag(session_number) over w = session_number - 1 as follows_previous_session
     from bars
     window w as (partition by symbol order by session)

@@ -1,6 +1,6 @@
 -- core.regime_states: the states of each axis of the regime and the labels, by name and number.
 -- grain: axis, state
--- sources: none; these are names
+-- sources: none
 -- lookback: none
 -- null: value of a label
 -- columns:

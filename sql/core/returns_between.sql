@@ -1,7 +1,7 @@
 -- core.returns_between: total return of every symbol between two sessions, such as since a low that has left the 252-session window.
 -- grain: symbol
 -- sources: core.instruments, core.prices, core.sessions
--- lookback: as far as asked
+-- lookback: all; the sessions between the two that are given
 -- null: total_return where the symbol has no price on either session; session_from and session_to where no session is that early
 -- formula: total_return_index at session_to / at session_from - 1. A date that is no session stands for the last session before it, so that
 --   returns_between('2024-12-31', '2025-12-31') is the return of 2025

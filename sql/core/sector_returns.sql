@@ -1,7 +1,7 @@
 -- core.sector_returns: total returns of the sector funds, and what they returned beyond their benchmark (SPY).
 -- grain: sector, session
 -- sources: core.instruments, core.returns
--- lookback: 252 sessions, and back to the last session of the previous year
+-- lookback: none
 -- null: where the base session is before the fund's first, or has no price; excess_* also where the benchmark's return is not known
 -- formula: excess = return of the sector fund - return of its benchmark
 -- columns:

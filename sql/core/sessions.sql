@@ -1,6 +1,7 @@
 -- core.sessions: the trading sessions of the New York Stock Exchange, from the start of the history to the session of the last run.
 -- grain: session
--- sources: raw.sessions (exchange_calendars, XNYS)
+-- sources: fn.sessions_known_at
+-- lookback: all; session_number counts from the first session
 -- null: previous_session on the first; previous_year_end and previous_quarter_end in the first year and quarter
 -- columns:
 --   session: trading date in New York
@@ -11,14 +12,8 @@
 --   opens_at: opening bell
 --   closes_at: closing bell
 --   is_half_day: the exchange closes early, before 16:00 New York
-with last_version as (
-    select *
-    from raw.sessions
-    qualify row_number() over (partition by session order by known_at desc) = 1
-),
-
-open_days as (
-    from last_version where is_session
+with open_days as (
+    from fn.sessions_known_at('infinity'::timestamptz) where is_session
 ),
 
 quarter_ends as (

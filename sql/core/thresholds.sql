@@ -1,6 +1,6 @@
 -- core.thresholds: every level by which the evidence and the regime are judged, in one place.
 -- grain: subject, measure, outcome
--- sources: none; these are the rules themselves
+-- sources: none
 -- lookback: none
 -- null: never
 -- formula: an outcome holds where all measures of its subject compare to their levels as given. Verdict: 1 where `for` holds, -1 where `against`

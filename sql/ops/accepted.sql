@@ -1,6 +1,8 @@
 -- ops.accepted: manual overrides: rows that a person accepted although they failed an expectation, with the reason. Rows are only
 --   ever added.
 -- grain: dataset, symbol, session, expectation, run_id
+-- sources: none
+-- lookback: none
 -- null: none
 -- columns:
 --   run_id: run that set the row aside, as in ops.quarantine

@@ -1,5 +1,7 @@
 -- ops.alerts: the outbox of alerts. What is written here is sent afterwards, and tried again until it is.
 -- grain: alert_id
+-- sources: none
+-- lookback: none
 -- null: run_id of an alert of the watchdog; sent_at while not delivered; taken_by until a channel took it; last_error where no delivery failed
 -- columns:
 --   alert_id: identifier

@@ -1,11 +1,12 @@
 -- ops.freshness: how far each dataset is behind the exchange's calendar. `due_sessions` are the sessions that are over at the moment asked
 --   about; null: those up to the last published run: `from ops.freshness(null)`.
 -- grain: dataset
--- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth, core.fund_flows
--- lookback: 5 sessions
+-- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth, core.fund_flows,
+--   ops.datasets
+-- lookback: all; the newest record of each symbol
 -- null: latest_session and sessions_behind while there are no prices; other datasets have a row only where they have data
--- formula: issuers publish a session on the day after it, and holdings and estimates are asked once a week: so many sessions old they may be.
---   symbols_behind lack what was due at the last published run; dead_sources are those whose share counts stand still, with their funds
+-- formula: ops.datasets says how many sessions old a record may be. symbols_behind lack what was due at the last published run;
+--   dead_sources are those whose share counts stand still, with their funds
 create or replace macro ops.freshness(due_sessions) as table
 with due as (
     select session, row_number() over (order by session desc) - 1 as age_sessions
@@ -13,34 +14,44 @@ with due as (
 ),
 
 newest as (
-    select 'prices' as dataset, 0 as max_age_sessions, i.symbol, i.inception, p.day
+    select 'prices' as dataset, i.symbol, i.inception, p.day, p.source
     from core.instruments as i
-    left join (select symbol, max(session) as day from core.prices group by symbol) as p using (symbol)
+    left join (
+        select symbol, max(session) as day, arg_max(source, session) as source from core.prices group by symbol
+    ) as p using (symbol)
     union all
-    select 'fund_nav', 1, symbol, null, max(session) from core.fund_nav group by symbol
+    select 'fund_nav', symbol, null, max(session), arg_max(source, session) from core.fund_nav group by symbol
     union all
-    select 'fund_facts', 0, symbol, null, max(as_of) from core.fund_facts group by symbol
+    select 'fund_facts', symbol, null, max(as_of), arg_max(source, as_of) from core.fund_facts group by symbol
     union all
-    select 'holdings', 5, fund_symbol, null, max(as_of) from core.holdings group by fund_symbol
+    select 'holdings', fund_symbol, null, max(as_of), arg_max(source, as_of) from core.holdings group by fund_symbol
     union all
-    select 'earnings_growth', 5, symbol, null, max(as_of) from core.earnings_growth group by symbol
+    select 'earnings_growth', symbol, null, max(as_of), arg_max(source, as_of) from core.earnings_growth group by symbol
+),
+
+aged as (
+    select n.*, coalesce(own.max_age_sessions, general.max_age_sessions) as max_age_sessions
+    from newest as n
+    join ops.datasets as general on general.dataset = n.dataset and general.source is null
+    left join ops.datasets as own on own.dataset = n.dataset and own.source = n.source
 ),
 
 compared as (
-    select n.*, s.session as due_day
-    from newest as n
-    join core.sessions as s on s.session_number = (select max(session_number) from core.sessions) - n.max_age_sessions
+    select a.*, s.session as due_day, max(a.day) over (partition by a.dataset) as latest_session
+    from aged as a
+    join core.sessions as s on s.session_number = (select max(session_number) from core.sessions) - a.max_age_sessions
 ),
 
 counted as (
     select
         dataset,
-        max_age_sessions,
-        max(day) as latest_session,
+        latest_session,
+        -- Of the sources that have the newest day, the one that may be oldest says when the next is due.
+        coalesce(max(max_age_sessions) filter (day = latest_session), max(max_age_sessions)) as max_age_sessions,
         -- A symbol that is not listed yet is not behind.
         count(*) filter (coalesce(day < due_day, inception <= due_day, true)) as symbols_behind
     from compared
-    group by dataset, max_age_sessions
+    group by dataset, latest_session
 ),
 
 last_flows as (

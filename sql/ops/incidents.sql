@@ -2,6 +2,7 @@
 --   newest alert is no recovery.
 -- grain: fingerprint
 -- sources: ops.alerts
+-- lookback: all; an incident is open until it is over
 -- null: session of an incident without one
 -- formula: in version 0.1 each expectation that set rows aside was an incident of its own, `set-aside:<dataset>:<expectation>`; those of
 --   one dataset count as the one incident that they are now

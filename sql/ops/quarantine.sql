@@ -1,7 +1,10 @@
 -- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
 --   ops.quarantine_entries has them with identifiers and manual overrides.
 -- grain: dataset, symbol, session, expectation, run_id
--- null: is_blocked of entries of version 0.1, which are none of a blocked run; session where the whole symbol is set aside; row_json where there is no row, as for a missing bar; resolved_at while open
+-- sources: none
+-- lookback: none
+-- null: is_blocked of entries of version 0.1, which are none of a blocked run; session where the whole symbol is set aside; row_json where there
+--   is no row, as for a missing bar; resolved_at while open
 -- columns:
 --   run_id: run that set it aside
 --   dataset: of a staged row its dataset; what a check of derived tables found, the name of the table

@@ -1,6 +1,7 @@
 -- ops.quarantine_entries: the entries of ops.quarantine with their identifiers, and the manual override of each, where there is one.
 -- grain: dataset, symbol, session, expectation, run_id
 -- sources: ops.quarantine, ops.accepted
+-- lookback: all
 -- null: session, row_json and resolved_at as in ops.quarantine; accepted_at, accepted_by, because and accepted_row without an override
 -- columns:
 --   entry_id: made of the grain; `rotation quarantine` shows its first eight digits

@@ -1,5 +1,7 @@
 -- ops.runs: the ledger of runs, one row each, finished last.
 -- grain: run_id
+-- sources: none
+-- lookback: none
 -- null: finished_at, session and counts of a run that has not come so far
 -- columns:
 --   run_id: identifier, sorts by time

@@ -1,5 +1,7 @@
 -- ops.validations: every result of every expectation of every run.
 -- grain: run_id, suite, expectation
+-- sources: none
+-- lookback: none
 -- null: column_name of an expectation about more than one column; observed, details where there is nothing to tell
 -- columns:
 --   run_id: run that checked

@@ -1,6 +1,7 @@
--- raw.earnings_growth: analysts' estimates of companies' earnings growth, about once a week.
--- grain: symbol, as_of
+-- raw.earnings_growth: every version of analysts' estimates of companies' earnings growth, requested about once a week. Rows are only ever added.
+-- grain: symbol, as_of, known_at
 -- sources: stage.earnings_growth
+-- lookback: none
 -- null: no estimate
 -- columns:
 --   symbol: ticker of the company
@@ -21,6 +22,6 @@ create table if not exists raw.earnings_growth (
 );
 
 insert into raw.earnings_growth by name
-select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
+select * exclude (is_new, is_revised), getvariable('known_at') as known_at, getvariable('run_id') as run_id
 from stage.earnings_growth
 order by symbol, as_of;

@@ -1,6 +1,7 @@
--- raw.fund_facts: what vendors said of each fund on each day it was asked. History can't be bought back, so every day counts.
--- grain: symbol, as_of
+-- raw.fund_facts: every version of what vendors said of each fund on each day it was requested. Rows are only ever added; vendors keep no history.
+-- grain: symbol, as_of, known_at
 -- sources: stage.fund_facts
+-- lookback: none
 -- null: what the vendor does not say
 -- columns:
 --   symbol: ticker
@@ -29,6 +30,6 @@ create table if not exists raw.fund_facts (
 );
 
 insert into raw.fund_facts by name
-select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
+select * exclude (is_new, is_revised), getvariable('known_at') as known_at, getvariable('run_id') as run_id
 from stage.fund_facts
 order by symbol, as_of;

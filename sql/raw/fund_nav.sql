@@ -1,6 +1,7 @@
 -- raw.fund_nav: every version of every fund record, as the issuer or vendor said it. Rows are only ever added.
 -- grain: symbol, session, known_at
 -- sources: stage.fund_nav
+-- lookback: none
 -- null: what is not published; shares_outstanding where a vendor gives only assets, or counts shares at month ends only;
 --   share_count_basis where the source does not state it, and in rows that an older version added
 -- columns:
@@ -28,6 +29,6 @@ create table if not exists raw.fund_nav (
 );
 
 insert into raw.fund_nav by name
-select * exclude (is_new), getvariable('known_at') as known_at, getvariable('run_id') as run_id
+select * exclude (is_new, is_revised), getvariable('known_at') as known_at, getvariable('run_id') as run_id
 from stage.fund_nav
 order by symbol, session;

@@ -1,6 +1,8 @@
--- raw.holdings: what funds held, from the issuers' holdings files, about once a week.
--- grain: fund_symbol, as_of, symbol, name
+-- raw.holdings: every version of what funds held, from the issuers' holdings files, requested about once a week. Rows are only ever added; a file
+--   that the issuer corrects is added again as a whole.
+-- grain: fund_symbol, as_of, symbol, name, known_at
 -- sources: stage.holdings
+-- lookback: none
 -- null: symbol of what has no ticker, such as cash
 -- columns:
 --   fund_symbol: ticker of the fund
@@ -23,6 +25,6 @@ create table if not exists raw.holdings (
 );
 
 insert into raw.holdings by name
-select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
+select * exclude (is_new, is_revised), getvariable('known_at') as known_at, getvariable('run_id') as run_id
 from stage.holdings
 order by fund_symbol, as_of, weight desc;

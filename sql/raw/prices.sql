@@ -1,6 +1,7 @@
 -- raw.prices: every version of every daily bar, as a vendor said it. Rows are only ever added.
 -- grain: symbol, session, known_at
 -- sources: stage.prices
+-- lookback: none
 -- null: open, high, low, volume and vendor_adj_close where the vendor gives none; all values of a withdrawn bar
 -- columns:
 --   symbol: ticker

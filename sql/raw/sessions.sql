@@ -1,6 +1,8 @@
--- raw.sessions: the exchange calendar as the runs knew it; a date whose hours change, or that is no session after all, is added again.
+-- raw.sessions: the exchange calendar (exchange_calendars, XNYS) as the runs knew it; a date whose hours change, or that is no session after all, is added again.
 -- grain: session, known_at
--- sources: stage.sessions
+-- sources: stage.sessions, fn.sessions_known_at
+-- lookback: none
+-- null: none
 -- columns:
 --   session: trading date in New York
 --   opens_at: opening bell
@@ -19,9 +21,7 @@ create table if not exists raw.sessions (
 
 insert into raw.sessions by name
 with last_version as (
-    select *
-    from raw.sessions
-    qualify row_number() over (partition by session order by known_at desc) = 1
+    from fn.sessions_known_at('infinity'::timestamptz)
 ),
 
 changed as (

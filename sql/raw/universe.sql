@@ -1,6 +1,7 @@
 -- raw.universe: every version of the universe file, whole, added when its content changes.
 -- grain: symbol, known_at
--- sources: stage.universe
+-- sources: stage.universe, fn.universe_known_at
+-- lookback: none
 -- null: a field left blank in the file; flow_group and in_breadth in versions read before these columns existed
 -- columns:
 --   symbol: ticker
@@ -16,6 +17,7 @@
 --   index_name: index the fund follows
 --   benchmark: symbol its excess returns are measured against
 --   inception: first session with a price
+--   is_withdrawn: listed by the version before and no longer; NULL in versions recorded before this column was added
 --   known_at: when this version became known
 --   run_id: run that added it
 create table if not exists raw.universe (
@@ -32,6 +34,7 @@ create table if not exists raw.universe (
     index_name varchar,
     benchmark varchar,
     inception date,
+    is_withdrawn boolean,
     known_at timestamptz not null,
     run_id varchar not null
 );
@@ -41,8 +44,7 @@ with last_version as (
     -- Named, because a column added to an older warehouse stands last there.
     select
         symbol, name, kind, size_bucket, sector, peer_group, flow_group, in_breadth, issuer, issuer_id, index_name, benchmark, inception
-    from raw.universe
-    where known_at = (select max(known_at) from raw.universe)
+    from fn.universe_known_at('infinity'::timestamptz)
 ),
 
 this_version as (
@@ -55,8 +57,15 @@ changes as (
     (from this_version except all from last_version)
     union all
     (from last_version except all from this_version)
+),
+
+next_version as (
+    select *, false as is_withdrawn from this_version
+    union all by name
+    -- So that a version without any other row, that of an emptied file, is on record as well.
+    select *, true as is_withdrawn from last_version anti join this_version using (symbol)
 )
 
 select *, getvariable('known_at') as known_at, getvariable('run_id') as run_id
-from this_version
+from next_version
 where exists (from changes);

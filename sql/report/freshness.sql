@@ -1,10 +1,9 @@
 -- report.freshness: how new each dataset is at the session, and how many of its symbols have its latest day.
 -- grain: dataset
--- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth
+-- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth, ops.datasets
 -- null: latest and sessions_behind of a dataset without any record by then
 -- columns: latest day with a record; symbols_latest have it, of symbols that should (for holdings and estimates: that ever had one);
---   sessions_behind the report's session, and how many are usual: issuers publish a session on the next day, holdings and estimates are
---   asked once a week
+--   sessions_behind the report's session, and how many are usual, see ops.datasets
 with report_session as (
     select session, session_number from core.sessions where session <= getvariable('session') order by session desc limit 1
 ),
@@ -22,8 +21,7 @@ known as (
 ),
 
 datasets as (
-    from (values ('prices', 1, 0), ('fund_nav', 2, 1), ('fund_facts', 3, 0), ('holdings', 4, 5), ('earnings_growth', 5, 5))
-        as named (dataset, place, usually_behind)
+    select dataset, place, max_age_sessions as usually_behind from ops.datasets where source is null
 ),
 
 listed as (

@@ -1,8 +1,8 @@
 -- signals.breadth: how many take part, one row per session since the first with prices.
 -- grain: session
 -- rows: every session since the first price
--- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, core.above
--- lookback: 200 sessions
+-- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, fn.difference_beyond_rounding
+-- lookback: 200 rows; and the first session of each symbol
 -- null: missing_symbols where missing is 0; sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where
 --   counted is 0. A symbol that is not listed yet, has no price that session or no full window does not count, and lessens no one else's count
 -- formula: above = total-return index > its mean over the symbol's last 200 rows, equal to it within 1e-12 is not above; the equal-weight fund
@@ -44,9 +44,9 @@ above as (
     select
         a.session,
         count(a.ma200) as counted,
-        count(*) filter (core.above(a.tri, a.ma200) > 0) as symbols_above,
+        count(*) filter (fn.difference_beyond_rounding(a.tri, a.ma200) > 0) as symbols_above,
         count(a.ma200) filter (i.kind = 'sector') as sectors_counted,
-        count(*) filter (i.kind = 'sector' and core.above(a.tri, a.ma200) > 0) as sectors_above
+        count(*) filter (i.kind = 'sector' and fn.difference_beyond_rounding(a.tri, a.ma200) > 0) as sectors_above
     from averaged as a
     join counting as i using (symbol)
     group by a.session

@@ -1,7 +1,7 @@
 -- signals.earnings_momentum: expected earnings growth of small against large companies, from the first session on which both are known.
 -- grain: session
 -- sources: core.pairs, core.holdings, core.earnings_growth, core.sessions
--- lookback: 20 sessions for an estimate to count
+-- lookback: all; an estimate counts for 20 sessions, a holdings file until the next
 -- null: growth of a side none of whose companies has an estimate of the last 20 sessions; gap where either is
 -- formula: growth = sum(weight x growth_next_year) / sum(weight) over the constituents with an estimate; coverage = 100 x their weight / the
 --   weight of all constituents. The funds are the legs of the pair marked earnings in the pairs file

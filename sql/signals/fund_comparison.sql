@@ -1,7 +1,7 @@
 -- signals.fund_comparison: the small-cap funds side by side, for who wants the exposure.
 -- grain: symbol, session
--- sources: core.instruments, core.prices, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, core.fall_joined
--- lookback: 252 sessions
+-- sources: core.instruments, core.prices, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, fn.join_drawdowns
+-- lookback: 252 rows; and the last snapshot of each fund, however old
 -- null: any value whose window is not full; what no snapshot on or before the session says; premium_pct until the session's NAV is
 --   published (the next day); net_flow_12m_usd with under 90 % of its sessions
 -- formula: beta = sample covariance with the benchmark / sample variance of the benchmark, daily total returns; volatility = sample standard
@@ -52,43 +52,43 @@ rows_1 as (
 ),
 
 rows_2 as (
-    select *, core.fall_joined(lag(last_1, 1) over w, last_1) as last_2
+    select *, fn.join_drawdowns(lag(last_1, 1) over w, last_1) as last_2
     from rows_1
     window w as (partition by symbol order by session)
 ),
 
 rows_4 as (
-    select *, core.fall_joined(lag(last_2, 2) over w, last_2) as last_4
+    select *, fn.join_drawdowns(lag(last_2, 2) over w, last_2) as last_4
     from rows_2
     window w as (partition by symbol order by session)
 ),
 
 rows_8 as (
-    select *, core.fall_joined(lag(last_4, 4) over w, last_4) as last_8
+    select *, fn.join_drawdowns(lag(last_4, 4) over w, last_4) as last_8
     from rows_4
     window w as (partition by symbol order by session)
 ),
 
 rows_16 as (
-    select *, core.fall_joined(lag(last_8, 8) over w, last_8) as last_16
+    select *, fn.join_drawdowns(lag(last_8, 8) over w, last_8) as last_16
     from rows_8
     window w as (partition by symbol order by session)
 ),
 
 rows_32 as (
-    select *, core.fall_joined(lag(last_16, 16) over w, last_16) as last_32
+    select *, fn.join_drawdowns(lag(last_16, 16) over w, last_16) as last_32
     from rows_16
     window w as (partition by symbol order by session)
 ),
 
 rows_64 as (
-    select *, core.fall_joined(lag(last_32, 32) over w, last_32) as last_64
+    select *, fn.join_drawdowns(lag(last_32, 32) over w, last_32) as last_64
     from rows_32
     window w as (partition by symbol order by session)
 ),
 
 rows_128 as (
-    select *, core.fall_joined(lag(last_64, 64) over w, last_64) as last_128
+    select *, fn.join_drawdowns(lag(last_64, 64) over w, last_64) as last_128
     from rows_64
     window w as (partition by symbol order by session)
 ),
@@ -97,12 +97,12 @@ drawdowns as (
     select
         symbol,
         session,
-        core.fall_joined(
-            core.fall_joined(
-                core.fall_joined(lag(last_128, 124) over w, lag(last_64, 60) over w),
-                core.fall_joined(lag(last_32, 28) over w, lag(last_16, 12) over w)
+        fn.join_drawdowns(
+            fn.join_drawdowns(
+                fn.join_drawdowns(lag(last_128, 124) over w, lag(last_64, 60) over w),
+                fn.join_drawdowns(lag(last_32, 28) over w, lag(last_16, 12) over w)
             ),
-            core.fall_joined(lag(last_8, 4) over w, last_4)
+            fn.join_drawdowns(lag(last_8, 4) over w, last_4)
         ).fall as max_drawdown_252d
     from rows_128
     window w as (partition by symbol order by session)

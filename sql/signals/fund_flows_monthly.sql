@@ -1,7 +1,7 @@
 -- signals.fund_flows_monthly: flows by calendar month, for each fund and for each group of funds whose flows are summed.
 -- grain: symbol, month
 -- sources: core.fund_flows, core.fund_nav, core.instruments, core.sessions
--- lookback: to the fund's first record, for the streak
+-- lookback: all; the streak reaches to the fund's first record
 -- null: net_flow_usd of a completed month with under 90 % of its sessions, of the running month with none, and of a group no member of
 --   which is known; flow_pct_of_assets also where the assets before the month are not known; cumulative_ytd_usd from the year's first month
 --   on that is NULL

@@ -2,7 +2,7 @@
 -- grain: session
 -- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns
--- lookback: 252 sessions, and back to the last session of the previous year
+-- lookback: all; the basket accumulates from its first session
 -- null: missing_symbols where none is missing; any return whose window is not full; mag7_* on a session on which a member that has started has no price, and where the base session is
 --   such a one; a difference where either side is. A member counts from its second price on, a sector as soon as its own window is full
 -- formula: basket = equal weight, rebalanced on every session on which all its members have a price: index x mean of the members' total

@@ -1,7 +1,7 @@
 -- signals.regime_observations: what small caps returned beyond large caps after each session of a label or state, as far as it was known on `as_of`.
 -- grain: axis, state, horizon, session
 -- sources: core.pairs, core.sessions, signals.relative_strength, signals.rotation_regime
--- lookback: the whole history until `as_of`
+-- lookback: all; the history until `as_of`
 -- null: never
 -- formula: an observation is the headline pair's spread (IWM less IWB) over the 21, 63 or 126 sessions after a session with the state, once they
 --   have passed. Windows of neighbouring sessions overlap and are nearly the same; is_independent marks the first of a state, then the next

@@ -1,7 +1,7 @@
 -- signals.regime_performance: what small caps returned beyond large caps after sessions with each label of the regime and each state of its axes.
 -- grain: axis, label, horizon
 -- sources: signals.regime_performance_until
--- lookback: the whole history; unlike other signals it says something about all sessions and changes as they are added
+-- lookback: all; unlike other signals it is about all sessions and changes as they are added
 -- null: all but the counts where there is no observation; t_stat with fewer than two independent observations or none that differ
 -- formula: an observation is the headline pair's spread (IWM less IWB) over the 21, 63 or 126 sessions after a session with the label, once they
 --   have passed. Windows of neighbouring sessions overlap and are nearly the same, so independent ones are taken: the first, then the next

@@ -1,7 +1,7 @@
 -- signals.regime_performance_until: signals.regime_performance, as far as it was known on `as_of`.
 -- grain: axis, label, horizon
 -- sources: core.regime_states, signals.regime_observations
--- lookback: the whole history until `as_of`
+-- lookback: all; the history until `as_of`
 -- null: all but the counts where there is no observation; t_stat with fewer than two independent observations or none that differ
 -- formula: as signals.regime_performance
 create or replace macro signals.regime_performance_until(as_of) as table

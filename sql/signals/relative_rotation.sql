@@ -1,7 +1,7 @@
 -- signals.relative_rotation: where each instrument stands on the relative rotation graph against its benchmark, daily and weekly.
 -- grain: symbol, timeframe, session
--- sources: core.instruments, core.prices, core.sessions, core.z_score
--- lookback: 27 sessions daily, 27 weeks weekly
+-- sources: core.instruments, core.prices, core.sessions, fn.z_score
+-- lookback: 140 sessions; 28 rows, of the weekly timeframe 28 weeks
 -- null: rs_ratio before 14 rows, rs_momentum, quadrant before 27, heading_deg before 28 and where neither coordinate moved
 -- formula: rs = 100 x TRI / TRI of the benchmark; rs_ratio = 100 + z14(rs); rs_momentum = 100 + z14(rs_ratio); z14 = (value - mean) / sample
 --   standard deviation of the last 14 rows, 0 in a flat window; heading = atan2(change of rs_momentum, change of rs_ratio) since the row before.
@@ -47,7 +47,7 @@ rated as (
     select
         *,
         case when count(*) over last_14 = 14 then
-            100 + coalesce(core.z_score(rs, avg(rs) over last_14, stddev_samp(rs) over last_14), 0)
+            100 + coalesce(fn.z_score(rs, avg(rs) over last_14, stddev_samp(rs) over last_14), 0)
         end as rs_ratio
     from lines
     window last_14 as (partition by timeframe, symbol order by session rows 13 preceding)
@@ -57,7 +57,7 @@ moved as (
     select
         *,
         case when count(rs_ratio) over last_14 = 14 then
-            100 + coalesce(core.z_score(rs_ratio, avg(rs_ratio) over last_14, stddev_samp(rs_ratio) over last_14), 0)
+            100 + coalesce(fn.z_score(rs_ratio, avg(rs_ratio) over last_14, stddev_samp(rs_ratio) over last_14), 0)
         end as rs_momentum
     from rated
     window last_14 as (partition by timeframe, symbol order by session rows 13 preceding)

@@ -1,8 +1,7 @@
 -- signals.relative_strength: small against large companies, one row per followed pair and session on which both legs have a price.
 -- grain: pair, session
--- sources: core.pairs, core.prices, core.returns, core.sessions, core.above, core.z_score
--- lookback: 252 sessions, and back to the last session of the previous year; 1260 rows for ratio_percentile_5y; all earlier rows for
---   percentile_all and days_leading
+-- sources: core.pairs, core.prices, core.returns, core.sessions, fn.difference_beyond_rounding, fn.z_score
+-- lookback: all; ratio is rebased on the pair's first common session, and percentile_all ranks among all earlier rows
 -- null: any value whose window is not full, percentile_all before the 252nd row; *_since_low also where the small leg had no price on
 --   low_session; ratio_z252 in a flat window; days_leading where a leg had no price on the session before
 -- formula: ratio = 100 x TRI_small / TRI_large, rebased to 100 on the pair's first common session; spread = small return - large return;
@@ -106,7 +105,7 @@ with_returns as (
         a.*,
         small,
         large,
-        core.above(1 + small.return_1d, 1 + large.return_1d) > 0 as is_leading,
+        fn.difference_beyond_rounding(1 + small.return_1d, 1 + large.return_1d) > 0 as is_leading,
         row_number() over (partition by a.pair order by a.session) as row_number
     from averaged as a
     join core.returns as small on small.symbol = a.small_symbol and small.session = a.session
@@ -149,7 +148,7 @@ select
     l.large_return_since_low,
     a.ratio_ma50,
     a.ratio_ma200,
-    core.z_score(a.ratio, a.ratio_mean252, a.ratio_sd252) as ratio_z252,
+    fn.z_score(a.ratio, a.ratio_mean252, a.ratio_sd252) as ratio_z252,
     a.percentile_all,
     a.ratio_percentile_5y,
     a.days_leading

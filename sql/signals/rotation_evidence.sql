@@ -1,9 +1,9 @@
 -- signals.rotation_evidence: six verdicts on the rotation from large to small companies each session, on three axes.
 -- grain: session, evidence
--- sources: core.sessions, core.prices, core.pairs, core.instruments, core.fund_nav, core.thresholds, core.holds, core.above,
+-- sources: core.sessions, core.prices, core.pairs, core.instruments, core.fund_nav, core.thresholds, fn.satisfies, fn.difference_beyond_rounding,
 --   signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
 --   signals.earnings_momentum
--- lookback: 252 sessions, three completed months, and the last known assets of each fund before them
+-- lookback: all; three completed months, and the last known assets of each fund before them
 -- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
 --   core.thresholds); detail then says what is missing
 -- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0.
@@ -31,8 +31,8 @@ headline as (
         -- Legs that move alike differ by the rounding of their returns, which is no lead.
         case when abs(r.spread_1m) <= 1e-12 then 0 else r.spread_1m end as spread_1m,
         case when abs(r.spread_3m) <= 1e-12 then 0 else r.spread_3m end as spread_3m,
-        core.above(r.ratio, r.ratio_ma50) as ratio_less_ma50,
-        core.above(r.ratio, r.ratio_ma200) as ratio_less_ma200
+        fn.difference_beyond_rounding(r.ratio, r.ratio_ma50) as ratio_less_ma50,
+        fn.difference_beyond_rounding(r.ratio, r.ratio_ma200) as ratio_less_ma200
     from signals.relative_strength as r
     join core.pairs as p on p.pair = r.pair and p.headline
 ),
@@ -46,8 +46,8 @@ conditions as (
 size_scores as (
     select
         c.session,
-        count(*) filter (t.outcome = 'for' and core.holds(c.difference, t.comparison, t.level)) as conditions_for,
-        count(*) filter (t.outcome = 'against' and core.holds(c.difference, t.comparison, t.level)) as conditions_against,
+        count(*) filter (t.outcome = 'for' and fn.satisfies(c.difference, t.comparison, t.level)) as conditions_for,
+        count(*) filter (t.outcome = 'against' and fn.satisfies(c.difference, t.comparison, t.level)) as conditions_against,
         case
             when count(c.difference) = count(*) then (conditions_for - conditions_against) / count(distinct c.condition)
         end as size_score
@@ -202,9 +202,9 @@ judged as (
         max(t.level) filter (t.is_shown and t.outcome = 'for') as threshold,
         max(t.level) filter (t.is_shown and t.outcome = 'against') as threshold_against,
         count(m.value) = count(*)
-            and coalesce(bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'known'), true) as is_known,
-        bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'for') as speaks_for,
-        bool_and(core.holds(m.value, t.comparison, t.level)) filter (t.outcome = 'against') as speaks_against
+            and coalesce(bool_and(fn.satisfies(m.value, t.comparison, t.level)) filter (t.outcome = 'known'), true) as is_known,
+        bool_and(fn.satisfies(m.value, t.comparison, t.level)) filter (t.outcome = 'for') as speaks_for,
+        bool_and(fn.satisfies(m.value, t.comparison, t.level)) filter (t.outcome = 'against') as speaks_against
     from measures as m
     join core.thresholds as t on t.measure = m.measure
     group by m.session, t.subject

@@ -2,8 +2,8 @@
 --   with prices.
 -- grain: session
 -- rows: every session since the first price
--- sources: core.thresholds, core.holds, core.regime_states, core.regime_label, signals.rotation_evidence
--- lookback: to the start, for the states in force
+-- sources: core.thresholds, fn.satisfies, core.regime_states, core.regime_label, signals.rotation_evidence
+-- lookback: all; the states in force
 -- null: scores and states of the day where the evidence is not known (leadership: with fewer than two known verdicts); states in force before
 --   five sessions in a row are known, and after five in a row that are not; support_state where neither flows nor earnings are known
 -- formula: size_score = value of the evidence relative_strength, its state of the day the verdict; leadership_score = mean of the known verdicts
@@ -33,7 +33,7 @@ with scores as (
         max(e.value) filter (e.axis = 'size') as size_score,
         max(e.verdict) filter (e.axis = 'size') as size_today,
         case
-            when core.holds(count(e.verdict) filter (e.axis = 'leadership'), any_value(t.comparison), any_value(t.level)) then
+            when fn.satisfies(count(e.verdict) filter (e.axis = 'leadership'), any_value(t.comparison), any_value(t.level)) then
                 avg(e.verdict) filter (e.axis = 'leadership')
         end as leadership_score,
         sign(sum(e.verdict) filter (e.axis = 'support')) as support_today

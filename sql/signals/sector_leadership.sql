@@ -1,7 +1,7 @@
 -- signals.sector_leadership: which sectors lead, by total return over several horizons.
 -- grain: sector, session
 -- sources: core.sector_returns
--- lookback: 252 sessions, and back to the last session of the previous year
+-- lookback: none
 -- null: a sector whose window is not full has no return, no rank, and does not count in the others' ranks
 -- formula: rank 1 = highest return of the session; ties share the lower number
 -- columns:

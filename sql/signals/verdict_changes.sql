@@ -1,7 +1,7 @@
 -- signals.verdict_changes: what differs from the session before: the label, the states in force, and the verdicts of the evidence.
 -- grain: session, subject
 -- sources: signals.rotation_regime, signals.rotation_evidence
--- lookback: 1 session, of states that look back further
+-- lookback: 1 session
 -- null: old or new where it is not known that session
 -- formula: a row where old is distinct from new; the first session has none
 -- columns:

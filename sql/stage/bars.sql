@@ -2,7 +2,8 @@
 --   checks of the batch measure its bars against.
 -- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
 -- sources: stage.prices, raw.prices
--- lookback: known bars of the 400 days before the oldest bar of the batch, or of the 1,500 days before its newest, whichever reaches further
+-- lookback: all; known bars of the 400 days before the oldest bar of the batch, or of the 1,500 days before its newest, whichever reaches
+--   further
 -- null: as the vendor says
 -- columns:
 --   symbol: ticker
@@ -25,7 +26,7 @@ reach as (
 ),
 
 versions as (
-    -- Not raw.prices_known_at, which looks at every version before it drops the old sessions: twice as slow.
+    -- Not fn.prices_known_at, which looks at every version before it drops the old sessions: twice as slow.
     from raw.prices
     where session >= (select first_session from reach)
     qualify row_number() over (partition by symbol, session order by known_at desc) = 1

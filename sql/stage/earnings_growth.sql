@@ -1,8 +1,28 @@
--- stage.earnings_growth: the snapshots of this run that are not known yet.
--- grain: symbol, as_of
--- sources: stage.fetched_earnings_growth, raw.earnings_growth
+-- stage.earnings_growth: the estimates of this run that are new or differ from their last known version.
+-- grain: symbol, as_of; an estimate given more than once is kept as often, for the audit to see
+-- sources: stage.fetched_earnings_growth, fn.earnings_growth_known_at, fn.value_differs
+-- lookback: none
 -- null: what the vendor does not say
-select f.* replace (f.as_of::date as as_of)
-from stage.fetched_earnings_growth as f
-anti join raw.earnings_growth as k on k.symbol = f.symbol and k.as_of = f.as_of::date
-order by f.symbol, f.as_of
+-- columns:
+--   is_new: no version of the estimate is known
+--   is_revised: it differs from the last known version
+with fetched as (
+    select * replace (as_of::date as as_of), count(*) over (partition by symbol, as_of) as times_given
+    from stage.fetched_earnings_growth
+),
+
+compared as (
+    select
+        f.*,
+        k.symbol is null as is_new,
+        k.symbol is not null and (
+            fn.value_differs(f.growth_current_year, k.growth_current_year) or fn.value_differs(f.growth_next_year, k.growth_next_year)
+        ) as is_revised
+    from fetched as f
+    left join fn.earnings_growth_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.as_of = f.as_of
+)
+
+select * exclude (times_given)
+from compared
+where is_new or is_revised or times_given > 1
+order by symbol, as_of

@@ -1,7 +1,9 @@
--- stage.estimate_requests: the companies whose earnings estimates this run asks for: the largest of the small and of the large fund, when their
---   estimate is older than a week. Known only once the holdings are.
+-- stage.estimate_requests: the companies whose earnings estimates this run requests: the largest of the small and of the large fund, when their
+--   estimate is older than ops.datasets allows. Known only once the holdings are.
 -- grain: symbol
--- sources: stage.pairs, stage.sessions, stage.fetched_holdings, raw.holdings, raw.earnings_growth
+-- sources: stage.pairs, stage.sessions, stage.fetched_holdings, fn.holdings_known_at, raw.earnings_growth, ops.datasets
+-- lookback: 5 sessions; the maximum age of an estimate
+-- null: none
 -- columns:
 --   dataset: earnings_growth
 --   symbol: ticker of the company
@@ -13,9 +15,11 @@ with funds as (
 ),
 
 files as (
-    select fund_symbol, as_of, symbol, weight from raw.holdings
-    union
     select fund_symbol, as_of::date as as_of, symbol, weight from stage.fetched_holdings
+    union all
+    select k.fund_symbol, k.as_of, k.symbol, k.weight
+    from fn.holdings_known_at('infinity'::timestamptz) as k
+    anti join stage.fetched_holdings as f on f.fund_symbol = k.fund_symbol and f.as_of::date = k.as_of
 ),
 
 largest as (
@@ -29,7 +33,12 @@ largest as (
 ),
 
 due as (
-    select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 1 offset 5
+    select session
+    from stage.sessions
+    where session <= getvariable('target_session')
+    qualify row_number() over (order by session desc) - 1 = (
+        select max_age_sessions from ops.datasets where dataset = 'earnings_growth' and source is null
+    )
 )
 
 select distinct

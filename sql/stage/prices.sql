@@ -1,10 +1,11 @@
 -- stage.prices: the batch of this run: bars that are new, differ from their last known version, or are no longer given.
 -- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
--- sources: stage.fetched_prices, stage.answers, raw.prices_known_at, raw.differs
--- null: as the vendor says; all values of a withdrawn bar
+-- sources: stage.fetched_prices, stage.answers, fn.prices_known_at, fn.value_differs
+-- lookback: none
+-- null: as the vendor says; a volume that is no count of shares below 2^63, which the audit sets aside; all values of a withdrawn bar
 with fetched as (
     select
-        symbol, session::date as session, open, high, low, close, volume::bigint as volume,
+        symbol, session::date as session, open, high, low, close, try_cast(volume as bigint) as volume,
         coalesce(dividend, 0) as dividend, coalesce(capital_gain, 0) as capital_gain, coalesce(split_ratio, 1) as split_ratio,
         vendor_adj_close,
         count(*) over (partition by symbol, session) as times_given
@@ -12,7 +13,7 @@ with fetched as (
 ),
 
 known as (
-    from raw.prices_known_at('infinity'::timestamptz)
+    from fn.prices_known_at('infinity'::timestamptz)
 ),
 
 compared as (
@@ -20,9 +21,9 @@ compared as (
         f.*,
         k.session is null as is_new,
         k.session is not null and (
-            raw.differs(f.open, k.open) or raw.differs(f.high, k.high) or raw.differs(f.low, k.low)
-            or raw.differs(f.close, k.close) or raw.differs(f.volume, k.volume) or raw.differs(f.dividend, k.dividend)
-            or raw.differs(f.capital_gain, k.capital_gain) or raw.differs(f.split_ratio, k.split_ratio)
+            fn.value_differs(f.open, k.open) or fn.value_differs(f.high, k.high) or fn.value_differs(f.low, k.low)
+            or fn.value_differs(f.close, k.close) or fn.value_differs(f.volume, k.volume) or fn.value_differs(f.dividend, k.dividend)
+            or fn.value_differs(f.capital_gain, k.capital_gain) or fn.value_differs(f.split_ratio, k.split_ratio)
         ) as is_revised
     from fetched as f
     left join known as k on k.symbol = f.symbol and k.session = f.session

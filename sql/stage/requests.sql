@@ -1,15 +1,17 @@
--- stage.requests: what this run asks the source for. A symbol that has all it should have is not asked.
+-- stage.requests: what this run requests from the source. A symbol that has all it should have is not requested.
 -- grain: dataset, symbol
--- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, raw.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
+-- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, fn.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
 --   ops.quarantine_entries
--- lookback: 10 sessions of overlap before the last known price, so that a restatement is seen; back to the earliest bar in quarantine,
---   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are asked as a whole, since an issuer's file is one.
---   A backfill asks besides for all of its range, whatever is known
+-- lookback: all; the newest record of each symbol
+-- null: none
+-- formula: prices are requested from 10 sessions before the last known price, so that a restatement is seen; from the earliest bar in quarantine,
+--   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are requested as a whole, since an issuer's file is one.
+--   A backfill requests all of its range as well, whatever is known
 -- columns:
---   dataset: what is asked for
+--   dataset: what is requested
 --   symbol: ticker
---   start_session: first session asked for
---   end_session: last session asked for: the session of the run, or the end of the backfill where nothing else is missing
+--   start_session: first session requested
+--   end_session: last session requested: the session of the run, or the end of the backfill where nothing else is missing
 --   is_full_history: nothing is known of the symbol's prices yet
 with numbered as (
     select session, row_number() over (order by session) as session_number
@@ -19,7 +21,7 @@ with numbered as (
 
 known as (
     select symbol, max(session) as last_session, least(max(session), getvariable('target_session')) as last_known
-    from raw.prices_known_at('infinity'::timestamptz)
+    from fn.prices_known_at('infinity'::timestamptz)
     group by symbol
 ),
 

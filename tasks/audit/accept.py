@@ -179,7 +179,7 @@ def _why_unusable(con: duckdb.DuckDBPyConnection, entry: Entry) -> str | None:
             return f"a {name} of {row[name]}"
     if entry.dataset == "prices" and row["dividend"] + row["capital_gain"] > 0:
         (before,) = con.execute(
-            "select arg_max(close, session) from raw.prices_known_at('infinity'::timestamptz) where symbol = $1 and session < $2",
+            "select arg_max(close, session) from fn.prices_known_at('infinity'::timestamptz) where symbol = $1 and session < $2",
             [entry.symbol, entry.session],
         ).fetchone() or (None,)
         if before is not None and row["dividend"] + row["capital_gain"] >= before:

@@ -40,12 +40,12 @@ def without_overridden(con: duckdb.DuckDBPyConnection, suite: Suite) -> Suite:
 
 
 def differ(dataset: str, one: str, other: str) -> str:
-    """SQL that is true where two rows of `dataset`, given as JSON, have different values by the measure of `raw.differs`."""
+    """SQL that is true where two rows of `dataset`, given as JSON, have different values by the measure of `fn.value_differs`."""
     # A vendor rescales its adjusted close at every later dividend, so it is not part of what the bar says.
     names = [name for name in DATASETS[dataset].values if name != "vendor_adj_close"]
     pairs = {name: (f"{one} ->> '$.{name}'", f"{other} ->> '$.{name}'") for name in names}
     return " or ".join(
-        f"raw.differs(({a})::double, ({b})::double)"
+        f"fn.value_differs(({a})::double, ({b})::double)"
         if DATASETS[dataset].columns[name] == "float64"
         else f"({a}) is distinct from ({b})"
         for name, (a, b) in pairs.items()

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import Result
-from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError, Failure, RotationError
 from market_rotation.tasks.warehouse.models import fingerprint
 
@@ -148,17 +147,10 @@ def _update(con: duckdb.DuckDBPyConnection, values: dict[str, object]) -> None:
 
 
 def count_staged(con: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Counts the rows the sources gave, and of those staged the new and the revised ones."""
-    fetched = " + ".join(f"(select count(*) from stage.fetched_{dataset})" for dataset in DATASETS)
-    snapshots = " + ".join(f"(select count(*) from stage.{d})" for d in ("fund_facts", "holdings", "earnings_growth"))
+    """Counts the rows that the sources gave, and of those staged the new and the revised ones; see `stage.counts`."""
+    warehouse.build(con, "stage.counts")
     run.rows_fetched, run.rows_new, run.rows_revised = con.execute(
-        f"""
-        select
-            {fetched},
-            {snapshots} + (select count(*) filter (is_new) from stage.prices) + (select count(*) filter (is_new) from stage.fund_nav),
-            (select count(*) filter (is_revised or is_withdrawn) from stage.prices)
-                + (select count(*) filter (not is_new) from stage.fund_nav)
-        """
+        "select sum(rows_fetched)::bigint, sum(rows_new)::bigint, sum(rows_revised)::bigint from stage.counts"
     ).fetchone() or (0, 0, 0)
 
 

@@ -67,9 +67,13 @@ def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:
 
 
 def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
-    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given)."""
+    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given).
+
+    An answer with rows that no day can be read from counts as an error of its symbol.
+    """
     import pandas as pd
 
+    answers = [_with_readable_days(answer) for answer in answers]
     outcome = pd.DataFrame(
         [{**vars(a.request), "error": a.error} for a in answers], columns=[*Request.__annotations__, "error"]
     )
@@ -80,6 +84,25 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
         sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
         _put_typed(con, f"stage.fetched_{dataset}", pd.concat(given) if given else typed({}, columns), sql_types)
 
+
+def _with_readable_days(answer: Answer) -> Answer:
+    """`answer`, or in its place an error where a row has no day, or one that no exchange was ever open on."""
+    if answer.frame is None:
+        return answer
+    days = answer.frame[DATASETS[answer.request.dataset].day]
+    unreadable = int((~days.between(*_READABLE_DAYS)).sum())
+    if not unreadable:
+        return answer
+    return Answer(
+        answer.request,
+        None,
+        f"{unreadable} of {len(days)} rows of {answer.request.dataset} of {answer.request.symbol} have no day between "
+        f"{_READABLE_DAYS[0]} and {_READABLE_DAYS[1]}; none of them is taken in. Look at what the source sends, and run again.",
+    )
+
+
+#: Days outside are errors of a document. Python and DuckDB cannot both represent all of them.
+_READABLE_DAYS = ("1900-01-01", "2200-12-31")
 
 _SQL_TYPES = {"object": "varchar", "float64": "double", "datetime64[s]": "timestamp"}
 

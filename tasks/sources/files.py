@@ -104,7 +104,7 @@ def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
                 relation = con.read_parquet(str(path))
             _check_columns(path, relation.columns, required, tuple(columns))
             wanted = ", ".join(
-                f"cast({name if name in relation.columns else 'null'} as {_sql_type(name, kind)}) as {name}"
+                f"cast({name if name in relation.columns else 'null'} as {_SQL_TYPES[kind]}) as {name}"
                 for name, kind in columns.items()
             )
             frame = relation.project(wanted).order(f"{key}, {day}").df()
@@ -117,10 +117,6 @@ def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
         raise SourceUnavailable(f"{path} has {lacking} rows without {key} or {day}; fill them in or take them out.")
     frame = frame.fillna({"capital_gain": 0.0, "source": "files"})
     return {str(symbol): rows for symbol, rows in frame.groupby(key, sort=False)}
-
-
-def _sql_type(name: str, kind: str) -> str:
-    return "bigint" if name == "volume" else _SQL_TYPES[kind]
 
 
 def _check_columns(path: Path, found: list[str], required: tuple[str, ...], allowed: tuple[str, ...]) -> None:

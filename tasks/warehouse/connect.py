@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from market_rotation.tasks.datasets import maximum_ages
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
 from market_rotation.tasks.warehouse import derive
@@ -58,6 +59,9 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 con.execute(model.statements[0])
                 _add_columns(con, model)
                 derive.comment(con, model)
+        derive.drop_obsolete_macros(con)
+        derive.parameters(con, datasets=maximum_ages())
+        derive.build(con, "ops.datasets")
         yield con
     finally:
         con.close()
@@ -86,7 +90,8 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     found = con.execute(
         "select column_name from duckdb_columns() where schema_name = $1 and table_name = $2", [schema, table]
     ).fetchall()
-    for column in model.columns.keys() - {name for (name,) in found}:
+    there = {name for (name,) in found}
+    for column in [name for name in model.columns if name not in there]:
         con.execute(f"alter table {model.name} add column {column} {model.columns[column]}")
 
 

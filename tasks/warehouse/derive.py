@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.warehouse.models import Model, models
+from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
 if TYPE_CHECKING:
     import duckdb
 
 #: What a SQL file may read of the run through `getvariable(…)`.
-Parameter = str | int | float | date | datetime | None
+Parameter = str | int | float | date | datetime | list[Any] | None
 
 
 def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
@@ -22,21 +24,54 @@ def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
 
 
 def build(con: duckdb.DuckDBPyConnection, *wanted: str) -> None:
-    """Makes derived tables and macros anew, in the order of what they read; `wanted` are schemas or names of tables."""
+    """Replaces derived tables and macros, in the order of what they read; `wanted` are schemas or names of tables.
+
+    Raises `RotationError` where a file reads a variable that is not set.
+    """
     for model in models():
         if model.kind == "ledger" or not {model.name, model.name.split(".")[0]} & set(wanted):
             continue
+        require_variables(con, model.variables, str(model.path))
         body = model.statements[0]
         con.execute(f"create or replace table {model.name} as {body}" if model.kind == "derived" else body)
         comment(con, model)
 
 
 def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
-    """Appends what this run brings to the growing tables of `schema`."""
+    """Appends what this run brings to the growing tables of `schema`. Raises as `build` does."""
     for model in models():
         if model.name.startswith(f"{schema}.") and model.kind == "ledger":
+            require_variables(con, model.variables, str(model.path))
             for statement in model.statements[1:]:
                 con.execute(statement)
+
+
+def require_variables(con: duckdb.DuckDBPyConnection, names: Iterable[str], where: str) -> None:
+    """Raises `RotationError` naming the first of `names` that is not set, and `where` it is read.
+
+    DuckDB takes an unset variable for NULL, so that a comparison with it silently finds no row.
+    """
+    known = {name for (name,) in con.execute("select name from duckdb_variables()").fetchall()}
+    for name in sorted(set(names) - known):
+        raise RotationError(
+            f"{where} reads the variable '{name}', which is not set; set it with `warehouse.parameters(con, {name}=…)` first."
+        )
+
+
+def drop_obsolete_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Drops the macros in the project's schemas that no SQL file makes any more, as an older version left them."""
+    found = con.execute(
+        """
+        select distinct schema_name || '.' || function_name, function_type = 'table_macro'
+        from duckdb_functions()
+        where database_name = current_database() and function_type in ('macro', 'table_macro') and list_contains($1, schema_name)
+        """,
+        [list(SCHEMAS)],
+    ).fetchall()
+    current = {model.name for model in models() if model.kind == "macro"}
+    for name, is_table in found:
+        if name not in current:
+            con.execute(f"drop macro {'table ' if is_table else ''}{name}")
 
 
 def comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:

@@ -23,7 +23,7 @@ from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError
 
 SQL = Path(__file__).parents[2] / "sql"
-SCHEMAS = ("stage", "raw", "core", "signals", "ops")
+SCHEMAS = ("fn", "stage", "raw", "core", "signals", "ops")
 #: Derived from `raw` alone, in this order.
 DERIVED = ("core", "signals", "ops")
 
@@ -32,6 +32,8 @@ DERIVED = ("core", "signals", "ops")
 class Model:
     """One SQL file. `reads` are the names (`schema.table`) of the project's tables and macros it selects from.
 
+    `sources` are the same for all statements, that which fills a growing table included; `variables` are what they read of the run
+    through `getvariable(…)`.
     `header` has the entries of the leading comment by key: `about` (the first), `grain`, `rows`, `sources`, `lookback`, `null`, `formula`.
     `columns` are those that a growing table is created with, and their types.
     """
@@ -41,6 +43,8 @@ class Model:
     kind: Literal["derived", "ledger", "macro"]
     statements: tuple[str, ...]
     reads: frozenset[str]
+    sources: frozenset[str]
+    variables: frozenset[str]
     header: dict[str, str] = field(hash=False)
     column_comments: dict[str, str] = field(hash=False)
     columns: dict[str, str] = field(hash=False)
@@ -113,7 +117,9 @@ def _parse(path: Path) -> Model:
     reads = frozenset(_reads(trees[:1])) - {name}
     declared = created.this.expressions if created and kind == "ledger" else []
     columns = {column.name: column.kind.sql("duckdb") for column in declared}
-    return Model(name, path, kind, statements, reads, header, column_comments, columns)
+    sources = frozenset(_reads(trees)) - {name}
+    variables = frozenset(_variables(trees))
+    return Model(name, path, kind, statements, reads, sources, variables, header, column_comments, columns)
 
 
 def _reads(trees: Iterable[object]) -> Iterator[str]:
@@ -127,6 +133,16 @@ def _reads(trees: Iterable[object]) -> Iterator[str]:
         for dotted in tree.find_all(exp.Dot):
             if isinstance(dotted.expression, exp.Anonymous) and dotted.this.name in SCHEMAS:
                 yield f"{dotted.this.name}.{dotted.expression.name}"
+
+
+def _variables(trees: Iterable[object]) -> Iterator[str]:
+    from sqlglot import exp
+
+    for tree in trees:
+        assert isinstance(tree, exp.Expression)
+        for call in tree.find_all(exp.Anonymous):
+            if call.name.lower() == "getvariable":
+                yield str(call.expressions[0].this)
 
 
 def _without_header(text: str) -> str:

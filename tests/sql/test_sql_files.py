@@ -155,16 +155,20 @@ def test_the_grain_is_unique(simulated, name):
     assert rows == distinct > 0
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.kind == "derived"])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_sources_named_are_those_read(name):
-    """What the header names as sources is what the SQL reads, so that the table reference tells the truth."""
-    named = {
-        word
-        for line in MODELS[name].comment.splitlines()
-        if line.startswith("sources:")
-        for word in re.findall(r"\b(?:stage|raw|core|signals|ops)\.\w+", line)
-    }
-    assert named == MODELS[name].reads
+    """What the header names as sources is what the file's statements read, tables and macros alike."""
+    named = MODELS[name].header["sources"]
+    assert (set() if named == "none" else set(named.split(", "))) == MODELS[name].sources
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_header_is_complete(name):
+    """Every file states its grain, its nulls, and its look-back in a form that a program can read."""
+    header = MODELS[name].header
+    assert header["grain"]
+    assert header["null"]
+    assert re.fullmatch(r"(none|all|1 session|1 row|[1-9]\d* (sessions|rows))(; \S.*)?", header["lookback"])
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.split(".")[0] != "ops"])

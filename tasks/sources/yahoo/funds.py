@@ -12,7 +12,12 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.calendar import NEW_YORK
-from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS
+from market_rotation.tasks.datasets import (
+    EARNINGS_GROWTH_COLUMNS,
+    FUND_FACTS_COLUMNS,
+    FUND_NAV_COLUMNS,
+    YAHOO_FUND_NAV,
+)
 from market_rotation.tasks.errors import SymbolNotFound
 from market_rotation.tasks.sources.frames import parser, typed
 from market_rotation.tasks.sources.yahoo.session import explanation, unavailable
@@ -96,7 +101,7 @@ def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.Data
         nav=nav,
         total_net_assets_usd=assets,
         share_count_basis="derived",
-        source="yahoo: assets / NAV",
+        source=YAHOO_FUND_NAV,
     )
 
 

@@ -259,7 +259,7 @@ def fall(*index: float) -> Any:
     stretch = "{{'high': {0}::double, 'low': {0}::double, 'fall': 0.0::double}}"
     joined = stretch.format(index[0])
     for value in index[1:]:
-        joined = f"core.fall_joined({joined}, {stretch.format(value)})"
+        joined = f"fn.join_drawdowns({joined}, {stretch.format(value)})"
     with derived([bars("SPY", [100.0])], universe(instrument("SPY")), date(2024, 1, 2)) as con:
         return con.sql(f"select ({joined}).fall").fetchone()[0]
 

@@ -17,6 +17,7 @@ import pytest
 import world
 
 from market_rotation.tasks import warehouse
+from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.warehouse import connect
 from market_rotation.tasks.warehouse import publish as publishing
@@ -147,7 +148,7 @@ def test_writing_makes_folder_schemas_and_growing_tables(tmp_path):
             assert set(SCHEMAS) <= schemas
             assert con.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
     assert found[0] == found[1]
-    assert {name for (name,) in found[0]} == {m.name for m in models() if m.kind == "ledger"}
+    assert {name for (name,) in found[0]} == {m.name for m in models() if m.kind == "ledger"} | {"ops.datasets"}
 
 
 def test_the_connection_is_closed_after_an_error(tmp_path):
@@ -343,3 +344,49 @@ def test_a_table_of_an_older_version_gets_its_new_columns(tmp_path):
         with warehouse.writing(path) as con:
             assert sorted(con.execute("describe ops.alerts").fetchall()) == sorted(wanted)
             assert con.execute("select alert_id, taken_by, since from ops.alerts").fetchall() == [("a", None, None)]
+
+
+def test_an_unset_variable_is_an_error_that_names_it():
+    """A file that reads a variable nobody set is refused with its name, for tables that are derived and those that grow."""
+    with warehouse.writing(Path(":memory:")) as con:
+        for name in ("universe", "pairs"):
+            con.execute(
+                f"create table stage.{name} as select * exclude (is_withdrawn, known_at, run_id) from raw.{name}"
+            )
+        con.execute("set variable known_at = now()")
+        with pytest.raises(
+            RotationError, match=r"sql/raw/\w+\.sql reads the variable 'run_id', which is not set; set it"
+        ):
+            warehouse.load(con, "raw")
+        with pytest.raises(
+            RotationError, match=r"sql/stage/requests\.sql reads the variable 'history_start', which is not set"
+        ):
+            warehouse.build(con, "stage.requests")
+
+
+def test_macros_of_an_older_version_are_dropped(tmp_path):
+    """A macro that no SQL file makes any more is gone once the warehouse was opened for writing."""
+    path = tmp_path / "build.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            "create schema raw; create macro fn.value_differs(a, b) as a <> b; create macro raw.all_of(a) as table select a as i"
+        )
+    with warehouse.writing(path) as con:
+        found = con.execute(
+            "select schema_name || '.' || function_name from duckdb_functions() "
+            "where database_name = current_database() and schema_name in ('raw', 'fn') and function_type like '%macro'"
+        ).fetchall()
+    names = {name for (name,) in found}
+    assert names == {m.name for m in models() if m.name.startswith("fn.")}
+
+
+def test_the_table_of_maximum_ages_is_the_registry():
+    """ops.datasets has every dataset of the registry with its age, and the ages of sources that differ."""
+    with warehouse.writing(Path(":memory:")) as con:
+        found = con.execute("select dataset, source, max_age_sessions from ops.datasets").fetchall()
+    assert {(d, a) for d, source, a in found if source is None} == {
+        (d.name, d.max_age_sessions) for d in DATASETS.values()
+    }
+    assert [(d, s, a) for d, s, a in found if s] == [
+        (d.name, source, age) for d in DATASETS.values() for source, age in d.max_age_by_source.items()
+    ]

@@ -1,7 +1,9 @@
--- raw.prices_known_at: the last version of each bar that was known at `ts`, withdrawn ones left out.
+-- fn.prices_known_at: the last version of each bar that was known at `ts`, without withdrawn bars.
 -- grain: symbol, session
 -- sources: raw.prices
-create or replace macro raw.prices_known_at(ts) as table
+-- lookback: none
+-- null: as in raw.prices
+create or replace macro fn.prices_known_at(ts) as table
 with versions as (
     select *, row_number() over (partition by symbol, session order by known_at desc) as age
     from raw.prices
