@@ -25,7 +25,6 @@ MOST_LINES = 260
 LONG = {
     "flows.cli.demonstration": "to be split: the scenes, and how they are printed",
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
-    "tasks.audit.data_docs": "to be split: the site, and its pages",
     "tasks.report.exhibits.overview": "the regime in words; to be split with the next change of the report",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
