@@ -64,7 +64,7 @@ def _end(context: RunContext, error: BaseException) -> None:
         # A blocked batch is requested again: the vendor may have corrected it.
         cache.clear(settings.cache)
     is_recorded = is_sent = False
-    with suppress(Exception):
+    with _tried("The end of the run could not be recorded."):
         ledger.record_results(con, run.run_id, run.results)
         ledger.finish(con, run, context.clock())
         # No alert on Ctrl-C, nor for a run whose data readers have.
@@ -76,7 +76,7 @@ def _end(context: RunContext, error: BaseException) -> None:
             outbox.update(con, found, scope=(), session=context.session, now=now, repeat=repeat, run_id=run.run_id)
         stage.clear(con)
         is_recorded = True
-    with suppress(Exception):
+    with _tried("The alerts could not be sent."):
         if is_recorded:
             deliver.send(con, settings, context.clock())
             is_sent = True
@@ -85,7 +85,7 @@ def _end(context: RunContext, error: BaseException) -> None:
     if not is_sent and _is_alerted(run, error):
         _send_directly(context.settings, run, error)
     try:
-        if run.is_built and not run.published:
+        if run.is_built and not run.has_reached_readers:
             ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
             if settings.published.exists():
                 publish_ledgers(con, settings.published, ledgers)
@@ -122,14 +122,23 @@ def _send_directly(settings: Settings, run: Run, error: BaseException) -> None:
         deliver.send_directly(settings.alert_urls, incidents.of_failure(run, error), run.known_at)
 
 
+@contextmanager
+def _tried(what: str) -> Iterator[None]:
+    """Logs an error inside at debug level, whose text may hold the address of a channel, and goes on."""
+    try:
+        yield
+    except Exception:
+        log.debug(what, exc_info=True)
+
+
 def _is_alerted(run: Run, error: BaseException) -> bool:
-    return not run.published and not isinstance(error, KeyboardInterrupt)
+    return not run.has_reached_readers and not isinstance(error, KeyboardInterrupt)
 
 
 def _describe(run: Run, error: BaseException) -> None:
     """Sets status, message and error of `run`. What readers have stays `published`."""
     run.error = error
-    if run.published or (run.status == "up_to_date" and run.finished_at):
+    if run.has_reached_readers:
         run.message += f" {_stopped(error)} after publishing; the next run completes the report and the alerts."
         return
     run.status = "blocked" if isinstance(error, AuditFailed) else "failed"

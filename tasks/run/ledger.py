@@ -61,6 +61,12 @@ class Run:
     error: BaseException | None = field(default=None, repr=False)
     report_fault: str | None = None
     is_built: bool = False
+
+    @property
+    def has_reached_readers(self) -> bool:
+        """Readers see how it ended: its data is published, or there was nothing new and its row is."""
+        return self.published or (self.status == "up_to_date" and self.finished_at is not None)
+
     results: list[Result] = field(default_factory=list, repr=False)
     failures: list[Failure] = field(default_factory=list, repr=False)
 

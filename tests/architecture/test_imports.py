@@ -17,7 +17,8 @@ from world import REPOSITORY
 PACKAGE = "market_rotation"
 #: What everything may import, and what imports nothing else of the project.
 GROUND = frozenset(
-    f"{PACKAGE}.tasks.{name}" for name in ("errors", "settings", "calendar", "universe", "datasets", "issuers", "wording")
+    f"{PACKAGE}.tasks.{name}"
+    for name in ("errors", "settings", "calendar", "universe", "datasets", "issuers", "wording")
 )
 
 MOST_LINES = 260

@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped(hook: webhook.Webhook, error: BaseException, aler
 @pytest.mark.parametrize("step", ["report", "alert"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str, error: BaseException) -> None:
-    """Readers have the session: the run stays published and says so."""
+    """Readers have the session: the run stays published, or up to date, and says so."""
     with pytest.raises(type(error)) as raised:
         run(DAYS[20], **{step: raising(error)})
     assert raised.value.__notes__[-1].startswith(f"Published {DAYS[20]}.")
@@ -127,6 +127,9 @@ def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str
         (message,) = con.execute("select message from ops.runs").fetchone() or ("",)
     assert message.startswith(f"Published {DAYS[20]}.")
     assert "after publishing" in message
+    with pytest.raises(type(error)):
+        run(DAYS[20], 1, **{step: raising(error)})
+    assert runs()[1:] == [(DAYS[20], "up_to_date", False)]
     assert hook.messages == []
 
 
