@@ -405,7 +405,7 @@ def test_no_secret_is_anywhere(
     assert "blocked:prices" in shown
     assert SECRET not in shown
     assert f"127.0.0.1:{hook.port}" not in shown
-    for path in Path("warehouse").iterdir():
+    for path in filter(Path.is_file, Path("warehouse").rglob("*")):
         assert SECRET.encode() not in path.read_bytes(), path
 
 

@@ -596,7 +596,7 @@ def test_while_a_run_is_going_on(blemished):
 def test_without_a_warehouse(source):
     """Where nothing was published yet, both commands say what to do, and make nothing."""
     for act in (lambda: accept("abcd"), lambda: command.show_list(False, False)):
-        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make it with `rotation run`"):
+        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make one with `rotation run`"):
             act()
     assert not Path("warehouse").exists()
 
@@ -606,7 +606,8 @@ def test_without_the_build_database(blemished):
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
     with pytest.raises(
-        RotationError, match=r"no build database at .*build\.duckdb yet; make it with `rotation run`\.$"
+        RotationError,
+        match=r"no build database at .*build\.duckdb yet; make one with `rotation run`, or set ROTATION_HOME\.$",
     ):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before

@@ -78,7 +78,9 @@ def test_no_empty_warehouse(settings: Settings) -> None:
     before = settings.published.read_bytes()
     settings.build.unlink()
     with (
-        pytest.raises(RotationError, match=r"no build database at .* yet; make it with `rotation run`\.$"),
+        pytest.raises(
+            RotationError, match=r"no build database at .* yet; make one with `rotation run`, or set ROTATION_HOME\.$"
+        ),
         warehouse.amend(settings),
     ):
         raise AssertionError("opened")
