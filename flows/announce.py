@@ -1,4 +1,4 @@
-"""Says in Prefect how a run went: events that automations can wait for, and tables on the run's page."""
+"""Shows the outcome of a run in Prefect: events for automations, and artifacts on the run's page."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rotation.announce")
 
-#: What every event is about.
+#: The resource of every event.
 RESOURCE = {"prefect.resource.id": "market-rotation.warehouse", "prefect.resource.name": "market-rotation warehouse"}
 
-#: Rows in the table of failing rows; the rest is in ops.quarantine.
+#: Maximum rows in the table of failing rows; ops.quarantine has all of them.
 ROWS = 200
 
 _INCIDENT = {"failure": "opened", "recovery": "recovered"}
@@ -41,7 +41,7 @@ def announce_run(run: Run) -> None:
     """Announces `run` with its failing rows, its alerts and links to its report and Data Docs."""
     settings = fallback_settings()
     alerts: list[Any] = []
-    # Without a published file, or with an older one, there are no alerts to name.
+    # Without a published file, or with one of an older version, there are no alerts to show.
     with suppress(RotationError), warehouse.reading(settings.published) as con:
         alerts = con.execute(
             "select {fingerprint: fingerprint, kind: kind, severity: severity, title: title, attempts: attempts, sent_at: sent_at} "
@@ -59,23 +59,24 @@ def announce_run(run: Run) -> None:
 def announce(
     run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] = (), links: Mapping[str, Path] | None = None
 ) -> None:
-    """Emits the events of `run` and puts its tables on the page of the flow run that goes on; does nothing outside of one.
+    """Emits the events of `run` and adds its artifacts to the current flow run; does nothing outside a flow run.
 
-    `failures` bring the failing rows. `alerts` are those written in this run, as objects or mappings with `fingerprint`, `kind`,
-    `severity`, `title`, `attempts` and `sent_at`. `links` are files of the run by name; those that are there are linked. Never raises: what Prefect could not be told is a warning in the log, and the run is as it is.
+    `failures` hold the failing rows. `alerts` are those written in this run, as objects or mappings with `fingerprint`, `kind`,
+    `severity`, `title`, `attempts` and `sent_at`. `links` are files of the run by name; those that exist are linked.
+    Never raises: a failure of Prefect is a warning in the log and does not change the run.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
     try:
         _emit(run, [_alert(alert) for alert in alerts], str(context.flow_run.id))
-        # A server that is gone would otherwise be asked for more than a minute.
+        # Otherwise Prefect retries an unreachable server for more than a minute.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
             _show(run, failures)
             _link(run, links or {})
     except Exception as error:
         log.warning(
-            "Prefect could not be told how the run went (%s: %s); the run itself is %s, see ops.runs.",
+            "The outcome of the run could not be sent to Prefect (%s: %s); the run itself is %s, see ops.runs.",
             type(error).__name__,
             error,
             run.status.replace("_", " "),
@@ -91,10 +92,10 @@ def _emit(run: Run, alerts: Sequence[Mapping[str, Any]], flow_run_id: str) -> No
 
     emit(f"run.{run.status}", message=run.message, **_counts(run))
     for alert in alerts:
-        emit(f"incident.{_INCIDENT.get(alert['kind'], 'continued')}", **_told(alert))
-        # Where no channel is set nothing was attempted, and trying again would not help.
+        emit(f"incident.{_INCIDENT.get(alert['kind'], 'continued')}", **_alert_payload(alert))
+        # Without a channel nothing was attempted, and a retry would not help.
         if alert["attempts"] and alert["sent_at"] is None:
-            emit("alert.undelivered", **_told(alert))
+            emit("alert.undelivered", **_alert_payload(alert))
 
 
 def _alert(alert: Any) -> Mapping[str, Any]:
@@ -103,8 +104,8 @@ def _alert(alert: Any) -> Mapping[str, Any]:
     return {name: getattr(alert, name) for name in ("fingerprint", "kind", "severity", "title", "attempts", "sent_at")}
 
 
-def _told(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event says of an alert: never its body or an error of its delivery, which may name where it was to go."""
+def _alert_payload(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """The alert in an event's payload, without its body and delivery error, which may contain an address."""
     return {name: alert[name] for name in ("fingerprint", "kind", "severity", "title")}
 
 
@@ -119,13 +120,13 @@ def _counts(run: Run) -> dict[str, Any]:
 def _show(run: Run, failures: Sequence[Failure]) -> None:
     if run.results:
         create_table_artifact(
-            key="validation", table=_validation(run.results), description=f"What the audits of run {run.run_id} found."
+            key="validation", table=_validation(run.results), description=f"Audit results of run {run.run_id}."
         )
     if rows := _failing_rows(failures):
         create_table_artifact(
             key="failing-rows",
             table=rows[:ROWS],
-            description=f"Rows that are not as expected: {min(len(rows), ROWS)} of {_all_failing(failures, len(rows))}.",
+            description=f"Rows that failed an expectation: {min(len(rows), ROWS)} of {_all_failing(failures, len(rows))}.",
         )
     create_markdown_artifact(key="run-summary", markdown=_summary(run), description=f"Run {run.run_id}")
 
@@ -137,12 +138,12 @@ def _link(run: Run, links: Mapping[str, Path]) -> None:
                 key=key,
                 link=path.as_uri(),
                 link_text=str(path),
-                description=f"Of run {run.run_id}, on the worker's machine",
+                description=f"Run {run.run_id}; a file on the worker's machine",
             )
 
 
 def _validation(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One row per expectation, failures first, the gravest at the top."""
+    """One row per expectation: failures first, most severe first."""
     ordered = sorted(results, key=lambda r: (r.success, not r.raised, _SEVERITIES.index(r.expectation.severity)))
     return [
         {

@@ -1,4 +1,4 @@
-"""A range of the past requested again: what a vendor gave late, or another vendor's history."""
+"""The backfill flow: requests a range of past sessions again, for late data or another vendor's history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
 @flow(
     name="backfill",
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
-    # Thousands of symbols of a free vendor.
+    # Enough for thousands of symbols from a free vendor.
     timeout_seconds=4 * 3600,
 )
 def backfill(
@@ -27,14 +27,14 @@ def backfill(
     source: str | None = None,
     now: datetime | None = None,
 ) -> State[Any]:
-    """Requests all bars of a range again, known or not, and brings in what is missing or was restated.
+    """Requests all bars of a range again, and loads missing and restated rows.
 
     Args:
         start: the first session to request.
-        end: the last one; empty for the last closed one.
+        end: the last session; empty for the last closed one.
         symbols: symbols of the universe; empty for all.
         source: the name of an installed source; empty for the setting ROTATION_SOURCE.
-        now: the moment the run counts as started; empty for the present.
+        now: the start time of the run; empty for the current time.
     """
     return state_of(
         run_as_tasks(

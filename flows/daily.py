@@ -1,6 +1,6 @@
 """The daily job: plan, fetch, stage, audit, load, derive, publish, report, alert.
 
-Each step is a task of `flows/steps.py`; their order is `sequence` in `tasks/run/pipeline.py`. Readers see nothing of a run before `publish`.
+Each step is a task in `flows/steps.py`; `sequence` in `tasks/run/pipeline.py` has their order. Readers see nothing of a run before `publish`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
 @flow(
     name="daily-rotation",
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
-    # A whole history takes minutes; a run that takes longer than this hangs.
+    # A full history takes minutes; a run that takes longer than an hour hangs.
     timeout_seconds=3600,
 )
 def daily(session: date | None = None, source: str | None = None, now: datetime | None = None) -> State[Any]:
-    """Brings the warehouse up to a session, catching up whatever is missing.
+    """Brings the warehouse up to a session: fetches, audits and publishes everything that is missing.
 
     Args:
-        session: the trading date to bring it up to; empty for the last closed one.
+        session: the last trading date to load; empty for the last closed one.
         source: the name of an installed source, or several separated by commas; empty for the setting ROTATION_SOURCE.
-        now: the moment the run counts as started; empty for the present.
+        now: the start time of the run; empty for the current time.
     """
     started = now or datetime.now(UTC)
     return state_of(run_as_tasks(Parameters(started, session, source, flow_run_id=runtime.flow_run.id)))

@@ -1,4 +1,4 @@
-"""The morning job: issuers publish a session's NAV and share counts overnight, on the day after it."""
+"""The morning job: issuers publish NAV and share counts of a session overnight, on the following day."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
     timeout_seconds=3600,
 )
 def fund_flows_morning(source: str | None = None, now: datetime | None = None) -> State[Any]:
-    """Brings in the last session's fund records, and whatever else the evening's run has missed.
+    """Loads the fund records of the last session, and everything else that the evening run missed.
 
     Args:
         source: the name of an installed source; empty for the setting ROTATION_SOURCE.
-        now: the moment the run counts as started; empty for the present.
+        now: the start time of the run; empty for the current time.
     """
     started = now or datetime.now(UTC)
     return state_of(run_as_tasks(Parameters(started, source=source, is_morning=True, flow_run_id=runtime.flow_run.id)))

@@ -1,4 +1,4 @@
-"""Everything derived again from the raw data alone, into a file of its own, as a flow."""
+"""The rebuild flow: derives all tables again from the raw data alone, into a separate file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse import rebuild as anew
+from market_rotation.tasks.warehouse import rebuild as rebuilding
 
 
 @flow(name="rebuild", timeout_seconds=3600)
 def rebuild(as_of: datetime | None = None, target: str | None = None, now: datetime | None = None) -> State[Any]:
-    """Writes a warehouse as it was known at a moment; the published one is only read.
+    """Writes a warehouse as known at a given time; the published warehouse is not changed.
 
     Args:
-        as_of: the moment; empty for all that is known.
+        as_of: use only data known at this time; empty for all data.
         target: the file to write, on the worker's machine; empty for rebuilt.duckdb beside the warehouse.
-        now: the moment it counts as; empty for the present.
+        now: the current time; empty for the clock's.
     """
     if as_of and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=UTC)
-    made = anew.rebuild(load_settings(), as_of, Path(target) if target else None, now or datetime.now(UTC))
+    made = rebuilding.rebuild(load_settings(), as_of, Path(target) if target else None, now or datetime.now(UTC))
     return Completed(
         message=f"{made.path} holds {made.session} as known at {made.known_at:%Y-%m-%d %H:%M} UTC.", data=made
     )

@@ -1,4 +1,4 @@
-"""The outbox tried again, as a flow: the automation in prefect.yaml starts it after an alert could not be sent."""
+"""The resend flow: sends pending alerts again. The automation in prefect.yaml starts it after an alert could not be sent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from market_rotation.tasks.settings import load_settings
 
 @flow(name="resend-alerts", timeout_seconds=600)
 def resend_alerts(now: datetime | None = None) -> State[Any]:
-    """Failed when a channel still does not take what waits for it; else Completed."""
+    """Failed when a channel still does not accept a pending alert; else Completed."""
     outcomes = resend(load_settings(), now or datetime.now(UTC))
     failed = [f"{label} ({error})" for label, error in outcomes.items() if error]
     if failed:
         # Starts this flow again after half an hour, as it does after a run; see prefect.yaml.
         emit_event("market-rotation.alert.undelivered", resource=RESOURCE)
-        return Failed(message=f"Not taken by {', '.join(failed)}; it stays in the outbox.")
-    return Completed(message="Sent." if outcomes else "Nothing waits to be sent.")
+        return Failed(message=f"Not accepted by {', '.join(failed)}; pending alerts stay in the outbox.")
+    return Completed(message="Sent." if outcomes else "No alerts are pending.")

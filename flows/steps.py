@@ -1,4 +1,4 @@
-"""The steps of a run as Prefect tasks, so that each has a state, a time and a name. What they do is in `tasks/run/pipeline.py`."""
+"""The steps of a run as Prefect tasks, so that each has a name, a state and a duration. `tasks/run/pipeline.py` has their code."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from market_rotation.tasks.run.fetch import fetch_batch as fetch_one_by_one
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.sources.base import Source
 
-# Prefect's own loggers have a level; without one, WARNING counts, and a run's page would show none of the steps' lines.
+# Without a level of its own this logger inherits WARNING, and a run's page would show no lines of the steps.
 logging.getLogger("rotation").setLevel(logging.INFO)
 
 
-#: The runs that ended in this process, for a caller that runs a flow in it.
+#: The runs that ended in this process, for code that calls a flow directly.
 ENDED: list[Run] = []
 
 
@@ -33,7 +33,7 @@ class RunFailed(RotationError):
 
 
 class BatchUnavailable(SourceUnavailable):
-    """A batch for which the source was unavailable for every symbol; `answers` hold the sentences."""
+    """The source was unavailable for every symbol of a batch; `answers` hold the messages."""
 
     def __init__(self, answers: list[Answer]) -> None:
         super().__init__(answers[0].error or "")
@@ -41,7 +41,7 @@ class BatchUnavailable(SourceUnavailable):
 
 
 def run_as_tasks(parameters: Parameters, source: Source | None = None) -> Run:
-    """The sequence of `tasks.run.pipeline`, each step a task; the outcome is shown in Prefect."""
+    """Runs the sequence of `tasks.run.pipeline` with each step as a task, and shows the outcome in Prefect."""
     run = pipeline.run(parameters, STEPS, source)
     ENDED.append(run)
     announce_run(run)
@@ -56,7 +56,7 @@ def state_of(run: Run) -> State[Any]:
 
 
 def fetch(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
-    """One answer for each request, fetched as mapped tasks; a batch that got no answer at all is retried."""
+    """One answer for each request, fetched as mapped tasks; a batch for which the source was unavailable as a whole is retried."""
     if not requests:
         return []
     pipeline.preload_audit()

@@ -1,4 +1,4 @@
-"""`rotation alerts`: the outbox listed, its channels tested, what waits sent again."""
+"""`rotation alerts`: lists the outbox, tests the channels, sends pending alerts again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def show_alerts(as_json: bool, limit: int = 30) -> None:
         sys.stdout.write(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str, indent=1) + "\n")
         return
     if not rows:
-        out.print("No alert was ever written.")
+        out.print("No alerts have been written.")
         return
     table = Table("written (UTC)", "kind", "severity", "title", "sent", box=None, header_style="dim")
     for created_at, kind, severity, _, title, sent_at, attempts, last_error in rows:
@@ -44,7 +44,7 @@ def show_alerts(as_json: bool, limit: int = 30) -> None:
 
 
 def try_channels() -> int:
-    """Sends a test message to every channel and prints the outcome of each; returns 0 when all succeeded. Raises `ConfigError` without any."""
+    """Sends a test message to every channel and prints the outcome of each; returns 0 when all succeeded. Raises `ConfigError` when no channel is set."""
     targets = deliver.channels(load_settings())
     if not targets:
         raise ConfigError(NO_CHANNEL)
@@ -53,14 +53,14 @@ def try_channels() -> int:
 
 
 def resend(now: datetime) -> int:
-    """Sends what waits in the outbox and prints the outcome; returns 0 when nothing is left. Raises `ConfigError` without channels."""
+    """Sends the pending alerts and prints the outcome; returns 0 when none is left. Raises `ConfigError` when no channel is set."""
     settings = load_settings()
     if not settings.alert_urls.get_secret_value().split():
         raise ConfigError(NO_CHANNEL)
-    # Also those too old to be sent by themselves.
+    # Include alerts that are too old to be sent automatically.
     outcomes = resending.resend(settings, now, timedelta(days=36_500))
     if not outcomes:
-        out.print("No alert is waiting to be sent.")
+        out.print("No alerts are waiting to be sent.")
     return _show(outcomes)
 
 

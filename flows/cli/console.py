@@ -8,6 +8,6 @@ from rich.console import Console
 
 SIMULATED = "SIMULATED MARKET: these are not real prices."
 
-# Where no terminal shows them, as in a log, lines are not wrapped.
+# Do not wrap lines when the output is not a terminal, for example in a log.
 out = Console(soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())

@@ -1,6 +1,6 @@
-"""`make run FAULT=bad-tick`: what happens when a vendor goes wrong, shown with three runs on the simulated market.
+"""`make run FAULT=bad-tick`: fault injection on the simulated market, shown with three runs.
 
-A good run, one with the fault, and one with the fault gone. They are the same runs as `rotation run`, in a folder of their own.
+The first run is good, the second has the fault, the third is after its end. They use the same code as `rotation run`, in a separate folder.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from market_rotation.tasks.universe import Universe
 
 HOME = Path("warehouse-demo")
-#: Also keeps the folder out of a repository.
+#: Marks the folder as ours, and keeps it out of a Git repository.
 MARK = ".gitignore"
-MARKED = "# Made by `make run FAULT=...`, which empties this folder at every start.\n*\n"
+MARKED = "# Created by `make run FAULT=...`, which empties this folder at every start.\n*\n"
 
-#: Sessions from the good run to the one with the fault, where one would not show it: what is left out, or stands still.
+#: Sessions between the good run and the faulty one, for faults that one session would not show: missing or unchanged data.
 LATER = {"missing-day": 2, "frozen-price": 5, "frozen-shares": 8}
-#: Short, so that all three runs take half a minute.
+#: A short history, so that all three runs take half a minute.
 HISTORY = timedelta(days=731)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Whose data the vendor gets wrong, and the sessions of the three runs."""
+    """The symbol with the faulty data, and the sessions of the three runs."""
 
     symbol: str
     good: date
@@ -54,21 +54,21 @@ class Scene:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Shows the fault that is named; returns 0 when it was noticed and is over, 1 when not, 2 for a name there is not."""
+    """Demonstrates the named fault; returns 0 when it was detected and recovered from, 1 when not, 2 for an unknown name."""
     try:
         return demonstrate(" ".join(arguments), HOME, datetime.now(UTC))
     except RotationError as error:
         err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
-        err.print("Interrupted. Start it again; it begins anew.", style="red")
+        err.print("Interrupted. Run the command again; it starts from the beginning.", style="red")
         return 130
 
 
 def demonstrate(name: str, home: Path, now: datetime) -> int:
-    """The three runs, with a sentence before and what to look at after each."""
+    """Runs the three runs, with an explanation before and the results after each."""
     if name not in FAULTS:
-        raise ConfigError(f"There is no fault named {name!r}; FAULT is one of {', '.join(FAULTS)}.")
+        raise ConfigError(f"Unknown fault {name!r}; FAULT is one of {', '.join(FAULTS)}.")
     fault, published = FAULTS[name], home / "rotation.duckdb"
     empty(home)
     with _settings(home):
@@ -78,51 +78,54 @@ def demonstrate(name: str, home: Path, now: datetime) -> int:
     who = "every symbol" if fault.everywhere else scene.symbol
     start = scene.good - HISTORY
 
-    _tell(
-        f"1. A good run, up to {scene.good}",
-        "The simulated vendor gives two years of prices and what is known of funds.",
+    _heading(
+        f"1. A good run, session {scene.good}",
+        "The simulated vendor returns two years of prices and fund data.",
     )
     with _settings(home, start):
         run_by_hand(Parameters(now, scene.good))
     with warehouse.reading(published) as con:
         show_readers(con, scene.symbol, fault)
 
-    _tell(
-        f"2. The same vendor goes wrong, {scene.faulty}",
-        f"It is asked {'one session' if name not in LATER else f'{LATER[name]} sessions'} later, and has a fault for {who}: {fault.about}.",
+    _heading(
+        f"2. A run with the fault, session {scene.faulty}",
+        f"The run is {'one session' if name not in LATER else f'{LATER[name]} sessions'} later. The vendor has a fault for {who}: {fault.about}.",
     )
     with _settings(home, start, f"{name}:{scene.symbol}"):
         run_by_hand(Parameters(now, scene.faulty))
     with warehouse.reading(published) as con:
         noticed = show_findings(con)
-        told = show_alerts(con)
+        written = show_alerts(con)
         show_readers(con, scene.symbol, fault)
 
-    _tell(f"3. The fault is gone, {scene.healed}", "The next run asks again for what is missing, and catches up.")
+    _heading(
+        f"3. A run after the fault, session {scene.healed}",
+        "The next run requests the missing data again and catches up.",
+    )
     with _settings(home, start):
         code = run_by_hand(Parameters(now, scene.healed))
     with warehouse.reading(published) as con:
         healed = show_quarantine(con)
-        show_alerts(con, told)
+        show_alerts(con, written)
         show_readers(con, scene.symbol, fault)
 
-    _tell("See for yourself", f"The warehouse stays in {home} until the next demonstration. For example:")
+    _heading("Look at the results", f"The warehouse stays in {home} until the next demonstration. For example:")
     for query in ("from ops.runs", "from ops.quarantine", "from ops.validations where not success", "from ops.alerts"):
-        # In one line, to be copied.
+        # On one line, so that it can be copied.
         command = f'  ROTATION_HOME={home} .venv/bin/rotation sql "{query}"'
         out.print(command, markup=False, highlight=False, soft_wrap=True)
     if not noticed:
-        err.print(f"The fault {name} was not noticed; look at the runs above.", style="red")
+        err.print(f"The fault {name} was not detected; see the runs above.", style="red")
     return 0 if noticed and healed and code == 0 else 1
 
 
 def empty(home: Path) -> None:
-    """Makes `home` an empty folder for demonstrations. Raises `ConfigError` for one that was not made by this function."""
+    """Makes `home` an empty folder for demonstrations. Raises `ConfigError` when this function did not create it."""
     if home.is_symlink() or home.exists():
         mark = home / MARK
         if home.is_symlink() or not mark.is_file() or mark.read_text(encoding="utf-8") != MARKED:
             raise ConfigError(
-                f"{home} is not a folder of earlier demonstrations and is left alone; move it, or start in another folder."
+                f"{home} exists and was not created by a demonstration, so it is not emptied; move it, or start in another folder."
             )
         shutil.rmtree(home)
     home.mkdir()
@@ -130,7 +133,7 @@ def empty(home: Path) -> None:
 
 
 def stage_set(name: str, universe: Universe, vendor: SampleSource, sessions: list[date]) -> Scene:
-    """The latest of `sessions` on which the fault can be seen: the last but one, unless it needs a dividend or a split."""
+    """The latest of `sessions` on which the fault is visible: the last but one, unless it needs a dividend or a split."""
     symbol = next((p.small_symbol for p in universe.pairs if p.headline), universe.symbols[-1])
     if name == "truncated-history":
         symbol, events = _latest_split(universe, vendor, sessions)
@@ -144,21 +147,21 @@ def stage_set(name: str, universe: Universe, vendor: SampleSource, sessions: lis
 
 
 def _latest_split(universe: Universe, vendor: SampleSource, sessions: list[date]) -> tuple[str, list[date]]:
-    """Whose split is the latest: only then does the vendor restate its history, and is asked for all of it."""
+    """The symbol with the latest split, and its session: a run requests a full history only after a split."""
     found = []
     for symbol in universe.symbols:
         bars = vendor.prices(symbol, sessions[0], sessions[-2])
         found += [(day, symbol) for day in bars.loc[bars["split_ratio"] != 1, "session"].dt.date]
     if not found:
         raise ConfigError(
-            "No symbol was split of late, so no vendor would be asked for its whole history; choose another FAULT."
+            "No symbol had a split in the last two years, so no run would request a full history; choose another FAULT."
         )
     day, symbol = max(found)
     return symbol, [day]
 
 
 def show_findings(con: duckdb.DuckDBPyConnection) -> bool:
-    """What the last run found wrong, with up to three rows of each; whether it found anything."""
+    """Prints what the last run found wrong, with up to three rows of each; returns whether it found anything."""
     run_id, status = _row(con, "select run_id, status from ops.runs order by run_id desc limit 1")
     failed = con.execute(
         """
@@ -191,7 +194,7 @@ def show_findings(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _values(row_json: str | None) -> str:
-    """The values of a row that was set aside, without what says nothing."""
+    """The values of a quarantined row, without empty ones."""
     values: dict[str, Any] = json.loads(row_json or "{}")
     shown = {
         name: value
@@ -216,7 +219,7 @@ def _number(value: Any) -> str:
 
 
 def show_alerts(con: duckdb.DuckDBPyConnection, known: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The alerts beyond those `known`; returns the ids of all."""
+    """Prints the alerts that are not in `known`; returns the ids of all."""
     found = con.execute(
         "select alert_id, kind, severity, title, body from ops.alerts order by created_at, alert_id"
     ).fetchall()
@@ -226,12 +229,12 @@ def show_alerts(con: duckdb.DuckDBPyConnection, known: frozenset[str] = frozense
         _say(f"{kind}, {severity}: {title}")
         _say(body, indent=5)
     if not new:
-        _say("None was written.")
+        _say("None.")
     return frozenset(row[0] for row in found)
 
 
 def show_quarantine(con: duckdb.DuckDBPyConnection) -> bool:
-    """What became of all that was set aside; whether nothing is left of it."""
+    """Prints the state of every quarantined row; returns whether all are resolved."""
     entries = con.execute(
         "select symbol, session, expectation, resolved_at from ops.quarantine order by symbol, session, expectation"
     ).fetchall()
@@ -245,7 +248,7 @@ def show_quarantine(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def show_readers(con: duckdb.DuckDBPyConnection, symbol: str, fault: Fault) -> None:
-    """What somebody sees who opens the published warehouse now."""
+    """Prints what a reader of the published warehouse sees now."""
     newest, symbols, current = _row(
         con,
         """
@@ -270,9 +273,9 @@ def show_readers(con: duckdb.DuckDBPyConnection, symbol: str, fault: Fault) -> N
 
 @contextmanager
 def _settings(home: Path, start: date | None = None, fault: str | None = None) -> Iterator[None]:
-    """The settings of one run, and none of the person's own: a demonstration neither reads nor alerts anything else."""
+    """The settings of one run. The user's own settings are removed, so that a demonstration reads and alerts nothing else."""
     own = {name: value for name, value in os.environ.items() if name.startswith("ROTATION_")}
-    # A vendor that is down is asked twice, not for a minute.
+    # Two attempts, so that a vendor that is down does not take a minute.
     ours = {"HOME": str(home), "SOURCE": "sample", "FETCH_ATTEMPTS": "2", "FETCH_WAIT_S": "0.1"}
     ours |= {"HISTORY_START": str(start)} if start else {}
     ours |= {"FAULT": fault} if fault else {}
@@ -290,11 +293,11 @@ def _settings(home: Path, start: date | None = None, fault: str | None = None) -
 def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     row: tuple[Any, ...] | None = con.execute(query).fetchone()
     if row is None:
-        raise RotationError("The run left no trace in the warehouse; look at what it printed.")
+        raise RotationError("The run is not recorded in the warehouse; see its output above.")
     return row
 
 
-def _tell(title: str, sentence: str) -> None:
+def _heading(title: str, sentence: str) -> None:
     out.print()
     out.print(title, style="bold", markup=False, highlight=False)
     out.print(sentence, markup=False, highlight=False)

@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parents[2]
 
 STARTUP_S = 60.0
 
-#: Flow runs give a heartbeat every half minute; see PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml.
+#: Flow runs send a heartbeat every 30 seconds; see PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml.
 SILENT = timedelta(seconds=150)
 
 
@@ -69,7 +69,7 @@ def deploy() -> None:
 def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
     """The automation that sets a flow run to Crashed when it has sent no heartbeat for `silent`.
 
-    A run that was killed with its worker would stay Running for ever, and the next run of its deployment would wait for it.
+    Without it, a run that was killed with its worker stays Running, and the next run of its deployment waits for it.
     """
     from prefect.automations import Automation
     from prefect.client.schemas.objects import StateType
@@ -121,7 +121,7 @@ def _create_pool() -> None:
 
 
 def _create_deployments() -> None:
-    # -P: the folders of the package, such as `tasks`, are no modules of their own.
+    # -P: the package's folders, such as `tasks`, must not be importable as top-level modules.
     command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, cwd=PACKAGE, text=True, capture_output=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""`rotation doctor`: a line per finding, printed as it is made."""
+"""`rotation doctor`: prints one line per finding as each check ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from market_rotation.tasks.operations.doctor import examine as checks
 from market_rotation.tasks.operations.doctor.findings import Finding
 
-# Not that of market_rotation.flows.cli.console: importing it may fail with what a check is there to find.
+# Not the console of market_rotation.flows.cli.console: its import may fail because of a fault that a check should report.
 out = Console()
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}

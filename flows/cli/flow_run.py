@@ -16,7 +16,7 @@ log = logging.getLogger("rotation.run")
 def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     """Runs the flow in this process; returns its run.
 
-    What Prefect itself fails at, for example because its server stops in the middle, is a warning: the run decides the outcome.
+    A failure of Prefect itself, for example a server that stops, is a warning: the outcome is the run's.
     """
     _quiet(debug)
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -25,7 +25,7 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
 
     flow, arguments = _flow_of(parameters)
     ENDED.clear()
-    # Each retry of a server that is gone waits longer; a person waits for the end of this run.
+    # Each retry of an unreachable server waits longer, and a person is waiting for this run.
     settings: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
         try:
@@ -55,9 +55,9 @@ def _flow_of(parameters: Parameters) -> tuple[Any, dict[str, Any]]:
 
 
 def _quiet(debug: bool) -> None:
-    """Settings of Prefect for a run by hand, made before it is imported; what the person has set stays."""
+    """Prefect's settings for a run by hand, set before Prefect is imported; the user's own settings are kept."""
     quiet = {
-        # Otherwise it prints a notice about the usage data it would send.
+        # Otherwise Prefect prints a notice about usage data.
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "rotation",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -69,7 +69,7 @@ def _quiet(debug: bool) -> None:
 
 
 def _send_events() -> None:
-    """Sends what Prefect has queued; at exit it would print that the server is gone."""
+    """Sends Prefect's queued events now; at exit an unreachable server would be printed as an error."""
     from prefect.events.worker import EventsWorker
 
     try:

@@ -1,4 +1,4 @@
-"""The log of a run as JSON, one object a line, for what collects logs: `rotation --log-format json run`."""
+"""The log of a run as JSON, one object per line, for log collectors: `rotation run --log-format json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 def handler(stream: TextIO) -> logging.Handler:
     """A handler that writes each record to `stream` as an object with `time` (UTC, ISO 8601), `level`, `logger`, `message`.
 
-    What a record has in addition stands beside them under its own name, such as `total`; an error's traceback under `exception`.
+    Additional fields of a record, such as `total`, stand beside them under their own names; an error's traceback under `exception`.
     Records that only move a progress bar (`advance`) are left out.
     """
     from pythonjsonlogger.json import JsonFormatter
@@ -31,7 +31,7 @@ def handler(stream: TextIO) -> logging.Handler:
 
 @contextmanager
 def use(stream: TextIO, debug: bool = False) -> Iterator[None]:
-    """Writes what the steps log to `stream` as JSON, from INFO on, or DEBUG; afterwards the logger is as before."""
+    """Writes the log records of the steps to `stream` as JSON, from INFO on, or DEBUG; restores the logger afterwards."""
     logger = logging.getLogger("rotation")
     level = logger.level
     added = handler(stream)

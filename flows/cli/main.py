@@ -1,4 +1,4 @@
-"""`rotation`, the command line for people. It imports what a command needs when it runs, so that `--help` answers at once."""
+"""`rotation`, the command line. A command imports what it needs when it runs, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 
 class Group(click.Group):
-    """Shows an expected failure as one sentence: exit 2 when the person must correct something first, else 1."""
+    """Prints an expected failure as one sentence; exits 2 when the user must correct something first, else 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         from market_rotation.tasks.errors import ConfigError, RotationError
@@ -22,7 +22,7 @@ class Group(click.Group):
             click.secho(f"Error: {error}", fg="red", err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
         except KeyboardInterrupt as interrupt:
-            # A run adds what became of it.
+            # The run adds its outcome as a note.
             click.secho(" ".join(getattr(interrupt, "__notes__", None) or ["Interrupted."]), fg="red", err=True)
             ctx.exit(130)
 
@@ -43,13 +43,13 @@ def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date 
         raise click.BadParameter(f"{value!r} is not a date; write it as YYYY-MM-DD.") from None
 
 
-_debug = click.option("--debug", is_flag=True, help="Show what Prefect and the sources log, and tracebacks.")
+_debug = click.option("--debug", is_flag=True, help="Show the logs of Prefect and the sources, and tracebacks.")
 _log_format = click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How progress is told on stderr: json is one object a line, for a log collector.",
+    help="Format of progress on stderr; json is one object per line, for a log collector.",
 )
 
 
@@ -58,19 +58,20 @@ _log_format = click.option(
     "--session",
     callback=_day,
     metavar="YYYY-MM-DD",
-    help="Session to bring the warehouse up to (default: last closed).",
+    help="Last session to load (default: last closed session).",
 )
 @click.option(
     "--source",
     metavar="NAME[,NAME]",
-    help="Installed source, or several in order (default: ROTATION_SOURCE, else yahoo); `rotation doctor` lists them.",
+    help="Installed source, or several in order (default: ROTATION_SOURCE); `rotation doctor` lists them.",
 )
 @_log_format
 @_debug
 def run(session: date | None, source: str | None, log_format: str, debug: bool) -> None:
     """Run the daily job once: fetch, audit, publish.
 
-    Catches up whatever is missing. Exit 0 when published or already up to date, 1 when blocked or failed.
+    Fetches everything that is missing. Needs no Prefect server; with PREFECT_API_URL set, the run is a flow run on that server. Exit 0
+    when published or already up to date, 1 when blocked or failed.
     """
     from market_rotation.flows.cli.run import run_by_hand
     from market_rotation.tasks.run.context import Parameters
@@ -83,16 +84,18 @@ def _symbols(ctx: click.Context, param: click.Parameter, value: str | None) -> l
 
 
 @main.command()
-@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First session to ask for.")
-@click.option("--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last one (default: last closed).")
-@click.option("--symbols", callback=_symbols, metavar="A,B", help="Of these symbols (default: the universe).")
+@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First session to request.")
+@click.option(
+    "--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last session to request (default: last closed session)."
+)
+@click.option("--symbols", callback=_symbols, metavar="A,B", help="Symbols to request (default: the whole universe).")
 @_log_format
 @_debug
 def backfill(start: date, end: date | None, symbols: list[str], log_format: str, debug: bool) -> None:
-    """Ask for a range of the past again, whatever is known.
+    """Request a range of past sessions again.
 
-    What is missing or was restated is audited and published as in a daily run. When interrupted, run it again: what was
-    fetched is kept for six hours. Exit 0 when published or already up to date, 1 when blocked or failed.
+    Missing and restated rows are audited and published as in a daily run. If it is interrupted, run it again: responses are
+    cached for six hours. Exit 0 when published or already up to date, 1 when blocked or failed.
     """
     from market_rotation.flows.cli.run import run_by_hand
     from market_rotation.tasks.run.context import Parameters
@@ -109,14 +112,14 @@ def backfill(start: date, end: date | None, symbols: list[str], log_format: str,
     type=click.Choice(["table", "csv", "json", "parquet"]),
     default="table",
     show_default=True,
-    help="What to write.",
+    help="Output format.",
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
 )
 @click.option("--allow-files", is_flag=True, help="Let the query read other files, such as read_csv('…').")
 def sql(query: str, form: str, output: Path | None, allow_files: bool) -> None:
-    """Query the published warehouse, read-only, also while a run is going on. One statement.
+    """Query the published warehouse with one read-only statement, also during a run.
 
     For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
     """
@@ -134,17 +137,17 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter(
-            f"{value!r} is no moment; write it as 2026-01-16 (its end, UTC), 2026-01-16T23:30 (UTC) or 2026-01-16T18:30-05:00."
+            f"{value!r} is not a timestamp; write it as 2026-01-16 (the end of that day, UTC), 2026-01-16T23:30 (UTC) or 2026-01-16T18:30-05:00."
         ) from None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@main.command(short_help="Derive everything again from raw data alone.")
+@main.command(short_help="Derive all tables again from the raw data alone.")
 @click.option(
     "--as-of",
     callback=_moment,
     metavar="TIMESTAMP",
-    help="What was known then, such as 2026-01-16 or 2026-01-16T23:30 (UTC; default: all that is known).",
+    help="Use only data known at this time, such as 2026-01-16 or 2026-01-16T23:30 (UTC; default: all data).",
 )
 @click.option(
     "--to",
@@ -154,9 +157,9 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
     help="File to write (default: rebuilt.duckdb beside the warehouse).",
 )
 def rebuild(as_of: datetime | None, target: Path | None) -> None:
-    """Derive everything again from raw data alone, as it was known at a moment, into a file of its own.
+    """Derive all tables again from the raw data alone, as known at a given time, into a separate file.
 
-    The warehouse itself is only read. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
+    The warehouse is not changed. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
     """
     from market_rotation.flows.cli.rebuild import run_rebuild
 
@@ -165,19 +168,19 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
 
 @main.command(short_help="Write the report of a session.")
 @click.option(
-    "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, as it was known then (default: latest)."
+    "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, with the data known then (default: latest)."
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder to write below (default: reports in ROTATION_HOME).",
+    help="Folder to write to (default: reports in ROTATION_HOME).",
 )
 def report(session: date | None, output: Path | None) -> None:
-    """Write the report: a page, a picture, and a summary in plain text.
+    """Write the report of a session: a page, a picture, and a summary in plain text.
 
-    Each run writes that of its session; this writes it again, or that of a past session from what was known then.
+    Each run writes the report of its session. This command writes it again, or writes the report of a past session.
     """
     from market_rotation.flows.cli.report import write_report
 
@@ -185,7 +188,7 @@ def report(session: date | None, output: Path | None) -> None:
 
 
 @main.command(short_help="Show whether the warehouse is healthy and fresh.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
     """Show the last run, freshness, open alerts and quarantine. Exit 0 when healthy, 3 when stale or the last run failed."""
     from market_rotation.flows.cli.status import show_status
@@ -193,36 +196,36 @@ def status(as_json: bool) -> None:
     sys.exit(show_status(datetime.now(UTC), as_json))
 
 
-@main.command(short_help="Set up Prefect's server: pool, deployments, schedules.")
+@main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
 def deploy() -> None:
-    """Tell Prefect's server all it needs: work pool, deployments with their schedules, and what frees a crashed run's place.
+    """Set up a Prefect server: the work pool, the deployments with their schedules, and the automation that marks killed runs as Crashed.
 
-    The same again changes nothing. Needs PREFECT_API_URL.
+    Running it again changes nothing. Needs PREFECT_API_URL.
     """
     from market_rotation.flows.cli import deploy as deployment
 
     deployment.deploy()
 
 
-@main.command(short_help="Check the set-up, line by line.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@main.command(short_help="Check the installation.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when one fails."""
+    """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when a check fails."""
     from market_rotation.flows.cli.doctor import examine
 
     sys.exit(examine(datetime.now(UTC), as_json))
 
 
-@main.group(short_help="What was set aside, and letting it in.")
+@main.group(short_help="List quarantined rows, and accept one.")
 def quarantine() -> None:
-    """Show what was set aside instead of published, and let in a row that is right all the same."""
+    """List the rows that were set aside instead of published, and accept a row that is right although it failed a check."""
 
 
 @quarantine.command("list")
-@click.option("--all", "everything", is_flag=True, help="Also what is resolved, and who accepted what.")
-@click.option("--json", "as_json", is_flag=True, help="For programs, with the rows themselves.")
+@click.option("--all", "everything", is_flag=True, help="Include resolved entries, and who accepted them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the rows themselves.")
 def list_quarantine(everything: bool, as_json: bool) -> None:
-    """List what is set aside, newest first."""
+    """List quarantined rows, newest first."""
     from market_rotation.flows.cli.quarantine import show_list
 
     show_list(everything, as_json)
@@ -230,24 +233,24 @@ def list_quarantine(everything: bool, as_json: bool) -> None:
 
 @quarantine.command("accept")
 @click.argument("entry", metavar="ID")
-@click.option("--because", required=True, metavar="TEXT", help="Why the row is right; stays on record.")
+@click.option("--because", required=True, metavar="TEXT", help="Why the row is right; recorded with your user name.")
 def accept_quarantined(entry: str, because: str) -> None:
-    """Take in a row as it is, although it failed a check.
+    """Accept a row as it is, although it failed a check.
 
-    ID: as `rotation quarantine list` shows it, or its first four digits or more. The next run takes the row in.
+    ID is shown by `rotation quarantine list`; its first four digits are enough. The next run publishes the row.
     """
     from market_rotation.flows.cli.quarantine import accept_row
 
     accept_row(entry, because, datetime.now(UTC))
 
 
-@main.group(short_help="What was alerted, and sending it.")
+@main.group(short_help="List, test and resend alerts.")
 def alerts() -> None:
-    """The outbox of alerts: what was written, and whether it was sent."""
+    """The outbox of alerts."""
 
 
 @alerts.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_alerts(as_json: bool) -> None:
     """List the newest alerts, and whether they were sent."""
     from market_rotation.flows.cli.alerts import show_alerts
@@ -257,7 +260,7 @@ def list_alerts(as_json: bool) -> None:
 
 @alerts.command("test")
 def test_alerts() -> None:
-    """Send a test message to every channel of ROTATION_ALERT_URLS. Exit 1 when one does not take it."""
+    """Send a test message to every channel of ROTATION_ALERT_URLS. Exit 1 when a channel does not accept it."""
     from market_rotation.flows.cli.alerts import try_channels
 
     sys.exit(try_channels())
@@ -265,7 +268,7 @@ def test_alerts() -> None:
 
 @alerts.command("resend")
 def resend_alerts() -> None:
-    """Try again to send what no channel has taken yet. Exit 1 when something is left."""
+    """Send the pending alerts again. Exit 1 when one is still pending."""
     from market_rotation.flows.cli.alerts import resend
 
     sys.exit(resend(datetime.now(UTC)))

@@ -24,7 +24,7 @@ from market_rotation.flows.cli.console import err
 
 @contextmanager
 def progress(debug: bool = False) -> Iterator[None]:
-    """Shows what the steps log while the block runs; with `debug`, debug records too."""
+    """Shows the log records of the steps while the block runs; with `debug`, also debug records."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -47,14 +47,14 @@ def progress(debug: bool = False) -> Iterator[None]:
 
 
 class _Count(MofNCompleteColumn):
-    """How many of how many, where that is known."""
+    """The number done and the total, when the total is known."""
 
     def render(self, task: Task) -> Text:
         return Text("") if task.total is None else super().render(task)
 
 
 class _Rate(TimeRemainingColumn):
-    """How many a second, and how long it will take, where that is known."""
+    """The rate per second and the remaining time, when they are known."""
 
     def render(self, task: Task) -> Text:
         if task.total is None or not task.speed:
@@ -63,7 +63,7 @@ class _Rate(TimeRemainingColumn):
 
 
 class _ProgressHandler(logging.Handler):
-    """Turns records into progress: one with `total` or without either is a new step, one with `advance` a part of it done."""
+    """Turns log records into progress: a record with `advance` moves the bar; any other record starts a new step."""
 
     def __init__(self, bar: Progress) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`rotation quarantine`: the rows that are set aside, and accepting one that is right although it failed a check."""
+"""`rotation quarantine`: lists quarantined rows, and accepts a row that is right although it failed a check (manual override)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from market_rotation.tasks.audit.accept import Entry
 from market_rotation.tasks.settings import load_settings
 
 HINT = (
-    "A row that the source corrects comes in by itself. `rotation quarantine list --json` shows the rows; "
+    "A row that the source corrects is published automatically. `rotation quarantine list --json` shows the rows; "
     'accept one that is right with `rotation quarantine accept ID --because "..."`.'
 )
 BLOCKED = (
@@ -31,9 +31,9 @@ BLOCKED = (
 
 
 def show_list(everything: bool, as_json: bool) -> None:
-    """Prints what is set aside in the published warehouse and, if the last run was blocked, what that would have set aside.
+    """Prints the quarantined rows of the published warehouse and, if the last run was blocked, those that it would have set aside.
 
-    Newest first; `everything` adds what is resolved.
+    Newest first; `everything` adds resolved entries.
     """
     with warehouse.reading(load_settings().published) as con:
         found = accept.entries(con, resolved=everything)
@@ -41,12 +41,12 @@ def show_list(everything: bool, as_json: bool) -> None:
         sys.stdout.write(json.dumps([_plain(entry) for entry in found], indent=1, allow_nan=False) + "\n")
         return
     if not found:
-        out.print("Nothing was ever set aside." if everything else "Nothing is set aside.")
+        out.print("Nothing has been in quarantine." if everything else "Nothing is in quarantine.")
         return
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("id", "since", "dataset", "symbol", "session", "expectation", *(["resolved"] * everything)):
         table.add_column(name, no_wrap=True)
-    # The only one that gives way when the screen is narrow.
+    # The only column that wraps on a narrow screen.
     table.add_column("reason", min_width=10)
     for entry in found:
         cells = [entry.id, _day(entry.since), entry.dataset, entry.symbol or "", _day(entry.session), entry.expectation]
@@ -61,7 +61,7 @@ def show_list(everything: bool, as_json: bool) -> None:
 
 
 def accept_row(given: str, because: str, now: datetime) -> None:
-    """Accepts the row of the entry whose ID begins with `given`, in the name of the current user, and prints what happens next."""
+    """Accepts the row of the entry whose ID begins with `given`, as the current user, and prints what happens next."""
     entry, others = accept.accept(load_settings(), given, because, _user(), now)
     out.print(
         f"Accepted: {entry.dataset} of {entry.symbol} on {entry.session}, which fails {entry.expectation}. The next `rotation run` takes the "
@@ -80,7 +80,7 @@ def accept_row(given: str, because: str, now: datetime) -> None:
 
 
 def _note(entry: Entry) -> str:
-    """Who accepted it and why, else why it was set aside, or would have been by a run that was blocked."""
+    """Who accepted the row and why; else why it was set aside, or why a blocked run would have set it aside."""
     if entry.accepted_at:
         return f"Accepted by {entry.accepted_by}: {entry.because}"
     return f"blocked: {entry.reason}" if entry.is_blocked else entry.reason
@@ -91,7 +91,7 @@ def _day(moment: Any) -> str:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    """The entry for JSON, which has no timestamps and no number such as NaN."""
+    """The entry for JSON, which has neither timestamps nor NaN."""
     values = asdict(entry)
     row = values["row"] and {
         k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values["row"].items()
@@ -103,5 +103,5 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        # The user of a container may have no name.
+        # A container's user may have no name.
         return str(os.getuid())

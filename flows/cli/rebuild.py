@@ -1,4 +1,4 @@
-"""`rotation rebuild`: what it does and shows."""
+"""`rotation rebuild`: runs a rebuild and prints the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from market_rotation.tasks.settings import load_settings
 
 
 def run_rebuild(as_of: datetime | None, target: Path | None, now: datetime) -> None:
-    """Rebuilds with progress, and prints what was made."""
+    """Rebuilds, shows progress, and prints the file that was written."""
     from market_rotation.tasks.warehouse.rebuild import rebuild
 
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What `rotation report` does and shows."""
+"""`rotation report`: writes a report and prints its summary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from market_rotation.tasks.settings import load_settings
 
 
 def write_report(session: date | None, output: Path | None, now: datetime) -> None:
-    """Writes the report and prints its summary and where it is. Raises `RotationError` where there is nothing to report."""
+    """Writes the report; prints its summary and its path. Raises `RotationError` when there is no data to report."""
     started = time.monotonic()
     settings = load_settings()
     folder = output or settings.reports

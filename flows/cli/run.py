@@ -1,4 +1,4 @@
-"""`rotation run` and `rotation backfill`: a run by hand, with progress and a short table at its end."""
+"""`rotation run` and `rotation backfill`: a run by hand, with progress and a summary table at the end."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rotation.run")
 
-#: A server that runs answers within milliseconds; a person waits for this.
+#: A running server answers within milliseconds; a person waits for this check.
 SERVER_TIMEOUT_S = 5.0
 
 
 def run_by_hand(parameters: Parameters, debug: bool = False, log_format: str = "text") -> int:
     """Runs the sequence in this process; returns the exit code: 0 published or up to date, 1 blocked or failed, 2 a wrong setting.
 
-    With a Prefect server that answers, the run is a flow run there; without one it is the same sequence without Prefect.
+    If a Prefect server is configured and answers, the run is a flow run there. Otherwise the same sequence runs without Prefect.
     """
     shown = progress(debug) if log_format == "text" else json_log.use(sys.stderr, debug)
     with shown, _stopping_on_sigterm():
         url = api_url(os.environ)
         if url and not answers(url, SERVER_TIMEOUT_S):
             log.warning(
-                "Prefect's server at %s does not answer; the run goes on without it and will not be listed there.", url
+                "The Prefect server at %s does not answer; the run continues without Prefect and will not be listed there.",
+                url,
             )
             url = None
         run = _as_flow(parameters, debug) if url else pipeline.run(parameters)
@@ -58,7 +59,7 @@ def run_by_hand(parameters: Parameters, debug: bool = False, log_format: str = "
 
 
 def _as_flow(parameters: Parameters, debug: bool) -> Run:
-    # A wrong parameter is said before a flow run exists.
+    # Reject a wrong parameter before a flow run is created.
     with suppress(ConfigError):
         resolve(parameters)
     from market_rotation.flows.cli.flow_run import run_as_flow
@@ -68,7 +69,7 @@ def _as_flow(parameters: Parameters, debug: bool) -> Run:
 
 @contextmanager
 def _stopping_on_sigterm() -> Iterator[None]:
-    """SIGTERM, with which systemd and Kubernetes stop a process, ends the run in an orderly way: it is recorded and alerted."""
+    """Turns SIGTERM, which systemd and Kubernetes send to stop a process, into an exception, so that the run is recorded and alerted."""
 
     def stop(*_: object) -> None:
         sys.exit(128 + signal.SIGTERM)
@@ -81,7 +82,7 @@ def _stopping_on_sigterm() -> Iterator[None]:
 
 
 def show_run(run: Run, published: Path, reports: Path | None = None) -> None:
-    """Prints what came of a run, and where it is."""
+    """Prints the outcome of a run and the paths of its results."""
     colour = {"published": "green", "up_to_date": "green", "blocked": "red", "failed": "red"}[run.status]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
@@ -100,7 +101,7 @@ def show_run(run: Run, published: Path, reports: Path | None = None) -> None:
     if run.source == "sample":
         out.print(f"[bold yellow]{SIMULATED}[/]")
     out.print(table)
-    # Outside the table, which would break a long path over lines.
+    # Outside the table, which would wrap a long path.
     out.print(f"warehouse  {published}", soft_wrap=True, markup=False, highlight=False)
     if reports and (page := reports / str(run.session) / "index.html").exists():
         out.print(f"report     {page}", soft_wrap=True, markup=False, highlight=False)

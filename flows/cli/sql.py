@@ -17,15 +17,15 @@ from market_rotation.tasks.settings import load_settings
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
 
-#: Rows of a table shown at most.
+#: The maximum number of rows printed as a table.
 TABLE_ROWS = 10_000
 
 
 def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: bool = False) -> None:
     """Prints the result of one read-only statement, or writes it to `output`.
 
-    The statement can neither write nor read any other file, unless `allow_files` lets it read. Raises `UsageError` for no statement or
-    several, or an `output` that is a file of the warehouse, and `RotationError` with DuckDB's own sentence.
+    The statement can neither write nor read any other file; with `allow_files` it can read. Raises `UsageError` for no statement, several
+    statements, or an `output` that is a file of the warehouse, and `RotationError` with DuckDB's own message.
     """
     import duckdb
 
@@ -60,7 +60,7 @@ def _check_statement(query: str, *, only_reading: bool) -> None:
     import duckdb
 
     statements = duckdb.extract_statements(query)
-    # PIVOT is one statement, which DuckDB takes apart into several without a text.
+    # DuckDB splits one PIVOT into several statements that have no text.
     count = len([statement for statement in statements if statement.query.strip()]) or min(len(statements), 1)
     if count != 1:
         found = "none" if not count else str(count)
@@ -68,11 +68,11 @@ def _check_statement(query: str, *, only_reading: bool) -> None:
     kinds = {statement.type for statement in statements if statement.query.strip()}
     reading = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
     if only_reading and kinds - reading:
-        raise UsageError("With --allow-files only a query is taken; write a `select …` or `from …`.")
+        raise UsageError("With --allow-files the statement must be a query; write a `select …` or `from …`.")
 
 
 def _restrict(con: Any, result: Path, allow_files: bool) -> None:
-    """Lets statements on `con` write to `result` alone, and read no file but the warehouse unless `allow_files`."""
+    """Restricts statements on `con`: they write only to `result`, and read only the warehouse unless `allow_files`."""
     if not allow_files:
         con.execute(f"set allowed_paths = ['{quoted_path(result)}']")
         con.execute("set enable_external_access = false")
@@ -92,7 +92,7 @@ def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
 
 
 def quoted_path(path: Path) -> str:
-    """`path` inside a literal of SQL."""
+    """`path`, escaped for an SQL string literal."""
     return str(path).replace("'", "''")
 
 
@@ -104,11 +104,11 @@ def _plain(error: Exception) -> str:
 
 
 def _with_comments(con: Any, query: str) -> str:
-    """`query`, or for `describe schema.table` one that also shows what each column means, which DuckDB's own leaves out."""
+    """`query`; for `describe schema.table`, a query that also shows the column comments, which DuckDB's own `describe` omits."""
     match = re.fullmatch(r"\s*desc(?:ribe)?\s+(?:table\s+)?(\w+)\.(\w+)\s*;?\s*", query, re.IGNORECASE)
     if not match:
         return query
-    # DuckDB's own answer says it where there is no such table.
+    # If the table does not exist, raise DuckDB's own error.
     con.execute(query)
     return (
         "select column_name, data_type as column_type, comment from duckdb_columns() "
@@ -117,32 +117,34 @@ def _with_comments(con: Any, query: str) -> str:
 
 
 def _copy(relation: Any, form: str, path: Path) -> None:
-    """Writes what `relation` yields to a file of the format `form`."""
+    """Writes the rows of `relation` to a file of the format `form`."""
     options = {"csv": "format csv, header", "json": "format json, array", "parquet": "format parquet"}[form]
     if form == "json":
-        # JSON has no word for what is not a number.
+        # JSON has no NaN or infinity.
         relation = _with_doubles(relation, "if(isfinite({0}), {0}, null)")
-    # By a view, since without external access SQL does not see Python's variables.
+    # Through a view: without external access, SQL does not see Python variables.
     relation.query("result", f"copy (from result) to '{quoted_path(path)}' ({options})")
 
 
 def _print_table(relation: Any, output: Path | None) -> None:
     on_screen = sys.stdout.isatty() and output is None
-    # Six decimals are enough to look at, and let more columns fit; a number that this would make zero stays as it is.
+    # Six decimals let more columns fit; a number that would round to zero is kept as it is.
     shown = _with_doubles(relation, "if(abs({0}) < 1e-4, {0}, round({0}, 6))")
     if on_screen:
-        # DuckDB leaves out what does not fit, and says so.
+        # DuckDB omits columns that do not fit, and says so.
         shown.show(max_width=shutil.get_terminal_size().columns, max_rows=100)
         return
     rows = len(shown)
     if rows > TABLE_ROWS:
-        raise RotationError(f"The result has {rows:,} rows, more than the {TABLE_ROWS:,} of a table; add --format csv.")
+        raise RotationError(
+            f"The result has {rows:,} rows, more than the {TABLE_ROWS:,} that a table can show; add --format csv."
+        )
     with output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout) as stream, redirect_stdout(stream):
         shown.show(max_width=1_000_000, max_rows=TABLE_ROWS)
 
 
 def _with_doubles(relation: Any, expression: str) -> Any:
-    """`relation` with each floating-point column replaced by `expression` of it; columns are told by place, since names may repeat."""
+    """`relation` with `expression` applied to each floating-point column; columns are identified by position, since names may repeat."""
     columns = []
     for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
         value = expression.format(f"#{place}") if kind in ("DOUBLE", "FLOAT") else f"#{place}"

@@ -1,4 +1,4 @@
-"""`rotation status`: whether the published warehouse is healthy, which incidents are open, how fresh each dataset is."""
+"""`rotation status`: the health of the published warehouse, its open incidents, and the freshness of each dataset."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _running(state: Status, now: datetime) -> str:
     form = "%H:%M" if since and since.date() == now.date() else "%Y-%m-%d %H:%M"
     when = f" since {since:{form}} UTC" if since else ""
     who = f" (process {state.running_process})" if state.running_process else ""
-    return f"A run is in progress{when}{who}; until it ends, this is the state before it."
+    return f"A run is in progress{when}{who}; until it ends, this page shows the state before it."
 
 
 def _show_incidents(state: Status) -> None:
