@@ -131,8 +131,11 @@ def _plain(words: str) -> str:
 
 
 if __name__ == "__main__":
-    for name, page in (("tables.md", tables), ("expectations.md", expectations)):
-        (HERE / name).write_text(page(), encoding="utf-8")
+    import usage
+
+    pages = {"tables": tables, "expectations": expectations, "settings": usage.settings, "commands": usage.commands}
+    for name, page in pages.items():
+        (HERE / f"{name}.md").write_text(page(), encoding="utf-8")
     if (REAL_PRICES / "prices.parquet").is_file():
         import regime_record
 

@@ -47,39 +47,72 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ROTATION_", extra="forbid", env_ignore_empty=True, frozen=True)
 
-    home: LocalPath = Path("warehouse")
-    warehouse: str | None = None
-    # An installed source, or several in order, separated by commas.
-    source: Annotated[str, AfterValidator(_source_order)] = "yahoo"
-    files: LocalPath | None = None
-    universe: LocalPath | None = None
-    # What is wrong with the simulated vendor, for a demonstration: a name of `market_rotation.tasks.sources.simulated.faults`, or name:SYMBOL.
-    fault: str | None = None
-    # Apprise addresses, separated by blanks; they hold secrets.
-    alert_urls: SecretStr = SecretStr("")
-    # Whether each run writes the report of its session.
-    report: bool = True
-    # Where the daily report's summary and picture go: Apprise addresses as well.
-    report_urls: SecretStr = SecretStr("")
-    # While an incident lasts, it is said again no more often than after so many hours.
-    alert_repeat_h: float = Field(default=24.0, gt=0)
-    history_start: date = date(2005, 1, 3)
-    # Of each of the two funds whose companies' earnings are compared, the largest so many are asked about, once a week.
-    earnings_constituents: int = Field(default=40, ge=0)
-    # How patiently a vendor is asked: seconds for one answer, attempts per symbol, first pause between attempts
-    # (doubled each time, with jitter), and seconds for the whole fetch.
-    fetch_timeout_s: float = Field(default=20.0, gt=0)
-    fetch_attempts: int = Field(default=4, ge=1)
-    fetch_wait_s: float = Field(default=1.0, ge=0)
-    fetch_deadline_s: float = Field(default=600.0, gt=0)
-    # The requests that the plan of a vendor with a key allows: the free plan of Tiingo, the cheapest paid plan of EODHD.
-    tiingo_requests_per_hour: int = Field(default=50, ge=1)
-    tiingo_requests_per_day: int = Field(default=1000, ge=1)
-    eodhd_requests_per_day: int = Field(default=100_000, ge=1)
-    # How often a batch of which nothing came is fetched again, after minutes; by hand it is not.
-    fetch_retries: int = Field(default=0, ge=0)
-    # How many seconds a run waits for another that is writing the warehouse: longer than one takes.
-    wait_s: float = Field(default=900.0, ge=0)
+    home: LocalPath = Field(
+        default=Path("warehouse"), description="Folder of the warehouse, the reports and everything else a run writes."
+    )
+    warehouse: str | None = Field(
+        default=None, description="The published DuckDB file; empty: `rotation.duckdb` in `ROTATION_HOME`."
+    )
+    source: Annotated[str, AfterValidator(_source_order)] = Field(
+        default="yahoo",
+        description="Source of the data: `yahoo`, `tiingo`, `eodhd`, `issuers`, `files`, `sample` (simulated) or any "
+        "installed plug-in; several in order, separated by commas, as in `tiingo,issuers`.",
+    )
+    files: LocalPath | None = Field(default=None, description="Folder that the source `files` reads.")
+    universe: LocalPath | None = Field(
+        default=None,
+        description="CSV file of the symbols to follow; empty: the shipped universe. A `pairs.csv` beside it is read with it.",
+    )
+    fault: str | None = Field(
+        default=None,
+        description="Fault injection at the simulated vendor, as `bad-tick` or `bad-tick:SPY`, for demonstrations.",
+    )
+    alert_urls: SecretStr = Field(
+        default=SecretStr(""),
+        description="[Apprise addresses](https://appriseit.com/services/) that receive alerts, separated by spaces. Secret.",
+    )
+    report: bool = Field(default=True, description="Whether each run writes the report of its session.")
+    report_urls: SecretStr = Field(
+        default=SecretStr(""),
+        description="Apprise addresses that receive the report's summary and picture once a session. Secret.",
+    )
+    alert_repeat_h: float = Field(
+        default=24.0, gt=0, description="Hours between two alerts about the same open incident, at least."
+    )
+    history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
+    earnings_constituents: int = Field(
+        default=40,
+        ge=0,
+        description="Number of the largest companies of SPSM and of SPY whose estimates are requested once a week.",
+    )
+    fetch_timeout_s: float = Field(default=20.0, gt=0, description="Seconds to wait for one response of a vendor.")
+    fetch_attempts: int = Field(default=4, ge=1, description="Attempts per symbol.")
+    fetch_wait_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds before the second attempt; doubled for each further attempt, with random jitter.",
+    )
+    fetch_deadline_s: float = Field(default=600.0, gt=0, description="Seconds for all requests of a run together.")
+    tiingo_requests_per_hour: int = Field(
+        default=50, ge=1, description="Requests per hour that your Tiingo plan allows; the default is the free plan's."
+    )
+    tiingo_requests_per_day: int = Field(
+        default=1000, ge=1, description="Requests per day that your Tiingo plan allows; the default is the free plan's."
+    )
+    eodhd_requests_per_day: int = Field(
+        default=100_000,
+        ge=1,
+        description="Requests per day that your EODHD plan allows; the default is the cheapest paid plan's.",
+    )
+    fetch_retries: int = Field(
+        default=0,
+        ge=0,
+        description="Times that a deployed run fetches a batch again, minutes later, when the vendor was unavailable for "
+        "all of it. `prefect.yaml` sets it for deployments.",
+    )
+    wait_s: float = Field(
+        default=900.0, ge=0, description="Seconds that a run waits for another run that is writing the warehouse."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -115,7 +148,7 @@ class Settings(BaseSettings):
 
     @property
     def alert_repeat(self) -> timedelta:
-        """How long an incident that lasts is not said again."""
+        """The shortest time between two alerts about one open incident."""
         return timedelta(hours=self.alert_repeat_h)
 
     def files_folder(self) -> Path:
@@ -138,7 +171,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        # What stands under an unknown key may be a secret under a misspelt name.
+        # The value of an unknown key may be a secret under a misspelt name.
         shown = (
             f" (it is {first['input']!r})"
             if name in Settings.model_fields and name not in ("alert_urls", "report_urls")
@@ -159,7 +192,7 @@ def load_settings(**overrides: Any) -> Settings:
 def fallback_settings() -> Settings:
     """What can be read of the settings when some of them are wrong: those that locate the warehouse and the alert channels.
 
-    A wrong one has its default. It serves to record and alert that the settings are wrong.
+    A wrong one gets its default. They serve to record the configuration error and to send its alert.
     """
     try:
         file = tomllib.loads((_home() / "rotation.toml").read_text(encoding="utf-8"))

@@ -7,15 +7,19 @@ import runpy
 from datetime import date
 from pathlib import Path
 
+import click
 import pytest
 import world
 
+from market_rotation.flows.cli.main import main
 from market_rotation.tasks.audit import suites
+from market_rotation.tasks.settings import Settings
 from market_rotation.tasks.sources.files import FilesSource
 from market_rotation.tasks.warehouse.models import models
 
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+USAGE = runpy.run_path(str(ROOT / "docs" / "usage.py"))
 RECORD = runpy.run_path(str(ROOT / "docs" / "regime_record.py"))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
@@ -25,6 +29,25 @@ def test_the_references_are_up_to_date(name: str) -> None:
     """docs/tables.md and docs/expectations.md are what `make docs` makes of the SQL files and suites now."""
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert text == GENERATOR[name](), "out of date: run `make docs`"
+
+
+@pytest.mark.parametrize("name", ["settings", "commands"])
+def test_settings_and_commands_are_up_to_date(name: str) -> None:
+    """docs/settings.md and docs/commands.md are what `make docs` makes of the settings and commands now."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert text == USAGE[name](), "out of date: run `make docs`"
+
+
+def test_every_setting_and_option_is_explained() -> None:
+    """Each setting has a description, and each option of each command a help text."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    options = [
+        (path, option.name)
+        for path, command in USAGE["_all_commands"](main, "rotation")
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert options == []
 
 
 def test_the_reference_of_expectations_has_every_suite() -> None:
