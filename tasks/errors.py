@@ -1,4 +1,4 @@
-"""The errors a person or an orchestrator tells apart. Each message says what, where, and what to do next."""
+"""The error classes. Each message says what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ class RotationError(Exception):
 
 
 class ConfigError(RotationError):
-    """A setting, file or argument is wrong. Nothing was done; correct it and call again (exit 2)."""
+    """A setting, file or argument is wrong. Nothing was done; correct it and run again (exit 2)."""
 
 
 class UsageError(ConfigError):
-    """A parameter of a command is wrong. Its caller sees the sentence; nothing is recorded or alerted (exit 2)."""
+    """A parameter of a command is wrong. The caller sees the message; nothing is recorded or alerted (exit 2)."""
 
 
 class SourceUnavailable(RotationError):
-    """The vendor did not give a usable answer. Trying again later can help."""
+    """The vendor returned no usable response. A later retry can help."""
 
 
 class RateLimited(SourceUnavailable):
-    """The vendor asks for fewer requests (HTTP 429)."""
+    """The vendor limits the request rate (HTTP 429)."""
 
 
 class AccessRefused(RotationError):
-    """The vendor refuses the key, or what the plan allows is used up. Trying again in the same run does not help."""
+    """The vendor refuses the key, or the plan's quota is used up. A retry in the same run does not help."""
 
 
 class SymbolNotFound(RotationError):
-    """The vendor answers that it does not know the symbol. Trying again does not help."""
+    """The vendor does not know the symbol. A retry does not help."""
 
 
 class AuditFailed(RotationError):
-    """A critical expectation failed, or could not be checked. Trying again with the same data does not help."""
+    """A critical expectation failed, or could not be checked. A retry with the same data does not help."""
 
     def __init__(self, message: str, failures: Sequence[Failure] = ()) -> None:
         super().__init__(message)

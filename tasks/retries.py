@@ -22,7 +22,7 @@ def retrying(
     wait_max_s: float,
     wait_jitter_s: float = 1.0,
 ) -> Iterator[stamina.Attempt]:
-    """Attempts to loop over, until one raises no `on`; the last error is raised after `attempts` or `timeout_s`, whichever is first."""
+    """Attempts to iterate over, until one does not raise `on`; raises the last error after `attempts` or `timeout_s`, whichever is first."""
     import stamina
     import stamina.instrumentation
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Metrics(NamedTuple):
-    """Gauges filled by one query: `gauges` are its columns with their help text, `labels` the columns that tell its rows apart."""
+    """Gauges filled by one query: `gauges` are its columns with their help texts, `labels` the columns used as labels."""
 
     query: str
     labels: tuple[str, ...]
@@ -18,7 +18,7 @@ METRICS = (
     Metrics(
         "select epoch(max(finished_at)) as last_success_timestamp_seconds from ops.runs where status in ('published', 'up_to_date')",
         (),
-        {"last_success_timestamp_seconds": "When the last run ended that published or was up to date."},
+        {"last_success_timestamp_seconds": "End of the last run that published or was up to date."},
     ),
     Metrics(
         f"""
@@ -30,9 +30,9 @@ METRICS = (
         """,
         (),
         {
-            "last_run_timestamp_seconds": "When the last run started.",
-            "last_run_duration_seconds": "How long the last run took.",
-            "last_run_quarantined_rows": "Rows and symbols that the last run set aside.",
+            "last_run_timestamp_seconds": "Start of the last run.",
+            "last_run_duration_seconds": "Duration of the last run.",
+            "last_run_quarantined_rows": "Rows and symbols that the last run quarantined.",
         },
     ),
     Metrics(
@@ -47,7 +47,7 @@ METRICS = (
         f"unpivot (select rows_fetched as fetched, rows_new as new, rows_revised as revised from {LAST_RUN}) "
         "on fetched, new, revised into name kind value last_run_rows",
         ("kind",),
-        {"last_run_rows": "Rows that the last run fetched, and how many of them are new or revised."},
+        {"last_run_rows": "Rows that the last run fetched; of these, new and revised rows."},
     ),
     Metrics(
         f"""
@@ -57,12 +57,12 @@ METRICS = (
         group by v.severity
         """,
         ("severity",),
-        {"last_run_failed_expectations": "Expectations that failed in the last run; absent where it checked none."},
+        {"last_run_failed_expectations": "Expectations that failed in the last run; absent when it checked none."},
     ),
     Metrics(
         "select count(*) as quarantine_open_rows from ops.quarantine where resolved_at is null",
         (),
-        {"quarantine_open_rows": "Rows and symbols set aside now."},
+        {"quarantine_open_rows": "Rows and symbols in quarantine now."},
     ),
     Metrics(
         """
@@ -77,7 +77,7 @@ METRICS = (
     Metrics(
         "select count(*) as unsent_alerts from ops.alerts where sent_at is null",
         (),
-        {"unsent_alerts": "Alerts in the outbox that at least one channel has not taken yet."},
+        {"unsent_alerts": "Alerts in the outbox that at least one channel has not accepted yet."},
     ),
     Metrics(
         f"select code_version, source, 1 as info from {LAST_RUN}",
@@ -97,7 +97,7 @@ DATASETS = Metrics(
     ("dataset",),
     {
         "latest_session_timestamp_seconds": "Midnight UTC of the latest session of the dataset.",
-        "sessions_behind": "How many sessions the dataset was behind the calendar when this file was written.",
+        "sessions_behind": "Sessions that the dataset was behind the calendar when this file was written.",
         "symbols_behind": "Symbols that lacked what was due at the last published run.",
     },
 )

@@ -1,4 +1,4 @@
-"""What of a warehouse's state is a problem, as sentences that end with what to do."""
+"""The problems in a warehouse's state, as sentences that end with the remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEVER_PUBLISHED = "Nothing was ever published"
 def problems(
     last_run: LastRun | None, prices: Freshness, dead_sources: Sequence[str], *, was_interrupted: bool
 ) -> Iterator[str]:
-    """A sentence per problem; none where the warehouse is healthy. `was_interrupted`: the last run has no end and no process.
+    """One sentence per problem; none when the warehouse is healthy. `was_interrupted`: the last run has neither an end nor a process.
 
     `dead_sources` are sources whose share counts stand still, each with its funds.
     """
@@ -36,5 +36,5 @@ def problems(
 
 
 def is_overdue(problem: str) -> bool:
-    """Whether the next run solves `problem` by itself: sessions are missing. Any other needs a person."""
+    """Whether the next run solves `problem`, which is so for missing sessions. Any other problem needs a person."""
     return problem.startswith((STALE, NEVER_PUBLISHED))

@@ -1,6 +1,6 @@
 """Writes the state of the warehouse as Prometheus metrics, in a file for node_exporter's textfile collector.
 
-A value that is not known has no metric. All numbers but the size of the published file come from its tables.
+An unknown value has no metric. All numbers but the size of the published file come from its tables.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write(
 
 
 def _fill(registry: CollectorRegistry, metrics: Metrics, rows: Sequence[dict[str, Any]] | None) -> None:
-    """Adds the gauges of `metrics` that have a value; one that is None gets no metric, and never a zero."""
+    """Adds the gauges of `metrics` that have a value; a None gets no metric, never a zero."""
     from prometheus_client import Gauge
 
     for name, description in metrics.gauges.items():

@@ -21,7 +21,7 @@ DEPLOYMENTS = {
 
 
 def api_url(environ: Mapping[str, str]) -> str | None:
-    """The address of Prefect's API from the environment, else from the active profile, as Prefect itself looks it up; None without one."""
+    """The address of Prefect's API from the environment, else from the active profile, in the order that Prefect itself uses; None when neither has one."""
     if url := environ.get("PREFECT_API_URL"):
         return url
     folder = Path(environ.get("PREFECT_HOME") or Path.home() / ".prefect")
@@ -36,7 +36,7 @@ def api_url(environ: Mapping[str, str]) -> str | None:
 
 
 def answers(url: str, within_s: float, goes_on: Callable[[], bool] = lambda: True) -> bool:
-    """Whether the API at `url` answers `within_s` seconds, as long as `goes_on` says that there is something to wait for."""
+    """Whether the API at `url` answers within `within_s` seconds; stops waiting when `goes_on` returns false."""
     direct = build_opener(ProxyHandler({})) if "127.0.0.1" in url or "localhost" in url else build_opener()
     deadline = time.monotonic() + within_s
     while goes_on() and time.monotonic() < deadline:

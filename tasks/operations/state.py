@@ -19,7 +19,7 @@ class LastRun(BaseModel):
 
 
 class Freshness(BaseModel):
-    """How far a dataset is behind the calendar; `symbols_behind` lack what was due at the last published run, None where not known."""
+    """How far a dataset is behind the calendar; `symbols_behind` lack data that was due at the last published run, None when unknown."""
 
     dataset: str
     latest_session: date | None
@@ -41,9 +41,9 @@ class Incident(BaseModel):
 
 
 class Status(BaseModel):
-    """The state at one moment. None is what a warehouse of an older version does not hold.
+    """The state at one time. A value is None when the warehouse is of an older version that does not have it.
 
-    `running_since` and `running_process` may be None also during a run: of a process of another machine or container.
+    `running_since` and `running_process` are also None during a run on another machine or in another container.
     """
 
     healthy: bool

@@ -1,4 +1,4 @@
-"""Reads the state of the published warehouse: the last run, how fresh the data is, what is open, whether a run is going on."""
+"""Reads the state of the published warehouse: the last run, freshness, open incidents, and whether a run is in progress."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from market_rotation.tasks.warehouse.macros import rows_if_known
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
 
-#: A session is expected from this long after its close on: the daily job starts at 18:30 New York, the watchdog at 20:00.
+#: A session is expected this long after its close: the daily job starts at 18:30 New York time, the watchdog at 20:00.
 GRACE = timedelta(hours=4)
 OLDER = "The warehouse was published by an older version, so not all of its state is known; the next `rotation run` upgrades it."
 
 
 def read(settings: Settings, now: datetime) -> Status:
-    """The status at `now`. Raises `RotationError` where there is no warehouse."""
+    """The status at `now`. Raises `RotationError` when there is no warehouse."""
     days = calendar.load(min(settings.history_start, now.date()), now.date())
     expected = days.last_closed(now - GRACE + calendar.SETTLE)
     due = days.sessions(min(settings.history_start, expected - timedelta(days=14)), expected)
@@ -40,7 +40,7 @@ def read(settings: Settings, now: datetime) -> Status:
         latest = con.execute("select max(session) from core.prices").fetchone() if fresh is None else None
     last_run = LastRun(**dict(zip(LastRun.model_fields, last, strict=True))) if last else None
     freshness = [Freshness(**row) for row in fresh or []] or [_prices_alone(latest[0] if latest else None, due)]
-    # Whether the process of an unfinished run still works can be seen only where the build database is.
+    # Only the machine with the build database can see whether the process of an unfinished run is alive.
     is_unfinished = bool(last_run and last_run.status == "running")
     running = held is not None or (is_unfinished and not settings.build.exists())
     dead_sources = [source for row in fresh or [] for source in row["dead_sources"]]
@@ -65,7 +65,7 @@ def read(settings: Settings, now: datetime) -> Status:
 
 
 def _prices_alone(latest: date | None, due: Sequence[date]) -> Freshness:
-    """What is known of prices before anything was published, or from a warehouse of an older version."""
+    """The freshness of prices before the first publication, or from a warehouse of an older version."""
     return Freshness(
         dataset="prices",
         latest_session=latest,

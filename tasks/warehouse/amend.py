@@ -1,4 +1,4 @@
-"""Amending: a change of the warehouse outside a run, such as an alert that was sent or a manual override."""
+"""Changes of the warehouse outside a run, such as a sent alert or a manual override."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build database, to write to; published when the block ends without an error. An error inside publishes nothing.
 
-    It never makes an empty warehouse: where nothing was ever published the change stays in the build database until a run publishes.
+    It never creates an empty warehouse: where nothing was ever published the change stays in the build database until a run publishes.
     Raises `WarehouseBusy` while another process writes, and `RotationError` where there is no build database or the published file
     cannot be replaced; the change is then on record, and the next run publishes it.
     """
@@ -33,10 +33,10 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         raise RotationError(f"There is no {missing} yet; make one with `rotation run`, or set ROTATION_HOME.")
     with writing(settings.build) as con:
         yield con
-        # What an interrupted run had staged is not audited and not for readers.
+        # Data staged by an interrupted run is not audited and must not reach readers.
         clear_stage(con)
         if settings.published.is_file():
             try:
                 publish(con, settings.build, settings.published)
             except RotationError as error:
-                raise RotationError(f"The change is on record in {settings.build}, but {error}") from error
+                raise RotationError(f"The change is recorded in {settings.build}, but {error}") from error

@@ -1,4 +1,4 @@
-"""The warehouse: connections, and running the SQL files in the order of what they read. A file's header becomes DuckDB's COMMENT."""
+"""Connections to the warehouse: to write to the build database, and to read the published file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con = duckdb.connect(str(path))
     except OSError as error:
         raise RotationError(
-            f"{path.parent} cannot be made a folder ({error.strerror}); set ROTATION_HOME to another."
+            f"{path.parent} cannot be created as a folder ({error.strerror}); set ROTATION_HOME to another."
         ) from None
     except duckdb.IOException as error:
         if "Could not set lock" not in str(error):
@@ -43,9 +43,9 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "wait until it ends, then start again."
         ) from None
     try:
-        # A DATE or TIMESTAMPTZ means the same on every machine, whatever its own time zone.
+        # A DATE or TIMESTAMPTZ has the same meaning on every machine, whatever its time zone.
         con.execute("set timezone = 'UTC'")
-        # Tables made in the same transaction have no statistics yet, so DuckDB would guess: 6 s, not 2. Joins run as they are written, the larger
+        # Tables created in the same transaction have no statistics, so DuckDB would guess: 6 s instead of 2. Joins run as written, the larger
         # side first, and an ASOF join is never a loop.
         con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
         con.execute("set asof_loop_join_threshold = 0")
@@ -85,7 +85,7 @@ def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnec
 
 
 def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
-    """Adds what a newer version gave a growing table to one that an older version made; its old rows have NULL there."""
+    """Adds the columns of a newer version to a growing table of an older version; they are NULL in its old rows."""
     schema, table = model.name.split(".")
     found = con.execute(
         "select column_name from duckdb_columns() where schema_name = $1 and table_name = $2", [schema, table]
@@ -97,9 +97,11 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published file at `path`, read-only. Raises `RotationError` where there is none, or it lacks a table or column asked for."""
+    """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query."""
     if not path.is_file():
-        raise RotationError(f"There is no warehouse at {path} yet; make one with `rotation run`, or set ROTATION_HOME.")
+        raise RotationError(
+            f"There is no warehouse at {path} yet; create one with `rotation run`, or set ROTATION_HOME."
+        )
     try:
         con = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:

@@ -18,7 +18,7 @@ Parameter = str | int | float | date | datetime | list[Any] | None
 
 
 def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
-    """Sets what the SQL files read with `getvariable('name')`."""
+    """Sets the variables that the SQL files read with `getvariable('name')`."""
     for name, value in values.items():
         con.execute(f"set variable {name} = $1", [value])
 
@@ -86,5 +86,5 @@ def comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 
 
 def quoted(words: str) -> str:
-    """`words` as a literal of SQL, where a statement takes no parameter."""
+    """`words` as an SQL literal, for statements that take no parameters."""
     return "'" + words.replace("'", "''") + "'"

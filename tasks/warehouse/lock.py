@@ -1,4 +1,4 @@
-"""Which process holds the lock on a database file: the operating system's answer, without taking the lock."""
+"""The process that holds the lock on a database file, from the operating system, without taking the lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 
 class Holder(NamedTuple):
-    """The process that holds the lock, and when it started, UTC; None where this machine cannot see it (another machine or container).
+    """The process that holds the lock, and when it started, UTC; None when this machine cannot see it (another machine or container).
 
-    `is_writing` is false for a process that has the file open for reading only, which keeps writers out all the same.
+    `is_writing` is false for a process that has the file open for reading only, which also blocks writers.
     """
 
     process: int | None
@@ -29,14 +29,14 @@ class Holder(NamedTuple):
 
 
 def holder(path: Path) -> Holder | None:
-    """Who has the database at `path` open, None where nobody has or there is no such file.
+    """The process that has the database at `path` open, None when no process has or the file does not exist.
 
     Not for the process that has the database open itself: closing any descriptor of a file ends that process's locks on it (POSIX).
     """
     # struct flock: 64-bit Linux, macOS.
     layout, kind, process = ("hhqqi4x", 0, 4) if sys.platform == "linux" else ("qqihh", 3, 2)
     asked: list[int] = [0] * 5
-    # A lock for writing conflicts with any other, so the answer names whoever has one.
+    # A write lock conflicts with any other lock, so the system names whichever process holds one.
     asked[kind] = fcntl.F_WRLCK
     try:
         with path.open("rb") as file:

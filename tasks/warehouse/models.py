@@ -1,7 +1,7 @@
-"""The SQL files, read: what each makes, what it reads, what its header says, and the order that follows.
+"""Reads the SQL files: what each creates, what it reads, its header, and the order that follows.
 
 Every table is one file, `sql/<schema>/<table>.sql`, of one of three kinds told apart by its first statement:
-- `select …` or `with …`: a table derived from others, made anew as a whole;
+- `select …` or `with …`: a table derived from others, replaced as a whole;
 - `create table if not exists …`: a table that only grows; a second statement, `insert …`, says what a run adds to it;
 - `create or replace macro …`: a macro.
 """
@@ -51,7 +51,7 @@ class Model:
 
     @property
     def comment(self) -> str:
-        """The header as DuckDB's comment: an entry a line."""
+        """The header as a DuckDB comment: one entry per line."""
         return "\n".join(f"{self.name if key == 'about' else key}: {words}" for key, words in self.header.items())
 
 
@@ -67,14 +67,14 @@ def fingerprint(folder: Path = SQL) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    # The queries of the report, in sql/report, make no table.
+    # The report's queries, in sql/report, create no tables.
     return [path for path in sorted(folder.glob("*/*.sql")) if path.parent.name in SCHEMAS]
 
 
 @cache
 def _models(folder: Path) -> tuple[Model, ...]:
     found = {model.name: model for model in map(_parse, _files(folder))}
-    # What the pipeline itself puts there, before any SQL file runs.
+    # The pipeline itself creates these tables, before any SQL file runs.
     given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "backfill", "answers")}
     given |= {f"stage.fetched_{dataset}" for dataset in DATASETS}
     for model in found.values():
@@ -89,7 +89,7 @@ def _models(folder: Path) -> tuple[Model, ...]:
         ).static_order()
         return tuple(found[name] for name in order)
     except CycleError as error:
-        raise RotationError(f"The SQL files read each other in a circle: {' -> '.join(error.args[1])}.") from None
+        raise RotationError(f"The SQL files depend on each other in a cycle: {' -> '.join(error.args[1])}.") from None
 
 
 def _parse(path: Path) -> Model:
@@ -113,7 +113,7 @@ def _parse(path: Path) -> Model:
     kind: Literal["derived", "ledger", "macro"] = (
         "derived" if created is None else "ledger" if created.kind == "TABLE" else "macro"
     )
-    # What a growing table takes in comes from the stage of the run, before it: no part of the order.
+    # The rows that a growing table appends come from the stage of the run, before it: so it does not affect the order.
     reads = frozenset(_reads(trees[:1])) - {name}
     declared = created.this.expressions if created and kind == "ledger" else []
     columns = {column.name: column.kind.sql("duckdb") for column in declared}
@@ -155,7 +155,7 @@ def _without_header(text: str) -> str:
 def _header(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """The entries of the leading comment, `-- key: words`, and those of its columns, `--   name: words` after `-- columns:`.
 
-    A line indented further goes on with the entry before it.
+    A line indented further continues the entry before it.
     """
     entries: dict[str, str] = {}
     columns: dict[str, str] = {}

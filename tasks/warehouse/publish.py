@@ -14,7 +14,7 @@ from market_rotation.tasks.errors import RotationError
 
 
 def clear_stage(con: duckdb.DuckDBPyConnection) -> None:
-    """Drops all that is staged, so that the file readers get holds nothing that was not audited."""
+    """Drops all staged tables, so that the published file contains nothing that was not audited."""
     con.execute("drop schema stage cascade")
     con.execute("create schema stage")
 
@@ -27,13 +27,13 @@ def publish(
 ) -> None:
     """Replaces `published` by a copy of `build`, which `con` holds open with nothing uncommitted.
 
-    `finish` writes into the copy before readers get it: what may only be recorded once they have it. A reader with the file open keeps
+    `finish` writes into the copy before readers get it, for records that are true only once they have it. A reader with the file open keeps
     the old one; one that opens it sees the old or the new one, never a mix. Both files lie in one folder, since a rename is atomic only
     within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk; then readers
     keep the old file.
     """
     with _replacing(published) as temporary:
-        # Everything must be in the file itself: a write-ahead log left beside the copy would belong to another file.
+        # All data must be in the file itself: a write-ahead log left beside the copy would belong to another file.
         con.execute("force checkpoint")
         _copy(build, temporary)
         if finish:
@@ -45,7 +45,7 @@ def publish(
 def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Path, ledgers: Sequence[str]) -> None:
     """Replaces `ledgers`, tables of `ops`, in the published file by those of `con`, and nothing else in it; raises as `publish` does.
 
-    It serves a run that built new tables and could not publish them: readers see that it failed, and not half of what it made.
+    It serves a run that built new tables and could not publish them: readers see that it failed, but none of its new tables.
     """
     with _replacing(published) as temporary:
         _copy(published, temporary)
@@ -66,7 +66,7 @@ def _replacing(published: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        # A reader that opened it for writing would lock out the others, and lose what it wrote at the next run.
+        # A reader that opened it for writing would lock out other readers, and the next run would overwrite its changes.
         temporary.chmod(0o444)
         published.with_name(published.name + ".wal").unlink(missing_ok=True)
         os.replace(temporary, published)
@@ -74,7 +74,7 @@ def _replacing(published: Path) -> Iterator[Path]:
     except (OSError, duckdb.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise RotationError(
-            f"{published} could not be replaced ({reason}), so readers still see the file as it was; "
+            f"{published} could not be replaced ({reason}), so readers still see the previous file; "
             "make room or correct the permissions there, then run again."
         ) from error
     finally:
@@ -83,7 +83,7 @@ def _replacing(published: Path) -> Iterator[Path]:
 
 
 def _copy(build: Path, target: Path) -> None:
-    # In a process of its own: in POSIX, closing a file here would end all locks this process has on it, DuckDB's too, and let a second run in.
+    # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
     done = subprocess.run(["cp", "-f", "--", str(build), str(target)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{build} cannot be copied: {done.stderr.strip()}")

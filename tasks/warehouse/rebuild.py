@@ -1,4 +1,4 @@
-"""Everything derived again from `raw` alone, as it was known at a moment of the past, into a file of its own."""
+"""Derives all tables again from `raw` alone, as known at a past time, into a separate file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("rotation.rebuild")
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What `rebuild` made: the file, when its newest prices were fetched, its last session, rows of `raw.prices`."""
+    """The result of `rebuild`: the file, when its newest prices were fetched, its last session, rows of `raw.prices`."""
 
     path: Path
     known_at: datetime
@@ -35,14 +35,14 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now: datetime) -> Rebuilt:
-    """Derives `core`, `signals` and `ops.revisions` from what the published `raw` knew at `as_of` (default: all) into `target`.
+    """Derives `core`, `signals` and `ops.revisions` from the published `raw` as known at `as_of` (default: all) into `target`.
 
     The published file is only read, and a run may go on meanwhile. `target` (default: rebuilt.duckdb beside it) is replaced as a whole
-    once everything is derived and audited. Raises `ConfigError` on a moment or file that won't do, `AuditFailed` when what was derived
+    once everything is derived and audited. Raises `ConfigError` for an invalid time or file, `AuditFailed` when what was derived
     is not as it must be.
     """
     if as_of and as_of > now:
-        raise ConfigError(f"--as-of {as_of:%Y-%m-%d %H:%M %Z} is in the future; choose a moment that has passed.")
+        raise ConfigError(f"--as-of {as_of:%Y-%m-%d %H:%M %Z} is in the future; choose a past time.")
     path = target or settings.published.with_name("rebuilt.duckdb")
     _refuse_other_files(path, settings)
     with warehouse.reading(settings.published) as published:
@@ -51,7 +51,7 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
     _remove(temporary)
     try:
         with warehouse.writing(temporary) as con:
-            log.info("Copying what was known")
+            log.info("Copying the raw data known then")
             _copy_known(con, settings.published, as_of)
             log.info("Building core and signals")
             with warehouse.transaction(con):
@@ -68,7 +68,7 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
 def _refuse_other_files(path: Path, settings: Settings) -> None:
     if path.resolve() in (settings.published.resolve(), settings.build.resolve()):
         raise ConfigError(
-            f"{path} is the warehouse itself, which a rebuild never touches; choose another file with --to."
+            f"{path} is the warehouse itself, which a rebuild does not change; choose another file with --to."
         )
     if not path.exists():
         return
@@ -76,7 +76,7 @@ def _refuse_other_files(path: Path, settings: Settings) -> None:
         with warehouse.reading(path) as con:
             con.execute("select 1 from raw.prices limit 0")
     except Exception:
-        raise ConfigError(f"{path} is there and is no warehouse; choose another file with --to.") from None
+        raise ConfigError(f"{path} exists and is not a warehouse; choose another file with --to.") from None
 
 
 def _refuse_before_first(con: duckdb.DuckDBPyConnection, as_of: datetime | None) -> None:

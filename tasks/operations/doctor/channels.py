@@ -1,4 +1,4 @@
-"""Check of the alert channels: whether Apprise understands their addresses. Nothing is sent, and no address is shown."""
+"""Check of the alert channels: whether Apprise accepts their addresses. Nothing is sent, and no address is shown."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def alerts(settings: Settings) -> Iterator[Finding]:
-    """Whether there are channels, and which addresses cannot be used, by their place in the list."""
+    """Whether channels are set, and which addresses are invalid, by position in the list."""
     from market_rotation.tasks.alerts import deliver
 
     if not settings.alert_urls.get_secret_value().split():
         yield Finding(
             "warn",
             "alerts",
-            "No alert channel is set, so nobody learns of a failed run.",
+            "No alert channel is set, so nobody is notified of a failed run.",
             "Set ROTATION_ALERT_URLS to Apprise addresses, then run `rotation alerts test`.",
         )
     variables = {"ROTATION_ALERT_URLS": settings.alert_urls, "ROTATION_REPORT_URLS": settings.report_urls}
@@ -38,4 +38,4 @@ def alerts(settings: Settings) -> Iterator[Finding]:
                 "ok", "alerts", f"Channels set: {', '.join(good)}.", "`rotation alerts test` sends a message to each."
             )
         elif good:
-            yield Finding("ok", "alerts", f"The report goes to {', '.join(good)}.")
+            yield Finding("ok", "alerts", f"The report is sent to {', '.join(good)}.")

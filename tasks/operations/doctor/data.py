@@ -1,4 +1,4 @@
-"""Checks of the warehouse: its folder and disk, what it holds, how its last run ended, and whether the clock can be right."""
+"""Checks of the warehouse: its folder and disk, its content, the status of its last run, and the machine's clock."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from market_rotation.tasks.operations.state import Status
     from market_rotation.tasks.settings import Settings
 
-#: What a first run of the shipped universe needs, and what should always stay free.
+#: Disk space that the first run of the shipped universe needs, and that should always stay free.
 SPARE_BYTES = 500_000_000
-#: Clocks of two machines that share a warehouse differ by less.
+#: The clocks of two machines that share a warehouse differ by less than this.
 CLOCK_SLACK = timedelta(minutes=5)
 
 
@@ -36,11 +36,11 @@ def home(settings: Settings) -> Iterator[Finding]:
                 "Correct its permissions, or set ROTATION_HOME to another folder.",
             )
         else:
-            yield Finding("ok", "home", f"{folder} {'can be written' if there == folder else 'will be made'}.")
+            yield Finding("ok", "home", f"{folder} {'can be written' if there == folder else 'will be created'}.")
 
 
 def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]:
-    """Whether there is room for one more copy of the warehouse, which publishing needs."""
+    """Whether the disk has space for one more copy of the warehouse, which publishing needs."""
     if free_bytes is None:
         free_bytes = shutil.disk_usage(_nearest(settings.published.parent)).free
     sizes = [path.stat().st_size for path in (settings.build, settings.published) if path.is_file()]
@@ -57,7 +57,7 @@ def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]
 
 
 def published(settings: Settings) -> Iterator[Finding]:
-    """Whether the published file opens, what it holds, which version derived it, and whether a process is writing."""
+    """Whether the published file opens, its content, the version that derived it, and whether a process is writing."""
     from market_rotation.tasks import warehouse
     from market_rotation.tasks.run import ledger
     from market_rotation.tasks.warehouse.lock import holder
@@ -71,7 +71,7 @@ def published(settings: Settings) -> Iterator[Finding]:
         )
     if not settings.published.is_file():
         yield Finding(
-            "warn", "warehouse", f"There is no warehouse at {settings.published} yet.", "Make it with `rotation run`."
+            "warn", "warehouse", f"There is no warehouse at {settings.published} yet.", "Create it with `rotation run`."
         )
         return
     with warehouse.reading(settings.published) as con:
@@ -94,7 +94,7 @@ def published(settings: Settings) -> Iterator[Finding]:
 
 
 def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[Finding]:
-    """The problems that `rotation status` shows; appends the status to `into`, for the checks after this one."""
+    """The problems that `rotation status` shows; appends the status to `into`, for later checks."""
     from market_rotation.tasks.operations import health, status
 
     if not settings.published.is_file():
@@ -123,7 +123,7 @@ def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[
 
 
 def clock(now: datetime, state: Status | None) -> Iterator[Finding]:
-    """Whether the clock can be right, and the time in New York is known."""
+    """Whether the clock is plausible, and the time zone of New York is installed."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:

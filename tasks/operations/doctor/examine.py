@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """All findings at `now`, one by one. A check that raises is a finding itself; the others are made all the same."""
+    """All findings at `now`, one by one. An error in a check is a finding; the other checks still run."""
     environ = os.environ if environ is None else environ
     yield from guarded("variables", lambda: machine.variables(environ))
     settings: Settings | None = None

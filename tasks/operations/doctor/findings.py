@@ -24,14 +24,14 @@ def guarded(subject: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Fi
     except RotationError as error:
         yield failed(subject, error)
     except Exception as error:
-        # Only its class: the text of an unforeseen error may hold an address with its password.
+        # Only its class: the text of an unexpected error may contain an address with its password.
         yield Finding(
             "fail", subject, f"The check itself failed ({type(error).__name__}).", "Report this line as a bug."
         )
 
 
 def failed(subject: str, error: RotationError, next_step: str = "") -> Finding:
-    """An expected failure as a finding; its sentence says what to do after its last semicolon."""
+    """An expected failure as a finding; the text after its last semicolon is the remedy."""
     what, _, remedy = str(error).rpartition("; ")
     remedy = f"{remedy[:1].upper()}{remedy[1:]}"
     return Finding("fail", subject, f"{what}." if what else remedy, next_step or (remedy if what else ""))

@@ -18,7 +18,7 @@ PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Environment variables that look like settings but are not, and would be ignored silently. No value is shown."""
+    """Environment variables that look like settings but are not. No value is shown."""
     known = _variables()
     found = 0
     for name in sorted(environ):
@@ -38,7 +38,7 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def read_settings(settings: Settings) -> Iterator[Finding]:
-    """The settings in force, and where they come from."""
+    """The effective settings, and where they come from."""
     file = _toml()
     read = f"{file} is read" if file.is_file() else f"there is no {file}; it is optional"
     yield Finding("ok", "settings", f"Source '{settings.source}', home {settings.home}; {read}.")
@@ -49,7 +49,7 @@ def read_settings(settings: Settings) -> Iterator[Finding]:
 
 
 def similar_keys(environ: Mapping[str, str]) -> str:
-    """For each unknown key of `rotation.toml` the setting with the nearest name, as a question; empty where all are known."""
+    """For each unknown key of `rotation.toml`, a question with the nearest setting; empty when all keys are known."""
     file = Path(environ.get("ROTATION_HOME") or "warehouse").expanduser() / "rotation.toml"
     try:
         keys = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def dependencies() -> Iterator[Finding]:
 
 
 def network(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The CA certificates and the proxy that the environment names. A proxy's password is not shown."""
+    """The CA certificates and the proxy set in the environment. A proxy's password is not shown."""
     used = []
     for name in [name for name in CA_VARIABLES if environ.get(name)]:
         if not os.access(environ[name], os.R_OK) or not Path(environ[name]).is_file():

@@ -1,4 +1,4 @@
-"""Check of Prefect: whether its server answers and has the pool, a worker and the deployments that the schedule needs."""
+"""Check of Prefect: whether the server answers and has the work pool, a worker and the scheduled deployments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKER_SILENT = timedelta(minutes=2)
 
 
 def prefect(url: str | None, now: datetime, opener: Callable[..., Any] = urllib.request.urlopen) -> Iterator[Finding]:
-    """Whether Prefect's server, where one is set, answers and has what the schedule needs."""
+    """Whether the configured Prefect server answers and has everything that the schedule needs."""
     if not url:
         yield Finding("ok", "prefect", "No Prefect server is set; runs started by hand or cron need none.")
         return
@@ -39,7 +39,7 @@ def prefect(url: str | None, now: datetime, opener: Callable[..., Any] = urllib.
         yield Finding("fail", "prefect", f"The server at {shown} does not answer ({type(error).__name__}).", step)
         return
     if not healthy:
-        yield Finding("fail", "prefect", f"What answers at {shown} is not a healthy Prefect server.", up)
+        yield Finding("fail", "prefect", f"The service at {shown} is not a healthy Prefect server.", up)
         return
     yield Finding("ok", "prefect", f"The server at {shown} answers.")
     from httpx import HTTPStatusError
@@ -63,7 +63,7 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     deploy = "Deploy again: `rotation deploy`."
-    # A server on SQLite may answer once or twice that its database is locked.
+    # A server on SQLite may report once or twice that its database is locked.
     quick = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 2})
     with quick, get_client(httpx_settings={"timeout": TIMEOUT_S}, sync_client=True) as client:
         try:

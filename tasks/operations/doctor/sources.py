@@ -1,4 +1,4 @@
-"""Checks of the universe and of what its data comes from: the source, the issuers, the user's files."""
+"""Checks of the universe and of its data: the sources, the issuers, the user's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
     from market_rotation.tasks.universe import Universe
 
-#: How long to wait for one answer; for a file of an issuer, three times as long.
+#: Seconds to wait for one response; three times as many for an issuer's file.
 TIMEOUT_S = 5.0
 
 
@@ -26,7 +26,7 @@ def universe(settings: Settings) -> Iterator[Finding]:
     members = load_universe(settings.universe)
     if settings.fault:
         check(settings.fault, members)
-    where = settings.universe or "the one shipped"
+    where = settings.universe or "the shipped one"
     yield Finding("ok", "universe", f"{len(members.instruments)} symbols, {len(members.pairs)} pairs ({where}).")
     if not members.pairs:
         yield Finding(
@@ -38,7 +38,7 @@ def universe(settings: Settings) -> Iterator[Finding]:
 
 
 def installed_sources(settings: Settings) -> Iterator[Finding]:
-    """Which sources are installed, by which package each, and which are used."""
+    """The installed sources with their packages, and which of them are used."""
     from market_rotation.tasks.sources.base import installed
 
     packages: dict[str, list[str]] = {}
@@ -49,7 +49,7 @@ def installed_sources(settings: Settings) -> Iterator[Finding]:
 
 
 def source(settings: Settings, now: datetime, vendor: Any = None) -> Iterator[Finding]:
-    """Whether each source answers as a run needs it; `vendor` replaces the sources that the settings name."""
+    """Whether each source returns usable data; `vendor` replaces the configured sources."""
     from market_rotation.tasks import calendar
     from market_rotation.tasks.sources.base import SourceContext, open_each
     from market_rotation.tasks.universe import load_universe
@@ -78,7 +78,7 @@ def source(settings: Settings, now: datetime, vendor: Any = None) -> Iterator[Fi
 
 
 def vendor_answers(vendor: Any, members: Universe, now: datetime) -> Iterator[Finding]:
-    """Requests the last days of one symbol, the benchmark of most."""
+    """Requests the last days of one symbol, the most frequent benchmark."""
     symbol = next(i.benchmark for i in members.instruments if i.benchmark)
     bars = vendor.prices(symbol, now.date() - timedelta(days=10), now.date())
     if bars.empty:
@@ -106,7 +106,7 @@ def issuers_answer(vendor: Any, members: Universe, now: datetime) -> Iterator[Fi
         try:
             rows = vendor.fund_nav(fund.symbol, now.date() - timedelta(days=14), now.date())
         except RotationError as error:
-            # Only a warning: prices do not depend on it, and the fund's flows stay NULL until the issuer answers.
+            # Only a warning: prices do not depend on the issuer, and the fund's flows stay NULL until it answers.
             yield failed("issuers", error)._replace(level="warn")
             continue
         if rows.empty:
@@ -140,7 +140,7 @@ def _files(settings: Settings, members: Universe, now: datetime) -> Iterator[Fin
         yield Finding(
             "fail",
             "source",
-            f"The prices in {folder} hold no symbol of the universe.",
+            f"The prices in {folder} contain no symbol of the universe.",
             "Add the universe's symbols to the file.",
         )
         return
