@@ -1,4 +1,4 @@
-"""The datasets: what each is made of, who offers it for which symbol, and how old it may be before it is requested again."""
+"""The datasets: their columns, the sources that offer them for which symbols, and their maximum age before a new request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FUND_NAV_COLUMNS: dict[str, str] = {
     "source": "object",
 }
 
-#: What is known of a fund on a day. `expense_ratio` is a fraction (0.0003 = 0.03 %); `trailing_pe` price over earnings.
+#: Facts about a fund on a day. `expense_ratio` is a fraction (0.0003 = 0.03 %); `trailing_pe` price over earnings.
 FUND_FACTS_COLUMNS: dict[str, str] = {
     "symbol": "object",
     "as_of": "datetime64[s]",
@@ -53,7 +53,7 @@ FUND_FACTS_COLUMNS: dict[str, str] = {
     "source": "object",
 }
 
-#: What a fund holds, cash and the like included; `symbol` is the constituent's ticker as Yahoo writes it (BRK-B), None where it has
+#: The holdings of a fund, including cash; `symbol` is the constituent's ticker as Yahoo writes it (BRK-B), None where it has
 #: none; `weight` is a fraction of the fund.
 HOLDINGS_COLUMNS: dict[str, str] = {
     "fund_symbol": "object",
@@ -97,12 +97,12 @@ class Dataset:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The columns that identify a row: whose it is, and of which day."""
+        """The columns that identify a row: its symbol and its day."""
         return self.symbol, self.day
 
     @property
     def values(self) -> list[str]:
-        """The columns beside the key."""
+        """The columns other than the key."""
         return [name for name in self.columns if name not in self.key]
 
 
@@ -161,7 +161,7 @@ class Offer(NamedTuple):
 
 
 def offers(source: object, instruments: Sequence[Instrument]) -> list[Offer]:
-    """What `source` offers beside prices: what its `offers` says, else the fund datasets that it has, of every fund."""
+    """The datasets that `source` offers besides prices: its own `offers`, else all fund datasets that it has, for every fund."""
     if says := getattr(source, "offers", None):
         return list(says(instruments))
     return [offer for offer in fund_offers(instruments) if hasattr(source, offer.dataset)]
@@ -183,5 +183,5 @@ def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:
 
 
 def as_fresh_as_possible(offers: Sequence[Offer]) -> list[Offer]:
-    """`offers`, of which fund records are due as soon as they lack a session: issuers publish it on the day after."""
+    """`offers` with fund records due as soon as a session is missing: issuers publish it on the following day."""
     return [offer._replace(max_age_sessions=0) if offer.dataset == "fund_nav" else offer for offer in offers]

@@ -14,8 +14,8 @@ where null_reason = 'dead source';
 
 -- expectation: flow_not_large
 -- severity: info
--- sentence: The flow of a day exceeds 15 % of assets; it is kept, since such creations happen, mostly around quarter-
---   ends.
+-- sentence: The flow of a day exceeds 15 % of assets; it is kept, since such creations happen, mostly around the ends
+--   of quarters.
 select symbol, session, net_flow_usd, flow_pct_of_assets
 from core.fund_flows
 where is_large;

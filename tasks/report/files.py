@@ -1,4 +1,4 @@
-"""Where reports lie: a folder per session, the newest one again as `latest`, and an index of them all."""
+"""The report files: a folder per session, the newest report also as `latest`, and an index of all reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from market_rotation.tasks.report.page import SIMULATED, current, environment, r
 from market_rotation.tasks.report.picture import picture
 from market_rotation.tasks.report.summary import summary
 
-#: What a report's folder holds, in the order in which it is replaced: the note that lists it comes last.
+#: The files of a report's folder in the order of their replacement: the index entry comes last.
 NAMES = ("report.png", "summary.txt", "index.html", "report.json")
 
 _MAKING = ".making"
@@ -53,7 +53,7 @@ def write(report: Report, folder: Path, now: datetime) -> Path:
 
 
 def past(folder: Path) -> list[dict[str, Any]]:
-    """The notes of the reports below `folder`, the newest session first; what is no report is passed over."""
+    """The notes of the reports below `folder`, newest session first; other files are ignored."""
     found = []
     for path in folder.glob("????-??-??/report.json"):
         try:
@@ -112,13 +112,13 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
-        # Else a power cut could leave the new name with nothing behind it.
+        # Otherwise a power failure could leave the new name without content.
         os.fsync(file.fileno())
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Holds the folder against other writers, and clears what one that was killed left half-made."""
+    """Locks the folder against other writers, and removes incomplete files of a killed writer."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         making = folder / _MAKING

@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds its style, script and data, and asks nothing of the network."""
+"""The page: one HTML file with its style, script and data, which needs no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind, Report
 
-#: Open problems named one by one, at most.
+#: The maximum number of open problems that are listed.
 NAMED = 3
 
 #: How the value of a piece of evidence is written, by its unit; as a count where it is none of these.
@@ -31,7 +31,7 @@ SIMULATED = "SIMULATED MARKET: these are not real prices."
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. `exact` is the value itself, in full precision, empty when not known; `bar` its left edge and width in percent."""
+    """A cell of a table. `exact` is the value in full precision, empty when unknown; `bar` its left edge and width in percent."""
 
     text: str
     exact: str
@@ -78,7 +78,7 @@ def render(report: Report, now: datetime) -> str:
             style=theme.safe(style),
             bundle=theme.safe(bundle),
             script=theme.safe(script),
-            # No other script can run, whatever a vendor's text holds.
+            # No other script can run, whatever a vendor's text contains.
             policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
             f"script-src {embed.digest(bundle)} {embed.digest(script)}",
             config=theme.CONFIG,
@@ -89,7 +89,7 @@ def render(report: Report, now: datetime) -> str:
 
 @cache
 def environment() -> jinja2.Environment:
-    """The templates' environment: everything is escaped, and a name that is not given is an error."""
+    """The templates' environment: all values are escaped, and an undefined name is an error."""
     import jinja2
 
     made = jinja2.Environment(
@@ -207,7 +207,7 @@ def _column(values: list[Any], column: Column) -> Iterable[Cell]:
 
 
 def newest(freshness: Exhibit) -> list[str]:
-    """The latest day of each dataset, a line each."""
+    """The latest day of each dataset, one per line."""
     rows = freshness.table.to_dict("records")
     return [
         f"{row['dataset']}: {words.day(row['latest']) if words.is_known(row['latest']) else 'not known'}"
@@ -216,7 +216,7 @@ def newest(freshness: Exhibit) -> list[str]:
 
 
 def gravest(problems: Exhibit) -> list[str]:
-    """The first open problems, a line each, and how many there are besides; they come with the gravest first."""
+    """The most severe open problems, one per line, and the number of the others."""
     shown = []
     for row in problems.table.head(NAMED).to_dict("records"):
         affected = f"{words.written(row['affected'], 'count')} rows" if words.is_known(row["affected"]) else None

@@ -1,4 +1,4 @@
-"""What the report's sentences are put together from, in the same formats as its tables."""
+"""Building blocks of the report's sentences, in the formats of its tables."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ DATASETS = {
     "fund_facts": "fund facts",
     "holdings": "holdings",
     "earnings_growth": "earnings estimates",
+    "core.fund_flows": "fund flows",
 }
 
 

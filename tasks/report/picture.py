@@ -35,7 +35,7 @@ def picture(report: Report) -> bytes:
 
 
 def warm_up() -> None:
-    """Starts what draws pictures, which takes a third of a second the first time."""
+    """Starts the renderer, which takes a third of a second the first time."""
     import vl_convert
 
     vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
@@ -69,7 +69,7 @@ def specification(report: Report) -> dict[str, Any]:
 
 
 def _banner() -> dict[str, Any]:
-    """The words that it is simulated, on the yellow of the page's banner."""
+    """The label of simulated data, on the yellow of the page's banner."""
     return {
         "width": WIDTH,
         "height": 26,

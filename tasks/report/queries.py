@@ -1,4 +1,4 @@
-"""The queries of the report, `sql/report/*.sql`: what they yield at a session, and how they are shown to readers."""
+"""The queries of the report, `sql/report/*.sql`: their rows at a session, and their text for readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-#: Exhibits that ask the same of different instruments: their file, and the `kind` it reads.
+#: Exhibits that share one query for different instruments: the file, and the `kind` that it reads.
 SHARED = {"sector_rotation": ("rotation", "sector"), "size_rotation": ("rotation", "fund")}
 
 SESSION = re.compile(r"getvariable\('session'\)")

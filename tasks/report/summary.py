@@ -8,7 +8,7 @@ from market_rotation.tasks.report.page import SIMULATED, board, current, gravest
 
 
 def summary(report: Report) -> str:
-    """What the top of the page says, a line each, ending in a line feed. Text of a vendor cannot begin a line of its own."""
+    """The top of the page as text, one item per line. A vendor's text cannot start a new line."""
     now = current(report.headline)
     lines = [SIMULATED] if report.is_simulated else []
     label = f"{now['label']} since {now['since']}" if now["label"] else "label not known"

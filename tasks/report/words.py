@@ -1,4 +1,4 @@
-"""How values are written for people: one format for each kind of column, everywhere; what is not known is never written as zero."""
+"""Formats of values for readers: one for each kind of column. An unknown value is never written as zero."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from market_rotation.tasks.report.exhibits.base import Kind
 
-#: What plain text has where a value is not known.
+#: The plain text for an unknown value.
 UNKNOWN = "n/a"
 
 #: The kinds that are figures: right-aligned, and drawn as bars where a column asks for it.
 FIGURES: frozenset[Kind] = frozenset({"fraction", "level", "percent", "usd", "ratio", "number", "count", "rank"})
 
-#: Verdicts in words and as shapes, so that colour is never all there is.
+#: Verdicts as words and shapes, so that colour is never the only sign.
 VERDICTS = {1: "for", 0: "neither", -1: "against", None: "not known"}
 MARKS = {1: "▲", 0: "●", -1: "▼", None: "○"}
 
@@ -111,7 +111,7 @@ def verdict(value: Any) -> int | None:
 
 def _figure(value: float, digits: int) -> str:
     shown = f"{abs(value):,.{digits}f}"
-    # What is rounded to nothing has no sign.
+    # A value that rounds to zero has no sign.
     return _MINUS + shown if value < 0 and shown.strip("0.,") else shown
 
 

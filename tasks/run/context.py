@@ -1,4 +1,4 @@
-"""The context of a run: what it was started with, and what every step works with."""
+"""The run context: the parameters of a run, and the objects that every step works with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a run is started with. `session`: bring the warehouse up to it, None for the last closed one. `now`: its start, UTC.
+    """The parameters of a run. `session`: bring the warehouse up to it, None for the last closed one. `now`: its start, UTC.
 
     A backfill has a `start`: it requests all bars from `start` to `session` again, of `symbols` or of the whole universe.
     `is_morning`: fund records are due as soon as one session is missing, since issuers publish them overnight.
@@ -46,7 +46,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Backfill:
-    """What is requested again although it is known: all bars of `symbols` from `start` to `end`, both included."""
+    """The bars to request again although they are known: those of `symbols` from `start` to `end`, both included."""
 
     start: date
     end: date
@@ -66,7 +66,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What every step of a run works with. `clock` gives the time, UTC; no step reads another clock."""
+    """The objects that every step of a run works with. `clock` gives the time, UTC; no step reads another clock."""
 
     resolved: Resolved
     con: duckdb.DuckDBPyConnection
@@ -116,7 +116,7 @@ def resolve(parameters: Parameters) -> Resolved:
 def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source | None = None) -> Iterator[RunContext]:
     """The context of `run`, once no other process writes the warehouse; its row is in `ops.runs` from here on.
 
-    `source` replaces the one that the settings name. Raises `WarehouseBusy` when another run goes on writing, `RotationError` when
+    `source` replaces the configured one. Raises `WarehouseBusy` when another run keeps writing, `RotationError` when
     the build database cannot be opened.
     """
     settings = resolved.settings

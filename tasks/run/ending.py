@@ -1,4 +1,4 @@
-"""How a run ends when it does not end well: every end is recorded, alerted, and said in one true sentence."""
+"""The bad ends of a run: each is recorded, alerted, and described in one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Ended = Callable[["RunContext"], AbstractContextManager[None]]
 def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
     """A new run, and a context manager for its steps once the warehouse is open. An error in either is recorded and alerted.
 
-    An `Exception` ends here, with `run.error` set. A `UsageError` and what stops the process are raised.
+    An `Exception` ends here, with `run.error` set. A `UsageError` and exceptions that stop the process are raised.
     """
     run = ledger.new_run(parameters.now, parameters.source or "", parameters.session, parameters.flow_run_id)
 
@@ -51,13 +51,13 @@ def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
         if run.error is None:
             _end_without_warehouse(parameters, run, error)
         if not isinstance(error, Exception):
-            # For the command line, which shows what became of the run.
+            # For the command line, which shows the outcome of the run.
             error.add_note(run.message)
             raise
 
 
 def _end(context: RunContext, error: BaseException) -> None:
-    """Records the end of a run whose warehouse is open. Each part is tried whatever became of the others; none raises."""
+    """Records the end of a run whose warehouse is open. Each part is tried even if another fails; none raises."""
     run, con, settings = context.run, context.con, context.settings
     _describe(run, error)
     if run.status != "failed":
@@ -67,7 +67,7 @@ def _end(context: RunContext, error: BaseException) -> None:
     with _tried("The end of the run could not be recorded."):
         ledger.record_results(con, run.run_id, run.results)
         ledger.finish(con, run, context.clock())
-        # No alert on Ctrl-C, nor for a run whose data readers have.
+        # No alert on Ctrl-C, nor for a run that is already published.
         if _is_alerted(run, error):
             if isinstance(error, AuditFailed):
                 quarantine.record_blocked(con, run)
@@ -96,7 +96,7 @@ def _end(context: RunContext, error: BaseException) -> None:
 
 
 def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseException) -> None:
-    """Records the end of a run whose settings are wrong or whose warehouse cannot be opened; alerts without the outbox if need be."""
+    """Records the end of a run whose settings are wrong or whose warehouse cannot be opened; alerts without the outbox if it cannot be written."""
     _describe(run, error)
     run.finished_at = run.known_at
     if isinstance(error, KeyboardInterrupt):
@@ -136,7 +136,7 @@ def _is_alerted(run: Run, error: BaseException) -> bool:
 
 
 def _describe(run: Run, error: BaseException) -> None:
-    """Sets status, message and error of `run`. What readers have stays `published`."""
+    """Sets status, message and error of `run`. A published run stays `published`."""
     run.error = error
     if run.has_reached_readers:
         run.message += f" {_stopped(error)} after publishing; the next run completes the report and the alerts."

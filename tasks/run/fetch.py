@@ -1,4 +1,4 @@
-"""Fetching: requests what is planned from a source, with retries and bounded concurrency; every request gets an answer."""
+"""Fetching: sends the planned requests to a source, with retries and bounded concurrency; every request gets an answer."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = logging.getLogger("rotation.fetch")
 
 #: Symbols per batch: as a task it costs Prefect about 5 ms, so a task per symbol would be too slow for thousands.
 BATCH_SIZE = 4
-#: Batches fetched at once. More gains little, and free vendors limit the rate of requests.
+#: Batches fetched in parallel. More would gain little, and free vendors limit the request rate.
 CONCURRENCY = 8
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a dataset of one symbol, from session to session, both included; of a snapshot only the end counts.
+    """A request for a dataset of one symbol, from session to session, both included; for a snapshot only the end matters.
 
     `is_full_history`: everything, not just what is missing.
     """
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The outcome of a request: a frame, or the sentence that says why there is none. `is_unavailable`: a later retry may help."""
+    """The outcome of a request: a frame, or a message that says why there is none. `is_unavailable`: a later retry may help."""
 
     request: Request
     frame: pd.DataFrame | None
@@ -78,7 +78,7 @@ def batches(requests: Sequence[Request]) -> list[list[Request]]:
 
 
 def fetch_all(source: Source, requests: Sequence[Request], policy: RetryPolicy) -> list[Answer]:
-    """One answer for each request, fetched in batches side by side. A vendor's fault is in the answer; nothing is raised for it."""
+    """One answer for each request, fetched in parallel batches. A vendor's failure is part of the answer and is not raised."""
     log_start(requests)
     with ThreadPoolExecutor(CONCURRENCY, "fetch") as pool:
         done = pool.map(lambda batch: fetch_batch(source, batch, policy), batches(requests))
@@ -98,11 +98,11 @@ def fetch_batch(source: Source, requests: Sequence[Request], policy: RetryPolicy
 
 
 def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answer:
-    """Requests until there is an answer, the source says that a retry is useless, or the policy ends it."""
+    """Retries until there is an answer, the error says that a retry is useless, or the retry policy ends it."""
     if policy.remaining_s <= 0:
         return _failed(
             request,
-            f"{request.symbol}: not requested, the time limit for fetching was reached; the next run requests it.",
+            f"{request.symbol}: not requested, since the time limit for fetching was reached; the next run requests it.",
         )
     try:
         frame = _with_retries(source, request, policy)
@@ -113,7 +113,7 @@ def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answe
 
 
 def merged(answers: Sequence[Answer], later: Sequence[Answer]) -> list[Answer]:
-    """All answers; a later one replaces the earlier one to the same dataset and symbol."""
+    """All answers; a later answer replaces an earlier one for the same dataset and symbol."""
     return list({(answer.request.dataset, answer.request.symbol): answer for answer in [*answers, *later]}.values())
 
 

@@ -1,4 +1,4 @@
-"""The ledger of runs: what is being run, what came of it, and what each expectation found."""
+"""The ledger of runs: each run with its outcome, and the result of each expectation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
 
 
-#: What `finish` writes into a run's row.
+#: The columns that `finish` writes into a run's row.
 _FINISHED = (
     "run_id",
     "finished_at",
@@ -40,9 +40,9 @@ _FINISHED = (
 class Run:
     """One run, as its row in `ops.runs`.
 
-    `known_at`: when it started, and from when what it fetches counts as known, UTC. `error`: why it ended badly.
-    `report_fault`: why there is no report, or who did not get it.
-    `is_built`: what it derived is committed to the build database.
+    `known_at`: its start, from which its data counts as known, UTC. `error`: why it ended badly.
+    `report_fault`: why there is no report, or which channels did not accept it.
+    `is_built`: its derived tables are committed to the build database.
     """
 
     run_id: str
@@ -72,7 +72,7 @@ class Run:
 
 
 def new_run(now: datetime, source: str = "", session: date | None = None, flow_run_id: str | None = None) -> Run:
-    """A run that starts at `now`; it is in no warehouse yet."""
+    """A run that starts at `now`; it is not in the warehouse yet."""
     known_at = now.astimezone(UTC)
     return Run(_run_id(known_at), source, session, known_at, flow_run_id)
 
@@ -83,7 +83,7 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
     Raises `ConfigError` when real data would be mixed with simulated data.
     """
     refuse_mixture(con, settings)
-    # Strictly after all runs before it, also when the machine's clock went back: of two versions the later must win.
+    # Strictly after all earlier runs, even if the machine's clock went back: the later of two versions must win.
     (latest,) = con.execute("select max(started_at) from ops.runs").fetchone() or (None,)
     if latest and latest >= run.known_at:
         run.known_at = latest + timedelta(microseconds=1)
@@ -116,7 +116,7 @@ def _run_id(known_at: datetime) -> str:
 
 
 def _close_killed(con: duckdb.DuckDBPyConnection, published: Path, now: datetime) -> None:
-    """Ends the rows of killed runs. One that was killed after readers got its data is recorded as the published file has it."""
+    """Ends the rows of killed runs. A run that was killed after publishing is recorded as in the published file."""
     killed = [run_id for (run_id,) in con.execute("select run_id from ops.runs where status = 'running'").fetchall()]
     if not killed:
         return
@@ -134,7 +134,7 @@ def _close_killed(con: duckdb.DuckDBPyConnection, published: Path, now: datetime
 
 
 def newest_session(con: duckdb.DuckDBPyConnection) -> date | None:
-    """The newest session that a run brought in; None before the first."""
+    """The newest session of any run; None before the first run."""
     newest: tuple[date | None] | None = con.execute(
         "select max(session) from ops.runs where status in ('published', 'up_to_date')"
     ).fetchone()
@@ -142,7 +142,7 @@ def newest_session(con: duckdb.DuckDBPyConnection) -> date | None:
 
 
 def finish(con: duckdb.DuckDBPyConnection, run: Run, finished_at: datetime) -> None:
-    """Writes into the row of `run` how it ended."""
+    """Writes the outcome into the row of `run`."""
     run.finished_at = finished_at
     _update(con, {name: getattr(run, name) for name in _FINISHED})
 
@@ -161,7 +161,7 @@ def count_staged(con: duckdb.DuckDBPyConnection, run: Run) -> None:
 
 
 def record_results(con: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[Result]) -> None:
-    """Adds what the audits of a run found to `ops.validations`."""
+    """Adds the audit results of a run to `ops.validations`."""
     rows = [
         {
             "run_id": run_id,

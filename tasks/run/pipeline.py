@@ -1,6 +1,6 @@
 """The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It knows nothing of Prefect.
 
-`run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it as it is.
+`run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it directly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger("rotation.run")
 
 
 def plan(context: RunContext) -> list[Request]:
-    """What is missing, one request per dataset and symbol; empty when nothing is. A backfill adds its range."""
+    """The requests for missing data, one per dataset and symbol; empty when nothing is missing. A backfill adds its range."""
     con, settings = context.con, context.settings
     start = context.universe.first_day(settings.history_start)
     staging.put_references(con, context.universe, context.calendar, start, context.session)
@@ -53,7 +53,7 @@ def fetch(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
 
 
 def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
-    """Stages the answers; returns the requests that they make necessary and that are not answered yet.
+    """Stages the answers; returns the follow-up requests that are not answered yet.
 
     These are the whole history of symbols whose overlap shows a split or restatement, and the estimates of the largest constituents.
     Raises `SourceUnavailable` when the source gave no usable answer for any symbol.
@@ -61,7 +61,7 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     _refuse_empty_day(context, answers)
     staging.put_answers(context.con, answers)
     wanted = staging.restated(context.con, context.settings.history_start, context.session)
-    # Holdings of an earlier source can ask for estimates that this one does not have.
+    # The holdings may come from an earlier source; this source may have no estimates.
     if hasattr(context.source, "earnings_growth"):
         wanted += staging.estimates(context.con)
     answered = {(a.request.dataset, a.request.symbol, a.request.is_full_history) for a in answers}
@@ -94,7 +94,7 @@ def load(context: RunContext) -> None:
 
 
 def derive(context: RunContext) -> None:
-    """Derives `core`, `signals` and `ops` from `raw` and audits them, unless nothing is new; records what was quarantined.
+    """Derives `core`, `signals` and `ops` from `raw` and audits them, unless nothing is new; records the quarantined rows.
 
     Raises `AuditFailed` as `audit` does.
     """
@@ -111,14 +111,14 @@ def derive(context: RunContext) -> None:
 
 
 def publish(context: RunContext) -> None:
-    """Gives readers what was built; from here on the run is `published`, or `up_to_date` when nothing was new.
+    """Publishes the build database to readers; then the run is `published`, or `up_to_date` when nothing was new.
 
     Raises `RotationError` when the published file cannot be replaced.
     """
     run, settings = context.run, context.settings
     run.message = _message(context)
     staging.clear(context.con)
-    # The audited batch is in `raw`; a retry would fetch what is new since.
+    # The audited batch is in `raw`; the next run must fetch new data.
     cache.clear(settings.cache)
     status, published = run.status, run.status != "up_to_date"
     ended = replace(run, status="published" if published else status, published=published)
@@ -131,12 +131,12 @@ def publish(context: RunContext) -> None:
 
 
 def report(context: RunContext) -> None:
-    """Writes and sends the report on what readers see now, unless it exists. A fault changes no run; `alert` reports it."""
+    """Writes and sends the report of the published data, unless it exists. A failure does not change the run; `alert` reports it."""
     reporting.write(context)
 
 
 def alert(context: RunContext) -> None:
-    """Writes incidents and recoveries to the outbox, sends what waits there, and shows readers the outbox."""
+    """Writes incidents and recoveries to the outbox, sends pending alerts, and publishes the outbox."""
     con, settings = context.con, context.settings
     before = _outbox(con)
     run, fault = context.run, context.run.report_fault
@@ -161,7 +161,7 @@ def alert(context: RunContext) -> None:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a run. The flows replace them by the same functions as Prefect tasks."""
+    """The steps of a run. The flows pass the same functions as Prefect tasks."""
 
     plan: Callable[[RunContext], list[Request]] = plan
     fetch: Callable[[RunContext, Sequence[Request]], list[Answer]] = fetch
@@ -175,7 +175,7 @@ class Steps:
 
 
 def run(parameters: Parameters, steps: Steps | None = None, source: Source | None = None) -> Run:
-    """Runs the whole sequence; returns the run, whatever became of it.
+    """Runs the whole sequence; returns the run, whatever its outcome.
 
     An expected failure, an error of a setting and an unforeseen error are recorded in `ops.runs` and alerted; then `error` of the run is
     set. `source` replaces the one that the settings name. Raises `UsageError` for a wrong parameter, before anything is recorded, and
@@ -244,7 +244,7 @@ def _message(context: RunContext) -> str:
         today = run.known_at.astimezone(NEW_YORK).date()
         message = f"Nothing to do: already up to date with {context.session}."
         if not context.calendar.is_session(today):
-            message += f" {today} is no session of the exchange."
+            message += f" {today} is not a session of the exchange."
     else:
         message = f"Published {context.session}."
     if run.rows_quarantined:

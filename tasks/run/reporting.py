@@ -1,4 +1,4 @@
-"""The report at the end of a run. Whatever goes wrong with it changes no run: it becomes an incident."""
+"""The report at the end of a run. A failure of the report does not change the run: it becomes an incident."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger("rotation.report")
 
 
 def write(context: RunContext) -> None:
-    """Writes and sends the report on what readers see now; `report_fault` of the run says what went wrong, None when nothing did.
+    """Writes and sends the report of the published data; sets `report_fault` of the run when it fails.
 
-    A report that exists is written again only with new data, and is sent once per session. One that a killed run left incomplete is
+    A report that exists is written again only with new data, and is sent once per session. A report that a killed run left incomplete is
     written by the next run.
     """
     run, settings = context.run, context.settings
@@ -33,7 +33,7 @@ def write(context: RunContext) -> None:
         from market_rotation.tasks.report import daily
 
         report, page = daily.write_latest(settings, settings.reports, context.clock())
-        # A second report of the same session brings the fund records of the morning; its readers have the message already.
+        # A second report of the same session adds the fund records of the morning; its readers already have the message.
         refused = [] if exists else daily.send(report, page, settings)
         if refused:
             run.report_fault = f"It is written, but was not accepted by {', '.join(refused)}."

@@ -1,4 +1,4 @@
-"""Staging: what a run knows and was told, as tables of the schema `stage`, before anything is believed."""
+"""Staging: the references and responses of a run as tables of the schema `stage`, before the audit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from market_rotation.tasks.calendar import Calendar
 
 
-#: Built before the audit: the batch of each dataset, and what the bars of a batch are compared with.
+#: Tables built before the audit: the batch of each dataset, and the bars that a batch is compared with.
 BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars")
 
 
@@ -46,7 +46,7 @@ def put_references(
 
 
 def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
-    """Fills `stage.offers`: what can be asked beside prices, and how old it may be."""
+    """Fills `stage.offers`: the datasets that can be requested besides prices, and their maximum age."""
     import pandas as pd
 
     frame = pd.DataFrame(offers, columns=list(Offer._fields))
@@ -54,7 +54,7 @@ def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:
 
 
 def put_backfill(con: duckdb.DuckDBPyConnection, symbols: Sequence[str], start: date | None, end: date | None) -> None:
-    """Fills `stage.backfill`: the symbols to ask for all of `start` to `end`, whatever is known of them."""
+    """Fills `stage.backfill`: the symbols whose bars from `start` to `end` are requested even if they are known."""
     import pandas as pd
 
     frame = pd.DataFrame({"symbol": list(symbols), "start_session": start, "end_session": end})
@@ -62,7 +62,7 @@ def put_backfill(con: duckdb.DuckDBPyConnection, symbols: Sequence[str], start: 
 
 
 def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:
-    """What to ask, one request per dataset and symbol that lacks something; empty when nothing is missing."""
+    """The planned requests, one per dataset and symbol with missing data; empty when nothing is missing."""
     return _requests(con, "stage.requests")
 
 
@@ -118,7 +118,7 @@ def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
 
 
 def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
-    """Requests for the whole history of the symbols whose overlap shows that a split or restatement reaches further back."""
+    """Requests for the full history of the symbols whose overlap shows a split or restatement."""
     warehouse.build(con, "stage.restated")
     symbols = con.execute("select symbol from stage.restated").fetchall()
     return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
@@ -130,7 +130,7 @@ def clear(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _put_typed(con: duckdb.DuckDBPyConnection, table: str, frame: object, types: dict[str, str]) -> None:
-    """Replaces `table` by `frame` with the SQL types given: a column that is all blank has no type of its own."""
+    """Replaces `table` by `frame` with the given SQL types, since an empty column has no type."""
     columns = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in types.items())
     con.register("incoming", frame)
     con.execute(f"create or replace table {table} as select {columns} from incoming")

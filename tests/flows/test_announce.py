@@ -183,7 +183,7 @@ def test_table_of_failing_rows(seen: dict[str, Any]) -> None:
         {**row, "symbol": "VB", "session": None, "row": '{"symbol": "VB", "session": null}'},
     ]
     (described,) = [a["description"] for a in seen["artifacts"] if a["key"] == "failing-rows"]
-    assert described == "Rows that are not as expected: 200 of 250."
+    assert described == "Rows that failed an expectation: 200 of 250."
 
 
 def test_summary(seen: dict[str, Any]) -> None:

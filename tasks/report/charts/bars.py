@@ -88,7 +88,7 @@ def returns(pairs: Sequence[str], description: str) -> dict[str, Any]:
 
 
 def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
-    """A cell for each sector and month with its rank: the better or worse than the middle, the stronger its colour."""
+    """A cell for each sector and month with its rank. The further the rank is from the middle, the stronger the colour."""
     import altair as alt
 
     ranked = (
@@ -150,7 +150,7 @@ def fund_flows(groups: Sequence[str], description: str) -> dict[str, Any]:
         .transform_filter("datum.flow_group == fund_flows_group")
         .transform_calculate(year="year(datum.month)", state="datum.is_partial ? 'running' : 'complete'")
     )
-    # The first month of each quarter is named, so that names fit whatever the width.
+    # Only the first month of each quarter is labelled, so that labels fit at every width.
     x = alt.X(
         "month:O",
         title=None,
@@ -206,7 +206,7 @@ def fund_flows(groups: Sequence[str], description: str) -> dict[str, Any]:
 
 
 def what_followed(description: str) -> dict[str, Any]:
-    """A point for each independent observation, with the mean of all: how little, or how much, a label has said."""
+    """A point for each independent observation, with the mean of all: what small caps returned after each label."""
     import altair as alt
 
     names = {"1m": "1 month", "3m": "3 months", "6m": "6 months"}

@@ -1,4 +1,4 @@
-"""What is put into the page besides its words: the rows as CSV, the charts as JSON, and the script that draws them."""
+"""Data and scripts embedded in the page: the rows as CSV, the charts as JSON, and the script that draws them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """The rows as CSV with a header, numbers in full precision, days as YYYY-MM-DD, nothing where a value is not known."""
+    """The rows as CSV with a header, numbers in full precision, days as YYYY-MM-DD, an empty field for an unknown value."""
     import pandas as pd
 
     plain = frame.copy(deep=False)
@@ -33,12 +33,12 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def embedded_csv(frame: pd.DataFrame) -> str:
-    """The CSV as it stands in a script element: what could end the element, or be changed by a browser, is written as \\u and its code."""
+    """The CSV for a script element: characters that could end the element, or that a browser could change, are escaped as \\u codes."""
     return theme.safe(re.sub(r"[<\\\x00-\x09\x0b-\x1f\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", csv(frame)))
 
 
 def types(frame: pd.DataFrame) -> dict[str, str]:
-    """For each column that is no text, what the page's script reads it as: number, boolean, day or moment."""
+    """The type of each column that is not text, for the page's script: number, boolean, day or moment."""
     import pandas as pd
 
     found = {}
@@ -60,14 +60,14 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
 
 @cache
 def bundle() -> str:
-    """vega-embed and what it needs as one script. Making it takes more than a second, so it is kept in the user's cache."""
+    """vega-embed and its dependencies as one script. Building it takes more than a second, so it is cached in the user's cache folder."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-rotation"
     kept = folder / f"vega-{version('vl-convert-python')}.js"
     with suppress(OSError):
         return kept.read_text(encoding="utf-8")
     import vl_convert
 
-    # Within a function, since the bundle has thousands of short names that would else be the page's own.
+    # Inside a function: the bundle has thousands of short names that would otherwise be global.
     script = f"(() => {{{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
     script = script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
     with suppress(OSError):
@@ -79,10 +79,10 @@ def bundle() -> str:
 
 
 def embedded_json(value: Any) -> str:
-    """JSON as it stands in a script element."""
+    """JSON, escaped for a script element."""
     return theme.safe(json.dumps(value, separators=(",", ":"), default=str).replace("<", "\\u003c"))
 
 
 def digest(script: str) -> str:
-    """How a policy of the page names a script of ours."""
+    """The hash by which the page's content security policy allows a script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

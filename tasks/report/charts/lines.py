@@ -67,7 +67,7 @@ def relative_strength(pair: str, description: str) -> dict[str, Any]:
         fill=label_colours("fill", legend=None),
         fillOpacity=label_colours("fillOpacity", legend=None),
     )
-    # A stretch has its name where there is room for it.
+    # Label a period only where the text fits.
     named = (
         shaded.transform_joinaggregate(first="min(start)", final="max(end)")
         .transform_filter("(datum.end - datum.start) * width > 75 * (datum.final - datum.first)")

@@ -1,4 +1,4 @@
-"""What the charts are put together from: Vega-Lite over the named dataset `rows`, in colours that the page names."""
+"""Parts of the charts: Vega-Lite over the named dataset `rows`, in colours that the page defines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 HEIGHT = 320
 
-#: Labels of the regime from the best for small caps to the worst, how each is coloured, and how strongly.
+#: Labels of the regime from best to worst for small caps, with the colour and opacity of each.
 LABELS = ("confirmed", "building", "neutral", "fading", "reversed")
 LABEL_COLOURS = ("good", "good", "neutral", "bad", "bad")
 LABEL_OPACITIES = (0.26, 0.12, 0.07, 0.12, 0.26)
@@ -17,14 +17,14 @@ DAY = "%-d %b %Y"
 
 
 def rows() -> Any:
-    """The chart that all are made from: the rows of the exhibit."""
+    """The base of all charts: the rows of the exhibit."""
     import altair as alt
 
     return alt.Chart(alt.NamedData("rows"))
 
 
 def colour(name: str) -> Any:
-    """A colour of the page by its name, or any other expression."""
+    """A colour of the page by name, or any other expression."""
     import altair as alt
 
     return alt.ExprRef(name)
@@ -100,7 +100,7 @@ def lines(
 ) -> list[Any]:
     """A line for each column of `series`, named in a legend that can be clicked, and all values of a session under the pointer.
 
-    `tips` are told besides; `point` marks each value, for a line that may have one only.
+    `tips` are further fields of the tooltip; `point` marks each value, for a line that may have one only.
     """
     import altair as alt
 
@@ -128,7 +128,7 @@ def lines(
 
 
 def pointed(exhibit: str, kept: Any, tips: Sequence[Any]) -> Any:
-    """A rule at the session nearest to the pointer, which tells its values."""
+    """A rule at the session nearest to the pointer, with a tooltip of its values."""
     import altair as alt
 
     near = alt.selection_point(
@@ -167,7 +167,7 @@ def label_colours(channel: str, **options: Any) -> Any:
 
 
 def stretches(kept: Any) -> Any:
-    """A row for each stretch of sessions with one label in force."""
+    """A row for each period of sessions with one label in force."""
     import altair as alt
 
     return (

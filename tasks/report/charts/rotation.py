@@ -1,4 +1,4 @@
-"""The relative rotation graph: where each symbol stands, and the way it came."""
+"""The relative rotation graph: the position of each symbol, and its path over the last weeks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from market_rotation.tasks.report.charts.parts import DAY, colour, finished, rows
 
-#: Quadrants and their colours: the edge tells whether momentum is gained or lost; only where strength says the same it is filled.
+#: Quadrants and their colours: the outline shows whether momentum rises or falls; the point is filled if strength agrees.
 QUADRANTS = {
     "leading": ("good", "good"),
     "weakening": ("bad", "paper"),
@@ -74,7 +74,7 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         alt.Tooltip("rs_momentum:Q", title="Momentum", format=".2f"),
         alt.Tooltip("quadrant:N", title="Quadrant"),
     ]
-    # A colour of its own and no scale, which would take the place of the legend.
+    # A fixed colour instead of a scale, which would replace the legend.
     gains = "datum.quadrant_now == 'leading' || datum.quadrant_now == 'improving'"
     tails = known.mark_trail(color=alt.ExprRef(f"{gains} ? good : bad")).encode(
         x=x,

@@ -18,7 +18,7 @@ WIDTH, HEIGHT, STRIP = 220.0, 44.0, 12.0
 
 
 def spark(values: Sequence[Any], verdicts: Sequence[int | None], levels: Sequence[Any], kind: Kind, title: str) -> str:
-    """A line of the last year's values, gaps where they are not known, dashed at `levels`; blocks above, below or on a line for the verdicts."""
+    """A line of the last year's values, gaps for unknown values, dashed at `levels`; blocks above, below or on a line for the verdicts."""
     values, verdicts = values[-YEAR:], verdicts[-YEAR:]
     known = [float(value) for value in values if words.is_known(value)]
     marked = sorted({float(level) for level in levels if words.is_known(level)})
@@ -64,7 +64,7 @@ def _y(value: float, low: float, high: float) -> float:
 
 
 def _blocks(verdicts: Sequence[int | None]) -> list[str]:
-    """Up for the rotation, down against it, thin where neither; nothing where not known."""
+    """A block up for the rotation, down against it, a thin one for neither; none when unknown."""
     shapes = {1: (0.0, STRIP / 2, "for"), -1: (STRIP / 2, STRIP / 2, "against"), 0: (STRIP / 2 - 1, 2.0, "neither")}
     step, made, start = (WIDTH - 6) / max(len(verdicts), 1), [], 0
     for verdict, run in groupby(verdicts):

@@ -9,7 +9,7 @@ from typing import Any
 
 HERE = Path(__file__).parents[1]
 
-#: What a chart may name in its expressions instead of a colour of its own.
+#: Names of the page's colours for the expressions of charts.
 PARAMETERS = ("good", "bad", "neutral", "ink", "muted", "grid", "accent", "paper")
 
 _HEAT = ["--heat-low", "--heat-middle", "--heat-high"]
@@ -18,7 +18,7 @@ _HEAT = ["--heat-low", "--heat-middle", "--heat-high"]
 CONFIG: dict[str, Any] = {
     "background": None,
     "font": "--font",
-    # Each chart has a label and a table; its marks, axes and legends need not be read out one by one.
+    # Each chart has a label and a table, so screen readers need not read its marks, axes and legends one by one.
     "aria": False,
     "params": [{"name": name, "value": f"--{name}"} for name in PARAMETERS],
     "range": {

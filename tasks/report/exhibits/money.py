@@ -1,4 +1,4 @@
-"""The exhibits about money, estimates and what they have been worth: fund flows, the funds, earnings, what followed each label."""
+"""The exhibits about fund flows, funds, earnings estimates, and returns after each label."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
     last = plain(rows.tail(1))[0] if len(rows) else None
     missing = None
     if last is None:
-        finding = missing = "There are no estimates by then; they cannot be had for the past."
+        finding = missing = "There are no estimates for this session; past estimates are not available."
     else:
         finding = (
             f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} next year, of large ones by "
@@ -160,7 +160,7 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
         title=title,
         finding=finding,
         note="Analysts' estimates, which are revised and on the whole too high, weighted as in the funds. They cover the largest companies of each side, a small part of "
-        "the small one. The line begins with the first snapshot, since past estimates cannot be had.",
+        "the small one. The line begins with the first snapshot, since past estimates are not available.",
         sql=sql,
         rows=rows,
         table=rows.tail(1).reset_index(drop=True),

@@ -1,4 +1,4 @@
-"""The top of the report: the headline, the evidence, what changed, how fresh the data is, what is open."""
+"""The top of the report: the headline, the evidence, changes, freshness of the data, open problems."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUPPORT = {
     "contradicted": "fund flows and earnings contradict it",
     None: "whether fund flows and earnings support it is not known",
 }
-#: What would bring another label, by the column that says which; `{n}` is the number of sessions that a state needs to come into force.
+#: Conditions for another label, by the column that names the label; `{n}` is the number of sessions until a state comes into force.
 CONDITIONS = {
     "label_if_leading": "small caps lead for {n} sessions in a row",
     "label_if_even": "neither small nor large caps lead for {n} sessions in a row",
@@ -45,7 +45,7 @@ CONDITIONS = {
     "label_if_contradicted": "fund outflows or falling earnings contradict it",
     "label_if_not_contradicted": "fund flows and earnings no longer contradict it",
 }
-#: Two changes that bring the same label, in one phrase.
+#: Two changes that lead to the same label, in one phrase.
 MERGED = {
     ("label_if_mixed", "label_if_narrowing"): "leadership does not broaden for {n} sessions in a row",
     ("label_if_broadening", "label_if_mixed"): "leadership does not narrow for {n} sessions in a row",
@@ -54,7 +54,7 @@ VERDICTS = {1: "for it", -1: "against it", 0: "neither", None: "not known"}
 
 
 def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """The label in force, the states it follows from, and what would change it. The last row of `rows` is that of the session."""
+    """The label in force, its states, and the conditions for another label. The last row of `rows` is that of the session."""
     (last,) = plain(rows.tail(1))
     states = [
         _since(SIZE, last["size_state"], last["size_state_since"]) or "whether small caps lead is not known",
@@ -105,7 +105,7 @@ def _since(phrases: dict[str, str], state: str | None, since: Any) -> str | None
 
 
 def _pending(last: dict[str, Any]) -> list[str]:
-    """For each axis whose state of the day is another than the one in force: for how long, of how many sessions it takes."""
+    """For each axis whose state of the day differs from the one in force: since how many sessions, of how many a change takes."""
     return [
         f"By the day's evidence {axis} is {last[f'{axis}_state_today']}, for {last[f'{axis}_sessions_differing']} of the "
         f"{last['sessions_to_hold']} sessions that a change takes."
@@ -115,7 +115,7 @@ def _pending(last: dict[str, Any]) -> list[str]:
 
 
 def _would_change(last: dict[str, Any]) -> list[str]:
-    """In a sentence, which other labels would follow from a change of one state, and from which."""
+    """A sentence on the labels that a change of one state would lead to."""
     skipped = {f"label_if_{last['size_state']}", f"label_if_{last['leadership_state']}"}
     skipped.add("label_if_contradicted" if last["support_state"] == "contradicted" else "label_if_not_contradicted")
     told = {
@@ -170,7 +170,7 @@ def evidence(rows: pd.DataFrame, sql: str) -> Exhibit:
 
 
 def changes(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """What differs from the session before and from 21 sessions ago."""
+    """Changes since the session before and since 21 sessions ago."""
     facts = plain(rows)
     return Exhibit(
         id="changes",
@@ -219,7 +219,7 @@ def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
 
 
 def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """How new each dataset is at the session."""
+    """The freshness of each dataset at the session."""
     named = rows.assign(dataset=rows["dataset"].map(DATASETS))
     datasets = plain(named)
     absent = [row["dataset"] for row in datasets if row["latest"] is None]
@@ -232,12 +232,12 @@ def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
     if late:
         sentences.append(f"Later than usual: {listed(late)}.")
     if absent:
-        sentences.append(f"Nothing is known of {listed(absent)}.")
+        sentences.append(f"There is no data of {listed(absent)}.")
     return Exhibit(
         id="freshness",
         title="How fresh is the data?",
-        finding=" ".join(sentences) or "All data is as new as it usually is.",
-        note="Issuers publish a session's NAV and shares on the day after it; holdings and estimates are asked for once a week.",
+        finding=" ".join(sentences) or "All data is up to date.",
+        note="Issuers publish a session's NAV and shares on the following day; holdings and estimates are requested once a week.",
         sql=sql,
         rows=rows,
         table=named,
@@ -249,12 +249,12 @@ def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("symbols_latest", "Symbols with the latest", "count"),
             Column("symbols", "Of", "count"),
         ),
-        missing=f"Nothing is known of {listed(absent)}." if absent else None,
+        missing=f"There is no data of {listed(absent)}." if absent else None,
     )
 
 
 def problems(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """What is open in the warehouse; no rows when nothing is."""
+    """The open problems of the warehouse; no rows when there are none."""
     found = plain(rows)
     finding = "Nothing is open."
     if found:
@@ -266,8 +266,8 @@ def problems(rows: pd.DataFrame, sql: str) -> Exhibit:
         id="problems",
         title="What is open?",
         finding=finding,
-        note="What the last published batch failed but could be published with, rows that were set aside instead of published, sources that "
-        "repeat themselves, and alerts that could not be sent. An open row comes back by itself when the vendor corrects it.",
+        note="Failed expectations that did not block the last published batch, rows in quarantine, sources that repeat old values, and alerts "
+        "that could not be sent. A quarantined row is published automatically when the vendor corrects it.",
         sql=sql,
         rows=rows,
         table=named,

@@ -1,4 +1,4 @@
-"""The exhibits about who leads: sectors and sizes on the relative rotation graph, ranks of the sectors."""
+"""The exhibits about leadership: sectors and sizes on the relative rotation graph, ranks of the sectors."""
 
 from __future__ import annotations
 

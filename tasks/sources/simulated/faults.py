@@ -193,7 +193,7 @@ class Faulty:
 
     def __init__(self, source: Source, fault: str, symbol: str, session: date | None = None) -> None:
         if fault not in FAULTS:
-            raise ConfigError(f"There is no fault named {fault!r}; choose one of {', '.join(FAULTS)}.")
+            raise ConfigError(f"Unknown fault {fault!r}; choose one of {', '.join(FAULTS)}.")
         self.name = source.name
         self._source = source
         self._fault = FAULTS[fault]

@@ -67,7 +67,7 @@ def test_other_folders_are_left_alone(tmp_path: Path, kind: str) -> None:
             home.mkdir()
             (home / ".gitignore").write_text("*\n")
     before = sorted((path, path.is_file() and path.read_text()) for path in tmp_path.rglob("*"))
-    with pytest.raises(ConfigError, match="is left alone"):
+    with pytest.raises(ConfigError, match="is not emptied"):
         demonstration.empty(home)
     assert sorted((path, path.is_file() and path.read_text()) for path in tmp_path.rglob("*")) == before
 
@@ -77,7 +77,7 @@ def test_unknown_fault_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> No
     assert demonstration.main(["bad-tik"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert said(told.err).startswith("Error: There is no fault named 'bad-tik'; FAULT is one of bad-tick,")
+    assert said(told.err).startswith("Error: Unknown fault 'bad-tik'; FAULT is one of bad-tick,")
     assert all(name in told.err for name in FAULTS)
     assert len(told.err.splitlines()) == 1
     assert not demonstration.HOME.exists()
@@ -202,7 +202,7 @@ def test_only_new_alerts_are_shown(members: Universe, capsys: pytest.CaptureFixt
         known = demonstration.show_alerts(con)
         assert "failure, critical: It is [bold] Do this." in said(capsys.readouterr().out)
         assert demonstration.show_alerts(con, known) == known
-    assert "None was written." in capsys.readouterr().out
+    assert "Alerts (ops.alerts)\n  None.\n" in capsys.readouterr().out
 
 
 # ---- the whole, in processes of their own ----
@@ -249,8 +249,8 @@ def test_demonstration(name: str, history_days: int, words: list[str], prefect_h
     shown = said(done.stdout)
     for word in [
         "1. A good run",
-        "2. The same vendor goes wrong",
-        "3. The fault is gone",
+        "2. A run with the fault",
+        "3. A run after the fault",
         "failure, ",
         "recovery, ",
         *words,

@@ -353,7 +353,7 @@ def test_of_two_channels_one_is_down(hook: webhook.Webhook, monkeypatch: pytest.
         assert cli("alerts", "resend").exit_code == 0
         assert (len(hook.messages), len(other.messages)) == (1, 1)
         assert outbox("sent_at is not null, taken_by") == [(True, [second, first])]
-        assert "No alert is waiting to be sent." in cli("alerts", "resend").stdout
+        assert "No alerts are waiting to be sent." in cli("alerts", "resend").stdout
 
 
 def test_what_is_a_week_old_is_no_news(hook: webhook.Webhook) -> None:
@@ -412,7 +412,7 @@ def test_no_secret_is_anywhere(
 def test_the_list_of_alerts(hook: webhook.Webhook) -> None:
     """`rotation alerts list` shows what was written and whether it was sent, for people and for programs."""
     world.run(market(), DAYS[30])
-    assert "No alert was ever written." in cli("alerts", "list").stdout
+    assert "No alerts have been written." in cli("alerts", "list").stdout
     world.run(duplicated(), DAYS[31])
     assert "Blocked:" in cli("alerts", "list").stdout
     (entry,) = json.loads(cli("alerts", "list", "--json").stdout)

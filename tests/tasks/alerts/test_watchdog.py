@@ -188,9 +188,9 @@ def test_the_flow_that_tries_again(hook: webhook.Webhook, events: EventsWorker) 
     hook.status = 200
     states += [resend_alerts.fn(now=moment + timedelta(hours=hours)) for hours in (1, 2)]
     assert [(state.name, state.message) for state in states] == [
-        ("Failed", "Not taken by 1:json (HTTP 500); it stays in the outbox."),
+        ("Failed", "Not accepted by 1:json (HTTP 500); pending alerts stay in the outbox."),
         ("Completed", "Sent."),
-        ("Completed", "Nothing waits to be sent."),
+        ("Completed", "No alerts are pending."),
     ]
     assert os.environ["ROTATION_ALERT_URLS"] not in str(states)
     events.wait_until_empty()

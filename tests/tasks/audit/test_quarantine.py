@@ -633,7 +633,7 @@ def test_a_full_disk(blemished, monkeypatch):
         patch.setattr(publishing, "_copy", fail)
         with pytest.raises(
             RotationError,
-            match=r"^The change is on record in .*build\.duckdb, .*No space left on device.*run again\.$",
+            match=r"^The change is recorded in .*build\.duckdb, .*No space left on device.*run again\.$",
         ):
             accept(entry.id)
     assert only_entry().accepted_at is None
@@ -770,7 +770,7 @@ def test_a_narrow_screen(several, capsys, monkeypatch, width):
 def test_nothing_to_list(source, capsys):
     """Where nothing is set aside, or never was, it says so; as JSON it is an empty list."""
     world.run(source, DAYS[59])
-    for everything, sentence in ((False, "Nothing is set aside."), (True, "Nothing was ever set aside.")):
+    for everything, sentence in ((False, "Nothing is in quarantine."), (True, "Nothing has been in quarantine.")):
         command.show_list(everything, False)
         assert shown(capsys) == sentence
         command.show_list(everything, True)

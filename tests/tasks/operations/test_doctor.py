@@ -217,7 +217,7 @@ def test_network_variables(tmp_path):
 def test_home(monkeypatch, tmp_path):
     """A home that is not there yet will be made; one that is a file, and so cannot be written to, fails."""
     (found,) = data.home(load_settings())
-    assert (found.level, "will be made" in found.finding) == ("ok", True)
+    assert (found.level, "will be created" in found.finding) == ("ok", True)
     assert not Path("warehouse").exists()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ROTATION_HOME", str(tmp_path / "file"))
@@ -246,7 +246,7 @@ def test_no_warehouse():
     """Before the first run there is a hint how to make one, and no other check stumbles over it."""
     settings = load_settings()
     (found,) = data.published(settings)
-    assert (found.level, found.next_step) == ("warn", "Make it with `rotation run`.")
+    assert (found.level, found.next_step) == ("warn", "Create it with `rotation run`.")
     assert list(data.last_run(settings, NOW, [])) == []
 
 
@@ -459,7 +459,7 @@ def test_alert_channels(monkeypatch):
     found = list(channels.alerts(load_settings()))
     assert levels(found) == ["ok", "fail", "ok"]
     assert found[1].finding.startswith("Address 1 of ROTATION_REPORT_URLS")
-    assert found[2].finding == "The report goes to 2:json."
+    assert found[2].finding == "The report is sent to 2:json."
     assert "secret" not in str(found)
 
 

@@ -192,7 +192,7 @@ def report(**changes: Any) -> Report:
         headline=headline(),
         evidence=evidence(),
         changes=notice("changes", "Mega caps turned from neither to against.", pd.DataFrame({"what": ["Mega caps"]})),
-        freshness=notice("freshness", "Nothing is known of holdings.", FRESHNESS),
+        freshness=notice("freshness", "There is no data of holdings.", FRESHNESS),
         problems=notice("problems", "4 problems are open.", PROBLEMS),
         exhibits=(relative_strength(), funds()),
     )

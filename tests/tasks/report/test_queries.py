@@ -365,7 +365,7 @@ def test_freshness_counts_symbols(reports):
     rows = exhibit.rows.set_index("dataset")
     assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (32, 32)
     assert rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == 25
-    assert exhibit.finding == "All data is as new as it usually is."
+    assert exhibit.finding == "All data is up to date."
 
 
 def test_the_usual_age_is_that_of_status(market, reports):
@@ -387,7 +387,7 @@ def test_freshness_tells_what_is_late():
     rows = exhibit.rows.set_index("dataset")
     assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (2, 3)
     assert pd.isna(rows.loc["fund_nav", "latest"])
-    assert exhibit.missing == "Nothing is known of fund NAVs and shares, fund facts, holdings and earnings estimates."
+    assert exhibit.missing == "There is no data of fund NAVs and shares, fund facts, holdings and earnings estimates."
 
 
 def test_nothing_is_open(small):

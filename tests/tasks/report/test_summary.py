@@ -25,7 +25,7 @@ def test_summary_says_what_the_page_says() -> None:
         "○ Earnings: not known. Not known: there are no estimates.",
         "",
         "Changed: Mega caps turned from neither to against.",
-        "Data: Nothing is known of holdings.",
+        "Data: There is no data of holdings.",
         "Problems: 4 problems are open.",
         f"- Rows set aside (warning, prices, 1,200 rows): {made_up.HOSTILE} has no price.",
         # What a vendor sent cannot look like a line of ours.

@@ -133,6 +133,6 @@ def test_nothing_to_do_names_the_holiday() -> None:
     on_holiday = world.run(source, eve, christmas)
     assert (on_holiday.status, on_holiday.message) == (
         "up_to_date",
-        "Nothing to do: already up to date with 2025-12-24. 2025-12-25 is no session of the exchange.",
+        "Nothing to do: already up to date with 2025-12-24. 2025-12-25 is not a session of the exchange.",
     )
     assert calendar.load(eve, date(2025, 12, 31)).last_closed(christmas) == eve

@@ -177,7 +177,7 @@ def test_what_fails_its_audit_is_not_kept(homes: Homes, settings, monkeypatch: p
 @pytest.mark.parametrize(
     ("as_of", "part"),
     [
-        (NOW + timedelta(days=1), "is in the future; choose a moment that has passed."),
+        (NOW + timedelta(days=1), "is in the future; choose a past time."),
         (
             datetime(2025, 12, 1, tzinfo=UTC),
             "Nothing was known at 2025-12-01 00:00 UTC; the first prices came at 2025-12-02",
@@ -260,4 +260,4 @@ def test_what_is_no_moment(text: str) -> None:
     """A moment that cannot be read is exit 2 with how to write it."""
     result = CliRunner().invoke(main, ["rebuild", "--as-of", text])
     assert result.exit_code == 2
-    assert f"'{text}' is no moment; write it as 2026-01-16" in result.stderr
+    assert f"'{text}' is not a timestamp; write it as 2026-01-16" in result.stderr
