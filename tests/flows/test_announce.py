@@ -211,6 +211,6 @@ def test_nobody_listens(seen: dict[str, Any]) -> None:
 def test_server_is_gone(seen: dict[str, Any]) -> None:
     """Without a server the run goes on after one more attempt, with one sentence in the log."""
     (sentence,) = seen["gone"]["said"]
-    assert "Prefect could not be told how the run went (ConnectError" in sentence
+    assert "The outcome of the run could not be sent to Prefect (ConnectError" in sentence
     assert sentence.endswith("the run itself is published, see ops.runs.")
     assert seen["gone"]["seconds"] < 30

@@ -209,7 +209,7 @@ def test_open_alerts_are_counted(home):
 
 def test_no_warehouse(home):
     """Without a published file there is one sentence that says how to make one."""
-    with pytest.raises(RotationError, match=r"no warehouse at .*; make one with `rotation run`"):
+    with pytest.raises(RotationError, match=r"no warehouse at .*; create one with `rotation run`"):
         status.read(load_settings(), utc("2024-03-28T23:45"))
 
 

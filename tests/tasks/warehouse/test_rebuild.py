@@ -195,8 +195,8 @@ def test_moments_that_will_not_do(settings, as_of: datetime, part: str) -> None:
     [
         ("home/rotation.duckdb", "is the warehouse itself"),
         ("home/build.duckdb", "is the warehouse itself"),
-        ("notes.txt", "is there and is no warehouse"),
-        ("empty.duckdb", "is there and is no warehouse"),
+        ("notes.txt", "exists and is not a warehouse"),
+        ("empty.duckdb", "exists and is not a warehouse"),
     ],
 )
 def test_files_that_are_never_overwritten(settings, tmp_path: Path, name: str, part: str) -> None:

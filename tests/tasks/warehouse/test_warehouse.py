@@ -165,7 +165,7 @@ def test_reading_a_missing_file(tmp_path):
     path = tmp_path / "rotation.duckdb"
     with (
         pytest.raises(
-            RotationError, match=r"no warehouse at .*rotation\.duckdb yet; make one with `rotation run`[^\n]*\.$"
+            RotationError, match=r"no warehouse at .*rotation\.duckdb yet; create one with `rotation run`[^\n]*\.$"
         ),
         warehouse.reading(path),
     ):
