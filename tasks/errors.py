@@ -22,7 +22,7 @@ class Failure:
     rows: int | None
     examples: Sequence[str]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The failure in a sentence, with the examples as plain values."""
         if self.rows is None:
             return f"{self.expectation}: {self.sentence}"

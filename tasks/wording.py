@@ -19,8 +19,8 @@ def row(values: Mapping[str, Any], columns: Collection[str] = ()) -> str:
     named = [str(values[name]) for name in key if values.get(name) is not None]
     rest = [name for name in values if name not in key and not isinstance(values[name], bool)]
     shown = [name for name in rest if name in columns] or rest
-    told = ", ".join(f"{name} {value(values[name])}" for name in shown[:MAX_VALUES])
-    return ": ".join(part for part in (" ".join(named), told) if part)
+    written = ", ".join(f"{name} {value(values[name])}" for name in shown[:MAX_VALUES])
+    return ": ".join(part for part in (" ".join(named), written) if part)
 
 
 def value(given: object) -> str:

@@ -267,8 +267,8 @@ def show_readers(con: duckdb.DuckDBPyConnection, symbol: str, fault: Fault) -> N
             "select session, net_flow_usd, null_reason from core.fund_flows "
             f"where symbol = {warehouse.quoted(symbol)} order by session desc limit 1",
         )
-        told = f"{flow:,.0f} USD" if flow is not None else f"NULL, not zero ({reason})"
-        _say(f"the flow into {symbol} of {day}: {told}")
+        amount = f"{flow:,.0f} USD" if flow is not None else f"NULL, not zero ({reason})"
+        _say(f"the flow into {symbol} of {day}: {amount}")
 
 
 @contextmanager

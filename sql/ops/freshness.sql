@@ -61,7 +61,7 @@ last_flows as (
 ),
 
 dead as (
-    select 'fund_nav' as dataset, source || ' (' || string_agg(symbol, ', ' order by symbol) || ')' as told
+    select 'fund_nav' as dataset, source || ' (' || string_agg(symbol, ', ' order by symbol) || ')' as label
     from last_flows
     where null_reason = 'dead source' and source is not null
     group by source
@@ -76,7 +76,7 @@ select
             then (select count(*) from due as d where d.session > c.latest_session and d.session <= e.session)
     end as sessions_behind,
     c.symbols_behind,
-    (select coalesce(list(told order by told), []) from dead where dead.dataset = c.dataset) as dead_sources
+    (select coalesce(list(label order by label), []) from dead where dead.dataset = c.dataset) as dead_sources
 from counted as c
 left join due as e on e.age_sessions = c.max_age_sessions
 order by c.dataset <> 'prices', c.dataset

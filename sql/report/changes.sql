@@ -94,7 +94,7 @@ compared as (
     from facts
 ),
 
-told as (
+shown as (
     select place, what, moment, value
     from compared
     where place <= 10
@@ -103,7 +103,7 @@ told as (
 ),
 
 side_by_side as (
-    from (pivot told on moment in ('now', 'yesterday', 'month_ago') using max(value) group by place, what)
+    from (pivot shown on moment in ('now', 'yesterday', 'month_ago') using max(value) group by place, what)
 )
 
 select * exclude (place)

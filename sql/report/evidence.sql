@@ -69,7 +69,7 @@ compared as (
     from (values ('>', 'above '), ('>=', 'at least '), ('<', 'below '), ('<=', 'at most ')) as words (comparison, words)
 ),
 
-told as (
+texts as (
     select
         r.evidence,
         r.unit,
@@ -91,7 +91,7 @@ current_board as (
     from history as h
     join before as b using (evidence)
     left join names as n using (evidence)
-    left join told as t using (evidence)
+    left join texts as t using (evidence)
     where h.sessions_back = 0
 )
 

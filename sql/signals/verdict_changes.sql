@@ -21,7 +21,7 @@ states as (
     unpivot include nulls (state for subject in (label, size_state, leadership_state, support_state))
 ),
 
-told as (
+subjects as (
     select
         s.session,
         s.subject,
@@ -43,7 +43,7 @@ told as (
 
 compared as (
     select session, subject, lag(state) over w as old, state as new, detail, row_number() over w as place
-    from told
+    from subjects
     window w as (partition by subject order by session)
 )
 

@@ -84,7 +84,7 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
             f"blocked:{dataset}",
             "critical",
             f"Blocked: {subject}, {_spoken(dataset)} failed the audit",
-            "\n".join(f"- {failure.told()}" for failure in error.failures),
+            "\n".join(f"- {failure.describe()}" for failure in error.failures),
             f"wait for the vendor's correction or correct the source, then `rotation run`.{rows} What would have been set aside: {_LIST}.",
         )
     if isinstance(error, AuditFailed):
@@ -190,10 +190,10 @@ def _of_dataset(dataset: str, new_rows: int, new_symbols: int, old: int, example
         lines.append(f"- and {more:,} more")
     # Each check once, however many rows failed it.
     checks = {
-        check: told
+        check: sentence
         for one in shown
         if one["session"]
-        for check, told in zip(one["checks"], one["sentences"], strict=True)
+        for check, sentence in zip(one["checks"], one["sentences"], strict=True)
     }
     lines += [f"{check}: {sentence}" for check, sentence in checks.items()]
     if old:

@@ -163,6 +163,6 @@ def stop_if_blocked(results: Sequence[Result]) -> None:
     reasons = failures(blocking, SHOWN)
     more = f" {len(reasons) - 1} more expectations failed." if len(reasons) > 1 else ""
     raise AuditFailed(
-        f"{reasons[0].told()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
+        f"{reasons[0].describe()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
         reasons,
     )

@@ -15,7 +15,7 @@ from market_rotation.tasks.errors import ConfigError, UsageError
 from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import Source, check_sources, open_source
-from market_rotation.tasks.sources.simulated.faults import check
+from market_rotation.tasks.sources.simulated.faults import parse_fault
 from market_rotation.tasks.universe import load_universe
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def resolve(parameters: Parameters) -> Resolved:
     universe = load_universe(settings.universe)
     check_sources(settings, universe)
     if settings.fault:
-        check(settings.fault, universe)
+        parse_fault(settings.fault, universe)
     if settings.history_start >= parameters.now.date():
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
     days = calendar.load(universe.first_day(settings.history_start), parameters.now.date())

@@ -112,7 +112,7 @@ def rate_limited(where: str, what: str, status: int = 429) -> RateLimited:
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
-    """What went wrong and what to do, told from the exception's class alone."""
+    """What went wrong and what to do, from the exception's class alone."""
     network = "check the network and HTTPS_PROXY, or try again later"
     known = {
         "Timeout": (f"it did not send the whole file within {timeout_s:g} s", network),
@@ -122,7 +122,7 @@ def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
     }
     kinds = {kind.__name__ for kind in type(error).__mro__}
     other = (f"it could not be reached ({type(error).__name__})", network)
-    return next((told for kind, told in known.items() if kind in kinds), other)
+    return next((text for kind, text in known.items() if kind in kinds), other)
 
 
 class Documents:

@@ -51,9 +51,11 @@ def test_a_failure() -> None:
     """A failure is a sentence with examples as plain values; one that could not be checked says why."""
     row = '{"symbol": "IWM", "session": "2026-01-16", "close": 221.3, "open": 1.2}'
     one = Failure("prices", "bar_consistent", "The high is below the close.", 1, [row])
-    assert one.told() == "The high is below the close. (bar_consistent: 1 row IWM 2026-01-16: close 221.3, open 1.2)"
+    assert (
+        one.describe() == "The high is below the close. (bar_consistent: 1 row IWM 2026-01-16: close 221.3, open 1.2)"
+    )
     many = Failure("prices", "bar_consistent", "The high is below the close.", 1234, [row])
-    assert "(bar_consistent: 1,234 rows, such as IWM 2026-01-16: " in many.told()
-    assert Failure("prices", "x", "It could not be checked (no column).", None, []).told() == (
+    assert "(bar_consistent: 1,234 rows, such as IWM 2026-01-16: " in many.describe()
+    assert Failure("prices", "x", "It could not be checked (no column).", None, []).describe() == (
         "x: It could not be checked (no column)."
     )

@@ -20,12 +20,12 @@ TIMEOUT_S = 5.0
 
 def universe(settings: Settings) -> Iterator[Finding]:
     """Whether the universe and its pairs are valid."""
-    from market_rotation.tasks.sources.simulated.faults import check
+    from market_rotation.tasks.sources.simulated.faults import parse_fault
     from market_rotation.tasks.universe import load_universe
 
     members = load_universe(settings.universe)
     if settings.fault:
-        check(settings.fault, members)
+        parse_fault(settings.fault, members)
     where = settings.universe or "the shipped one"
     yield Finding("ok", "universe", f"{len(members.instruments)} symbols, {len(members.pairs)} pairs ({where}).")
     if not members.pairs:

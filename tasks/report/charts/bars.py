@@ -255,9 +255,9 @@ def what_followed(description: str) -> dict[str, Any]:
     )
     counted = (
         summary.transform_calculate(
-            told="'n = ' + datum.independent_observations + (isValid(datum.t_stat) ? ', t = ' + replace(format(datum.t_stat, '+.1f'), '+', '') : '')"
+            text_label="'n = ' + datum.independent_observations + (isValid(datum.t_stat) ? ', t = ' + replace(format(datum.t_stat, '+.1f'), '+', '') : '')"
         )
         .mark_text(align="right", dx=-4, dy=-15, fontSize=11, color=colour("muted"))
-        .encode(x=fixed(alt.XValue, "width"), y=y, text="told:N")
+        .encode(x=fixed(alt.XValue, "width"), y=y, text="text_label:N")
     )
     return finished(alt.layer(any_label, points, means, counted).add_params(choice), description, 300)

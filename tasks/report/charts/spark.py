@@ -33,12 +33,12 @@ def spark(values: Sequence[Any], verdicts: Sequence[int | None], levels: Sequenc
             parts.append(f'<circle class="end" cx="{WIDTH - 3}" cy="{_y(float(values[-1]), low, high)}" r="3"/>')
     parts += _blocks(verdicts)
     return (
-        f'<svg class="spark" viewBox="0 0 {WIDTH:.0f} {HEIGHT + STRIP + 4:.0f}" role="img" aria-label="{escape(_told(title, known, verdicts, kind))}">'
+        f'<svg class="spark" viewBox="0 0 {WIDTH:.0f} {HEIGHT + STRIP + 4:.0f}" role="img" aria-label="{escape(_description(title, known, verdicts, kind))}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def _told(title: str, known: Sequence[float], verdicts: Sequence[int | None], kind: Kind) -> str:
+def _description(title: str, known: Sequence[float], verdicts: Sequence[int | None], kind: Kind) -> str:
     if not known:
         return f"{title}: not known in the last {len(verdicts)} sessions."
     shown: Kind = "fraction" if kind == "fraction" else "count"

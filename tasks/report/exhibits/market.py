@@ -207,13 +207,13 @@ def drawdowns(rows: pd.DataFrame, sql: str) -> Exhibit:
     """How far each is below its highest; the last row of each symbol has its high and its worst."""
     title = "Below the high"
     now = rows[rows["peak_session"].notna()].reset_index(drop=True)
-    told = [
+    parts = [
         f"{row['symbol']} is at its high"
         if row["drawdown"] == 0
         else f"{row['symbol']} is {size(row['drawdown'])} below its high of {day(row['peak_session'])}"
         for row in plain(now)
     ]
-    finding = f"{listed(told)}." if told else "No price is known."
+    finding = f"{listed(parts)}." if parts else "No price is known."
     return Exhibit(
         id="drawdowns",
         title=title,
@@ -231,8 +231,8 @@ def drawdowns(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("worst_session", "On", "session"),
             Column("session", "Session", "session"),
         ),
-        chart=lines.drawdowns(f"{title}: {finding}") if told else None,
-        missing=None if told else "No price is known of the funds that are compared.",
+        chart=lines.drawdowns(f"{title}: {finding}") if parts else None,
+        missing=None if parts else "No price is known of the funds that are compared.",
     )
 
 

@@ -71,13 +71,13 @@ def _flows_told(group: str, months: list[dict[str, Any]]) -> str:
     if not completed or completed[-1]["net_flow_usd"] is None:
         return f"{group}: the last completed month is not known."
     last = completed[-1]
-    told = f"{group} {_took(last['net_flow_usd'])} in {written(last['month'], 'month')}"
+    sentence = f"{group} {_took(last['net_flow_usd'])} in {written(last['month'], 'month')}"
     if abs(last["streak_months"]) > 1:
-        told += f", the {_ordinal(abs(last['streak_months']))} month of {'in' if last['streak_months'] > 0 else 'out'}flows in a row"
+        sentence += f", the {_ordinal(abs(last['streak_months']))} month of {'in' if last['streak_months'] > 0 else 'out'}flows in a row"
     latest = months[-1]
     so_far = latest["cumulative_ytd_usd"]
     year = f"{latest['month']:%Y}"
-    return f"{told}; {year} so far {'is ' + NOT_KNOWN if so_far is None else 'they ' + _took(so_far)}."
+    return f"{sentence}; {year} so far {'is ' + NOT_KNOWN if so_far is None else 'they ' + _took(so_far)}."
 
 
 def _took(amount: float) -> str:
@@ -94,12 +94,12 @@ def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
     compared = plain(rows)
     costs = [row for row in compared if row["expense_ratio"] is not None]
     returned = sorted((row for row in compared if row["return_12m"] is not None), key=lambda row: -row["return_12m"])
-    told = []
+    parts = []
     if costs:
-        told.append(f"{costs[0]['symbol']} costs least, {written(costs[0]['expense_pct'], 'ratio')} % a year")
+        parts.append(f"{costs[0]['symbol']} costs least, {written(costs[0]['expense_pct'], 'ratio')} % a year")
     if returned:
-        told.append(f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}")
-    finding = "; ".join(told) + "." if told else "Neither cost nor return of a small-cap fund is known."
+        parts.append(f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}")
+    finding = "; ".join(parts) + "." if parts else "Neither cost nor return of a small-cap fund is known."
     columns = (
         Column("symbol", "Fund", "text"),
         Column("index_name", "Index", "text"),

@@ -63,10 +63,12 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
         SUPPORT[last["support_state"]],
     ]
     if last["label"]:
-        told = f"{LABELS[last['label']]} since {day(last['label_since'])}"
+        first_sentence = f"{LABELS[last['label']]} since {day(last['label_since'])}"
     else:
-        told = "Whether money rotates into small caps is not known"
-    finding = " ".join([f"{told}.", f"{first_upper('; '.join(states))}.", *_pending(last), *_would_change(last)])
+        first_sentence = "Whether money rotates into small caps is not known"
+    finding = " ".join(
+        [f"{first_sentence}.", f"{first_upper('; '.join(states))}.", *_pending(last), *_would_change(last)]
+    )
     missing = None
     if last["size_score"] is None:
         missing = "The headline pair has no full window of 200 sessions that session, so there is no size score."
@@ -118,17 +120,17 @@ def _would_change(last: dict[str, Any]) -> list[str]:
     """A sentence on the labels that a change of one state would lead to."""
     skipped = {f"label_if_{last['size_state']}", f"label_if_{last['leadership_state']}"}
     skipped.add("label_if_contradicted" if last["support_state"] == "contradicted" else "label_if_not_contradicted")
-    told = {
+    conditions = {
         column: condition
         for column, condition in CONDITIONS.items()
         if column not in skipped and last[column] not in (None, last["label"])
     }
     for (first, second), condition in MERGED.items():
-        if first in told and second in told and last[first] == last[second]:
-            told[first] = condition
-            del told[second]
+        if first in conditions and second in conditions and last[first] == last[second]:
+            conditions[first] = condition
+            del conditions[second]
     by_label: dict[str, list[str]] = {}
-    for column, condition in told.items():
+    for column, condition in conditions.items():
         by_label.setdefault(last[column], []).append(condition.format(n=last["sessions_to_hold"]))
     if not last["label"] or not by_label:
         return []
@@ -204,18 +206,18 @@ def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
     by_name = {fact["what"]: fact for fact in facts}
     if not by_name["Session"][moment]:
         return f"{since} nothing can be compared."
-    told = []
+    changes = []
     for what, words in CHANGING.items():
         if (fact := by_name.get(what)) and fact["now"] != fact[moment]:
-            told.append(f"{words} went from {fact[moment] or NOT_KNOWN} to {fact['now'] or NOT_KNOWN}")
+            changes.append(f"{words} went from {fact[moment] or NOT_KNOWN} to {fact['now'] or NOT_KNOWN}")
     turned = [
         fact["what"]
         for fact in facts
         if {fact["now"], fact[moment]} <= {"for", "against", "neither", None} and fact["now"] != fact[moment]
     ]
     if turned:
-        told.append(f"the verdict changed on {listed(turned)}")
-    return f"{since} {'; '.join(told)}." if told else f"{since} no label, state or verdict changed."
+        changes.append(f"the verdict changed on {listed(turned)}")
+    return f"{since} {'; '.join(changes)}." if changes else f"{since} no label, state or verdict changed."
 
 
 def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:

@@ -24,7 +24,7 @@ _MAX_COLUMNS, _MAX_ROWS = 256, 1_048_576
 
 
 def read_sheets(content: bytes, file: File) -> dict[str, list[Row]]:
-    """The rows of each sheet by its name, cells as text. Gaps told by `ss:Index` and `ss:MergeAcross` are empty cells.
+    """The rows of each sheet by its name, cells as text. Gaps given by `ss:Index` and `ss:MergeAcross` are empty cells.
 
     Raises `SourceUnavailable`, by `file`, for anything but a whole workbook.
     """
@@ -65,8 +65,8 @@ def read_sheets(content: bytes, file: File) -> dict[str, list[Row]]:
     openings = _OPENING.findall(content)
     for kind, count in counts.items():
         if count != openings.count(kind):
-            told = f"{openings.count(kind)} openings of {kind.decode()}"
-            raise file.refusal(f"its file is damaged: of {told} only {count} can be read", "try again later")
+            openings_found = f"{openings.count(kind)} openings of {kind.decode()}"
+            raise file.refusal(f"its file is damaged: of {openings_found} only {count} can be read", "try again later")
     return sheets
 
 

@@ -160,7 +160,7 @@ class Fault:
     """A fault of a dataset: what it is in a line, and the function that makes it. `everywhere`: of every symbol."""
 
     about: str
-    spoil: Callable[[pd.DataFrame, date], pd.DataFrame]
+    apply: Callable[[pd.DataFrame, date], pd.DataFrame]
     dataset: str = "prices"
     everywhere: bool = False
 
@@ -185,7 +185,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-class Faulty:
+class FaultySource:
     """`source` with one fault of one symbol, showing at `session` (default: the last one asked for); in all else it is `source`.
 
     Raises `ConfigError` for a name that is not in `FAULTS`.
@@ -215,16 +215,16 @@ class Faulty:
         session = self._session or end
         hit = self._fault.dataset == dataset and (self._fault.everywhere or symbol == self._symbol)
         # What is empty, or ends before the fault began, is as it should be.
-        return self._fault.spoil(frame, session) if hit and len(frame) and end >= session else frame
+        return self._fault.apply(frame, session) if hit and len(frame) and end >= session else frame
 
 
-def spoiled(source: Source, fault: str, universe: Universe) -> Faulty:
+def inject_fault(source: Source, fault: str, universe: Universe) -> FaultySource:
     """`source` with the fault that ROTATION_FAULT names: `name`, of the small leg of the headline pair, or `name:SYMBOL`."""
-    return Faulty(source, *check(fault, universe))
+    return FaultySource(source, *parse_fault(fault, universe))
 
 
-def check(fault: str, universe: Universe) -> tuple[str, str]:
-    """The name of the fault and its symbol, as `spoiled` takes them. Raises `ConfigError` where there is no such thing."""
+def parse_fault(fault: str, universe: Universe) -> tuple[str, str]:
+    """The name of the fault and its symbol, as `inject_fault` takes them. Raises `ConfigError` where there is no such thing."""
     name, _, symbol = fault.partition(":")
     if name not in FAULTS:
         raise ConfigError(f"ROTATION_FAULT={fault}: there is no such fault; choose one of {', '.join(FAULTS)}.")

@@ -65,11 +65,11 @@ class SampleSource:
         self._shares = lru_cache(maxsize=64)(self._issue)
 
     @classmethod
-    def open(cls, context: SourceContext) -> SampleSource | faults.Faulty:
+    def open(cls, context: SourceContext) -> SampleSource | faults.FaultySource:
         """The simulated market, with the fault that ROTATION_FAULT names."""
         source = cls(context.calendar, context.universe.instruments)
         fault = context.settings.fault
-        return faults.spoiled(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
+        return faults.inject_fault(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Daily bars of `symbol` for the sessions `start` … `end`, both included, as known on `end`.

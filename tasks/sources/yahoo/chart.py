@@ -64,13 +64,13 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
     two rows. An event on a date without a bar is a row without prices, so that it is seen and not lost. Several payments
     on one date are summed. Raises `SymbolNotFound` where Yahoo says so, else `SourceUnavailable` for what is not a whole answer.
     """
-    told = explanation(payload, CHART)
-    if told.startswith("Not Found") or "No data found" in told:
+    refusal = explanation(payload, CHART)
+    if refusal.startswith("Not Found") or "No data found" in refusal:
         raise SymbolNotFound(f"Yahoo does not know the symbol {symbol}; correct it in the universe or remove it there.")
-    if "Data doesn't exist for startDate" in told:  # so says Yahoo of dates before the listing
+    if "Data doesn't exist for startDate" in refusal:  # so says Yahoo of dates before the listing
         return price_frame({})
-    if told:
-        raise _unavailable(symbol, f"it refused ({told[:100]})", "try again later")
+    if refusal:
+        raise _unavailable(symbol, f"it refused ({refusal[:100]})", "try again later")
     result = payload["chart"]["result"][0]
     meta, indicators = result["meta"], result["indicators"]
     named, currency, granularity = str(meta["symbol"]), meta.get("currency"), str(meta.get("dataGranularity", "1d"))

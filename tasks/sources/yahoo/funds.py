@@ -140,12 +140,12 @@ def parse_earnings_growth(payload: Any, symbol: str, as_of: date) -> pd.DataFram
 
 def _modules(payload: Any, symbol: str, wanted: str) -> dict[str, Any]:
     """The modules in Yahoo's answer about `symbol`."""
-    told = explanation(payload, SUMMARY)
+    refusal = explanation(payload, SUMMARY)
     # "No fundamentals data found" is said of QQQ too if asked for earnings alone; of a known symbol never if asked for quoteType.
-    if told.startswith("Not Found") and ("No fundamentals data" not in told or "quoteType" in told):
+    if refusal.startswith("Not Found") and ("No fundamentals data" not in refusal or "quoteType" in refusal):
         raise SymbolNotFound(f"Yahoo does not know the symbol {symbol}; correct it in the universe or remove it there.")
-    if told:
-        raise unavailable(wanted, symbol, f"it refused ({told[:100]})", "try again later")
+    if refusal:
+        raise unavailable(wanted, symbol, f"it refused ({refusal[:100]})", "try again later")
     modules: dict[str, Any] = payload["quoteSummary"]["result"][0]
     named = _at(modules, "quoteType", "symbol")
     if named is None:

@@ -148,7 +148,7 @@ def _rate_limited(wanted: str, symbol: str) -> RateLimited:
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
-    """What went wrong and what to do, told from the exception's class alone."""
+    """What went wrong and what to do, from the exception's class alone."""
     network = "check the network and HTTPS_PROXY, or try again later"
     known = {
         "NoCrumbError": ("it gave no cookie and crumb, which this needs", network),
@@ -159,4 +159,4 @@ def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
     }
     kinds = {kind.__name__ for kind in type(error).__mro__}
     other = (f"yfinance failed with {type(error).__name__}", "try again later, or update yfinance")
-    return next((told for kind, told in known.items() if kind in kinds), other)
+    return next((text for kind, text in known.items() if kind in kinds), other)

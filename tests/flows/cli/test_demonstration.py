@@ -14,7 +14,7 @@ import world
 from market_rotation.flows.cli import demonstration
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.sources.simulated.faults import FAULTS, Faulty
+from market_rotation.tasks.sources.simulated.faults import FAULTS, FaultySource
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -107,7 +107,7 @@ def test_each_fault_shows_on_its_session(name: str) -> None:
     dataset = FAULTS[name].dataset
     true = getattr(vendor(), dataset)(scene.symbol, SESSIONS[0], scene.faulty)
     try:
-        given = getattr(Faulty(vendor(), name, scene.symbol), dataset)(scene.symbol, SESSIONS[0], scene.faulty)
+        given = getattr(FaultySource(vendor(), name, scene.symbol), dataset)(scene.symbol, SESSIONS[0], scene.faulty)
     except RotationError:
         return
     assert not given.equals(true)
@@ -143,7 +143,7 @@ def test_rows_set_aside_are_shown_until_they_are_back(members: Universe, capsys:
     """The failed expectation with the row itself, what readers still see, and in the end that the entry is resolved."""
     source = vendor(members)
     world.run(source, SESSIONS[-3])
-    world.run(Faulty(source, "sign-flip", "IWM"), SESSIONS[-2])
+    world.run(FaultySource(source, "sign-flip", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
         assert demonstration.show_findings(con)
         assert not demonstration.show_quarantine(con)
@@ -172,7 +172,7 @@ def test_symbol_without_an_answer_is_shown_in_the_vendors_words(
     """A symbol that was set aside as a whole has no row, but a reason."""
     source = vendor(members)
     world.run(source, SESSIONS[-3])
-    world.run(Faulty(source, "missing-symbol", "IWM"), SESSIONS[-2])
+    world.run(FaultySource(source, "missing-symbol", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
         assert demonstration.show_findings(con)
     assert "IWM as a whole: IWM is not known to the vendor" in said(capsys.readouterr().out)
@@ -182,7 +182,7 @@ def test_blocked_run_is_shown(members: Universe, capsys: pytest.CaptureFixture[s
     """The critical expectation is named, and readers see all symbols as before."""
     source = vendor(members)
     world.run(source, SESSIONS[-3])
-    world.run(Faulty(source, "future-date", "IWM"), SESSIONS[-2])
+    world.run(FaultySource(source, "future-date", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
         assert demonstration.show_findings(con)
         demonstration.show_readers(con, "IWM", FAULTS["future-date"])

@@ -16,7 +16,7 @@ from market_rotation.flows.cli.main import main
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.report import daily
 from market_rotation.tasks.run.ledger import Run
-from market_rotation.tasks.sources.simulated.faults import Faulty
+from market_rotation.tasks.sources.simulated.faults import FaultySource
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -123,11 +123,11 @@ def test_alerts_that_are_sent_are_no_problem_of_the_report(begun: None, monkeypa
     shipped = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members().instruments)
     with webhook.serving() as hook:
         monkeypatch.setenv("ROTATION_ALERT_URLS", hook.url())
-        assert world.run(Faulty(shipped, "bad-tick", "AAPL"), DAYS[1]).rows_quarantined == 1
+        assert world.run(FaultySource(shipped, "bad-tick", "AAPL"), DAYS[1]).rows_quarantined == 1
         assert [m["type"] for m in hook.messages] == ["failure"]
         assert "alert" not in (REPORTS / str(DAYS[1]) / "summary.txt").read_text().lower()
         hook.status = 500
-        assert world.run(Faulty(shipped, "sign-flip", "XLF"), DAYS[2]).status == "published"
+        assert world.run(FaultySource(shipped, "sign-flip", "XLF"), DAYS[2]).status == "published"
         assert "alert not sent" in (REPORTS / str(DAYS[2]) / "summary.txt").read_text().lower()
 
 
@@ -146,7 +146,7 @@ def test_a_blocked_run_writes_none(begun: None, monkeypatch: pytest.MonkeyPatch)
     """A session that is not published has no report."""
     monkeypatch.setenv("ROTATION_FAULT", "duplicate-day:IWM")
     source = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members().instruments)
-    assert world.run(Faulty(source, "duplicate-day", "IWM"), DAYS[1]).status == "blocked"
+    assert world.run(FaultySource(source, "duplicate-day", "IWM"), DAYS[1]).status == "blocked"
     assert not REPORTS.exists()
 
 

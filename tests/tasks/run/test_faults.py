@@ -17,7 +17,7 @@ import world
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.sources.simulated.faults import FAULTS, Faulty
+from market_rotation.tasks.sources.simulated.faults import FAULTS, FaultySource
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -82,8 +82,8 @@ def vendor() -> SampleSource:
     return SampleSource(calendar.load(date(1993, 1, 29), date(2026, 11, 20)), members().instruments)
 
 
-def faulty(case: Case) -> Faulty:
-    return Faulty(vendor(), case.name, case.symbol, SESSION)
+def faulty(case: Case) -> FaultySource:
+    return FaultySource(vendor(), case.name, case.symbol, SESSION)
 
 
 def settle(folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_vendor_that_answers_nobody(clean: Path) -> None:
 
 def test_only_the_named_symbol_has_the_fault() -> None:
     """Other symbols, other datasets, and what ends before the fault are given as they are."""
-    source = Faulty(vendor(), "bad-tick", "IWM", SESSION)
+    source = FaultySource(vendor(), "bad-tick", "IWM", SESSION)
     pd.testing.assert_frame_equal(source.prices("VB", EARLY, SESSION), vendor().prices("VB", EARLY, SESSION))
     pd.testing.assert_frame_equal(source.prices("IWM", EARLY, BEFORE), vendor().prices("IWM", EARLY, BEFORE))
     pd.testing.assert_frame_equal(source.fund_nav("IWM", EARLY, SESSION), vendor().fund_nav("IWM", EARLY, SESSION))
@@ -268,7 +268,9 @@ def test_only_the_named_symbol_has_the_fault() -> None:
 
 def test_stray_holiday_is_the_last_one_of_the_range() -> None:
     """Where the range holds an exchange holiday, the stray bar is on it: yesterday's close, and nothing traded."""
-    bars = Faulty(vendor(), "stray-holiday", "IWM").prices("IWM", date(2025, 11, 20), SESSION).set_index("session")
+    bars = (
+        FaultySource(vendor(), "stray-holiday", "IWM").prices("IWM", date(2025, 11, 20), SESSION).set_index("session")
+    )
     thanksgiving, before = bars.loc["2025-11-27"], bars.loc["2025-11-26"]
     assert (thanksgiving["close"], thanksgiving["volume"]) == (before["close"], 0)
 
@@ -276,11 +278,11 @@ def test_stray_holiday_is_the_last_one_of_the_range() -> None:
 def test_faulty_vendor_offers_what_the_vendor_offers() -> None:
     """A vendor without fund data has none with a fault either."""
     prices_only = world.FakeSource({})
-    assert not hasattr(Faulty(prices_only, "frozen-shares", "IWM"), "fund_nav")
-    assert hasattr(Faulty(vendor(), "frozen-shares", "IWM"), "holdings")
+    assert not hasattr(FaultySource(prices_only, "frozen-shares", "IWM"), "fund_nav")
+    assert hasattr(FaultySource(vendor(), "frozen-shares", "IWM"), "holdings")
 
 
 def test_unknown_fault_is_named() -> None:
     """A misspelt fault is refused in a sentence with the names there are."""
     with pytest.raises(ConfigError, match=r"no fault named 'bad-tik'; choose one of bad-tick, sign-flip"):
-        Faulty(vendor(), "bad-tik", "IWM")
+        FaultySource(vendor(), "bad-tik", "IWM")
