@@ -1,4 +1,4 @@
-"""What a source is, which sources are installed, and how the one that the settings name is opened.
+"""The source protocol, the registry of installed sources, and the opening of the configured sources.
 
 A source is a plug-in: a class that a package registers under a name in the entry point group `market_rotation.sources`. The shipped
 sources are registered in the same way. A source neither retries nor runs in parallel: `market_rotation.tasks.run.fetch` does both, for
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source is opened with. `now` is the start of the run, UTC; a source reads no other clock to date its data."""
+    """The arguments for opening a source. `now` is the start of the run, UTC; a source reads no other clock to date its data."""
 
     settings: Settings
     calendar: Calendar
@@ -61,14 +61,14 @@ class Source(Protocol):
     missing setting before a run begins; and `is_local = True` for a source that costs no request, whose answers are not cached.
     """
 
-    #: The name of the entry point, as ROTATION_SOURCE takes it.
+    #: The name of the entry point, as used in ROTATION_SOURCE.
     name: str
     #: Names of `market_rotation.tasks.datasets.DATASETS`.
     datasets: ClassVar[frozenset[str]]
 
     @classmethod
     def open(cls, context: SourceContext) -> Source:
-        """A source ready to answer. Raises `ConfigError` for what a person must correct first."""
+        """An open source. Raises `ConfigError` when the user must correct something first."""
         ...
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class Source(Protocol):
 
 
 class FundSource(Protocol):
-    """The methods for what is known of funds and companies. Each raises as `Source.prices` does."""
+    """The methods for data of funds and companies. Each raises as `Source.prices` does."""
 
     name: str
 
@@ -92,11 +92,11 @@ class FundSource(Protocol):
         ...
 
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
-        """One row of `FUND_FACTS_COLUMNS`, dated `as_of`, NaN or None where the vendor does not say."""
+        """One row of `FUND_FACTS_COLUMNS`, dated `as_of`, NaN or None for unknown values."""
         ...
 
     def holdings(self, symbol: str, as_of: date) -> pd.DataFrame:
-        """What the fund holds: `HOLDINGS_COLUMNS`, dated as the vendor dates its file, else `as_of`; heaviest first."""
+        """The fund's holdings: `HOLDINGS_COLUMNS`, dated as the vendor dates its file, else `as_of`; heaviest first."""
         ...
 
     def earnings_growth(self, symbol: str, as_of: date) -> pd.DataFrame:
@@ -124,10 +124,10 @@ def source_class(name: str) -> Any:
     (entry,) = entries.values()
     where = f"The source {name!r} of the package {_package(entry)}"
     try:
-        # Only this one is imported: yfinance alone takes most of a second.
+        # Import only this source: yfinance alone takes most of a second.
         loaded: Any = entry.load()
     except Exception as error:
-        # A plug-in may raise anything while it is imported.
+        # A plug-in may raise any exception on import.
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ConfigError(f"{where} cannot be imported ({reason}); update or uninstall the package.") from error
     if fault := next(_faults(loaded, name), None):
@@ -136,7 +136,7 @@ def source_class(name: str) -> Any:
 
 
 def _faults(loaded: Any, name: str) -> Iterator[str]:
-    """What keeps a class from being the source `name`."""
+    """The reasons why a class is not a valid source `name`."""
     if getattr(loaded, "name", None) != name:
         yield f"is named {getattr(loaded, 'name', None)!r} in its class"
     if not callable(getattr(loaded, "open", None)):
@@ -153,7 +153,7 @@ def _faults(loaded: Any, name: str) -> Iterator[str]:
 
 
 def check_sources(settings: Settings, universe: Universe) -> None:
-    """Checks what can be checked of the sources in `settings` before a run begins. Raises `ConfigError` with what to correct."""
+    """Checks the sources in `settings` before a run begins. Raises `ConfigError` with what to correct."""
     classes = [source_class(name) for name in settings.sources]
     owner: dict[str, str] = {}
     for found in classes:
@@ -174,9 +174,9 @@ def check_sources(settings: Settings, universe: Universe) -> None:
 
 
 def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
-    """The source that `ROTATION_SOURCE` names, or all that it lists as one; answers of remote sources are cached until the run ends."""
+    """The configured source, or several combined as one; responses of remote sources are cached until the run ends."""
     opened: list[Any] = [
-        # Answers of different vendors to the same question are kept apart.
+        # Keep the responses of different vendors to the same request apart.
         source if getattr(source, "is_local", False) else CachedSource(source, settings.cache / source.name, now)
         for source in open_each(SourceContext(settings, calendar, universe, now))
     ]

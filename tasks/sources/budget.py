@@ -18,7 +18,7 @@ from market_rotation.tasks.errors import AccessRefused
 
 @dataclass(frozen=True)
 class Limit:
-    """So many requests per hour or day. A period begins with the hour or at midnight in `zone`, when the vendor counts from 0 again."""
+    """A number of requests per hour or day. A period begins with the hour or at midnight in `zone`, when the vendor counts from 0 again."""
 
     requests: int
     per: Literal["hour", "day"]
@@ -28,7 +28,7 @@ class Limit:
         """The name of the period of `now`, and the moment, UTC, at which the next one begins."""
         local = now.astimezone(self.zone)
         if self.per == "hour":
-            # In UTC, where no hour is repeated.
+            # In UTC, which repeats no hour at a clock change.
             begin = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             return begin.isoformat(), begin + timedelta(hours=1)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -38,7 +38,7 @@ class Limit:
 class Budget:
     """Counts the requests to `vendor` in the file at `path`, for all threads and processes. `clock` gives the time, UTC.
 
-    Only counts are written. A file that cannot be read counts as empty: the vendor refuses what is over its limit all the same.
+    Only counts are written. An unreadable file counts as empty, since the vendor enforces its limit anyway.
     """
 
     def __init__(self, vendor: str, path: Path, limits: Sequence[Limit], clock: Callable[[], datetime]) -> None:
@@ -51,7 +51,7 @@ class Budget:
     def take(self, what: str) -> None:
         """Counts one request. Raises `AccessRefused`, and counts nothing, where a limit is reached; `what` names the data wanted."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock of a file is that of a process; threads need their own.
+        # A file lock belongs to the process; threads need a lock of their own.
         with self._lock, self._path.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             now = self._clock()
@@ -64,13 +64,13 @@ class Budget:
                         f"{self._vendor} was not requested for {what}: the {limit.requests:,} requests per {limit.per} of the plan are "
                         f"used up; run again after {begins:%Y-%m-%d %H:%M} UTC, or raise the limit in the settings if the plan allows more."
                     )
-            # Of each limit only the current period is kept.
+            # Keep only the current period of each limit.
             counts = {limit.per: {limit.period(now)[0]: used[limit.per] + 1} for limit in self._limits}
             os.ftruncate(file.fileno(), 0)
             os.pwrite(file.fileno(), json.dumps(counts).encode(), 0)
 
     def exhaust(self) -> None:
-        """Marks the shortest limit as used up: the vendor said so, whatever was counted here."""
+        """Marks the shortest limit as used up, since the vendor says so."""
         with self._lock, self._path.open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             counts = self._read(file.fileno())

@@ -1,4 +1,4 @@
-"""A cache of answers that lasts until a run ends: a run that was killed while it fetched does not request them again."""
+"""A cache of responses that lasts until a run ends: after a kill during fetching, the next run does not request them again."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from market_rotation.tasks.sources.base import Source
 
-#: A vendor may have corrected an answer that is older.
+#: A vendor may have corrected an older response.
 MAX_AGE = timedelta(hours=6)
-#: A file beside the answers of a source that refused some requests.
+#: A marker file for a source that refused some requests.
 INCOMPLETE = "incomplete"
 
 
@@ -38,7 +38,7 @@ class CachedSource:
         return self._answer("prices", symbol, start, end)
 
     def __getattr__(self, name: str) -> Any:
-        """The other members of `source`, and no more, so that `hasattr` says what it has."""
+        """The other members of `source`, and no more, so that `hasattr` shows what it has."""
         if name.startswith("_"):
             raise AttributeError(name)
         given = getattr(self._source, name)
@@ -57,7 +57,7 @@ class CachedSource:
             (self._folder / INCOMPLETE).touch()
             raise
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Half a file is no answer.
+        # A partial file is not a response.
         temporary = path.with_suffix(".tmp")
         frame.to_parquet(temporary, index=False)
         os.utime(temporary, (self._now, self._now))

@@ -1,4 +1,4 @@
-"""Several sources as one: each dataset from the source that has it, such as prices from a vendor and fund records from issuers."""
+"""Several sources combined: each dataset comes from the source that has it, such as prices from a vendor and fund records from issuers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Combined:
         self.datasets = frozenset(self._owner)
 
     def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
-        """What the sources offer, in their order."""
+        """The offers of the sources, in their order."""
         return [offer for source in self._sources for offer in offers(source, instruments)]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
@@ -34,7 +34,7 @@ class Combined:
         return frame
 
     def __getattr__(self, name: str) -> Any:
-        """The methods of the other datasets, and no more, so that `hasattr` says what the sources have."""
+        """The methods of the other datasets, and no more, so that `hasattr` shows what the sources have."""
         if name.startswith("_") or name not in self._owner:
             raise AttributeError(name)
         return getattr(self._owner[name], name)

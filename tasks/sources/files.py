@@ -1,4 +1,4 @@
-"""Data from a folder of the user's own files: how another vendor is brought in."""
+"""Data from a folder of the user's own files, for any other vendor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from market_rotation.tasks.sources.base import SourceContext
     from market_rotation.tasks.universe import Instrument, Universe
 
-#: Columns each file must have; the others of the dataset's frame may be there.
+#: Required columns of each file; the other columns of the dataset are optional.
 REQUIRED = {
     "prices": ("symbol", "session", "open", "high", "low", "close", "volume", "dividend", "split_ratio"),
     "fund_nav": ("symbol", "session", "nav", "shares_outstanding", "distribution"),
@@ -97,7 +97,7 @@ def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
     key, day = list(columns)[:2]
     try:
         with duckdb.connect() as con:
-            # CSV as text: what DuckDB would guess of a date such as 02/01/2024 is better refused.
+            # Read CSV as text: DuckDB would guess at a date such as 02/01/2024, which must be refused.
             if path.suffix == ".csv":
                 relation = con.read_csv(str(path), header=True, sep=",", all_varchar=True)
             else:

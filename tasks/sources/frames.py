@@ -25,7 +25,7 @@ def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapp
 
     frame = columns if isinstance(columns, pd.DataFrame) else pd.DataFrame(dict(columns))
     frame = frame.reindex(columns=list(types)).astype(dict(types))
-    # pandas takes a missing text for NaN, which is a number.
+    # pandas turns a missing text into NaN, which is a number.
     texts = [name for name, kind in types.items() if kind == "object" and frame[name].isna().any()]
     return frame.assign(**{name: frame[name].where(frame[name].notna(), None) for name in texts})
 
@@ -33,7 +33,7 @@ def typed(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any], types: Mapp
 def parser(
     vendor: str, what: str
 ) -> Callable[[Callable[Concatenate[Document, str, Rest], Result]], Callable[Concatenate[Document, str, Rest], Result]]:
-    """Decorates a parser of `vendor`'s documents, called as `(document, symbol, …)`: it fails with a typed error or not at all.
+    """Decorates a parser of `vendor`'s documents, called as `(document, symbol, …)`, so that it fails only with typed errors.
 
     Whatever it raises beside a `RotationError` becomes a `SourceUnavailable` that names the vendor, `what` and the symbol, so that one
     document of an unforeseen layout cannot end a run. A panic in a compiled reader is no `Exception`, and is caught as well.

@@ -1,4 +1,4 @@
-"""HTTP requests of the sources: as a browser makes them, the answer whole or not at all, and each file once per source."""
+"""HTTP requests of the sources: like a browser's, complete responses only, and each file once per source."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def rate_limited(where: str, what: str, status: int = 429) -> RateLimited:
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
-    """What went wrong and what to do, from the exception's class alone."""
+    """The cause and the remedy, from the exception's class alone."""
     network = "check the network and HTTPS_PROXY, or try again later"
     known = {
         "Timeout": (f"it did not send the whole file within {timeout_s:g} s", network),

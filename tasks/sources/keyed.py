@@ -1,4 +1,4 @@
-"""Vendors that answer in JSON to who has a key: the key, the request budget, and what each refusal means.
+"""Vendors with a JSON API and a key: the key, the request budget, and the meaning of each refusal.
 
 A key comes from the environment alone and goes into requests alone. No text of an answer is shown, since a vendor may repeat the key in
 it; nor is an address, which may hold it.
@@ -23,7 +23,7 @@ MAX_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Vendor:
-    """What is particular to a vendor. `name` is its name in messages, `variable` holds the key, `url` begins every address.
+    """The properties of a vendor. `name` is its name in messages, `variable` holds the key, `url` begins every address.
 
     `authorize` puts the key into headers or parameters. `is_unknown` and `is_used_up` read status and text of an answer: whether the vendor
     says that it does not know the symbol, and whether it says that the requests of the plan are used up.

@@ -1,4 +1,4 @@
-"""The companies of the simulated market: which of them an index holds, and what analysts expect them to earn.
+"""The companies of the simulated market: the constituents of each index, and analysts' earnings estimates.
 
 They are the seven mega caps and simulated ones, heaviest first: LAAAB … (large), MAAAB … (mid) and SAAAB … (small), numbers in letters, as tickers have no digits. Indices
 hold overlapping ranges of them. All is drawn from streams named after the company or the index, and depends on nothing else.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Pool(NamedTuple):
-    """Simulated companies: how many, the size of the first (billions of USD), and at which place and how fast sizes fall."""
+    """Simulated companies: their number, the size of the first (billions of USD), and where and how fast sizes decline."""
 
     word: str
     companies: int
@@ -64,7 +64,7 @@ INDICES = {
 }
 #: The index that stands for those that are not simulated, where it is not the S&P 500.
 SIZE_INDEX = {"mid": "S&P MidCap 400", "small": "S&P SmallCap 600", "micro": "Russell Microcap"}
-#: How many companies of the S&P 500 are in each sector, the seven included.
+#: Number of S&P 500 companies in each sector, including the seven.
 SECTORS = {
     "materials": 26,
     "communication_services": 23,
@@ -78,7 +78,7 @@ SECTORS = {
     "health_care": 60,
     "consumer_discretionary": 50,
 }
-#: By how much small companies' expected growth exceeds large ones' on a day; on a line between two of them.
+#: Expected growth of small companies less that of large ones at a date; linear between two dates.
 SMALL_LEAD = (
     ("2000-01-03", 0.02),
     ("2012-01-02", 0.03),
@@ -93,7 +93,7 @@ _LEADS = np.array([lead for _, lead in SMALL_LEAD])
 
 
 def constituents(instrument: Instrument) -> Constituents:
-    """What a fund's index holds. An index that is not simulated holds what is usual for the fund's sector or size."""
+    """The holdings of a fund's index. An index that is not simulated holds companies typical of the fund's sector or size."""
     if instrument.kind == "sector" and instrument.sector in SECTORS:
         return _constituents("S&P 500", instrument.sector)
     usual = SIZE_INDEX.get(instrument.size_bucket or "", "S&P 500")
@@ -146,7 +146,7 @@ def _constituents(index_name: str, sector: str | None) -> Constituents:
                 numbers = np.sort(shuffled[start : start + count])
             start += count
     pool = POOLS[prefix]
-    # Sector indices cap their giants.
+    # Sector indices cap their largest companies.
     giants = [row[3] * (0.3 if sector else 1.0) for row in leaders]
     sizes = np.concatenate([giants, pool.largest * (1 + numbers / pool.knee) ** -pool.fall])
     weights = sizes / sizes.sum()

@@ -1,4 +1,4 @@
-"""What goes wrong at vendors, for tests and demonstrations: faults of what a source gives, and a source that has one of them.
+"""Fault injection for tests and demonstrations: typical faults of vendors, and a source that has one of them.
 
 A fault is a function of a frame as a source gives it, oldest first, and of the session at which the fault shows. It returns another frame
 or raises what an adapter would raise. Nothing is random.
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from market_rotation.tasks.universe import Universe
 
 PRICES = ["open", "high", "low", "close", "vendor_adj_close"]
-#: US dollars in Canadian ones: what a fund's listing in Toronto shows.
+#: Canadian dollars per US dollar, as the prices of a listing in Toronto.
 CAD = 1.36
-#: Sessions with the very same close.
+#: Sessions with the same close.
 FROZEN_PRICES = 5
-#: Records with the very same share count: more than a fund that trades with its issuer nearly every day ever has.
+#: Records with the same share count: more than occur in a fund with creations nearly every day.
 FROZEN_SHARES = 8
-#: Bars that are left of a truncated history.
+#: Bars in a truncated history.
 LAST_BARS = 100
 
 
@@ -37,7 +37,7 @@ def bad_tick(frame: pd.DataFrame, session: date) -> pd.DataFrame:
 
 
 def sign_flip(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The session's close with a minus before it."""
+    """The session's close, negative."""
     return frame.assign(close=frame["close"].where(~_on(frame, session), -frame["close"]))
 
 
@@ -65,7 +65,7 @@ def missing_symbol(frame: pd.DataFrame, session: date) -> pd.DataFrame:
 
 
 def missing_day(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The session before, in the middle of what is asked, is not there."""
+    """The previous session is missing, in the middle of the requested range."""
     before = frame.loc[frame["session"].dt.date < session, "session"].max()
     rest: pd.DataFrame = frame[frame["session"] != before]
     return rest
@@ -84,13 +84,13 @@ def stray_holiday(frame: pd.DataFrame, session: date) -> pd.DataFrame:
 
 
 def future_date(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The session's bar once more, a year later: a slip in the year."""
+    """A copy of the session's bar, dated a year later: a wrong year."""
     bar = frame[_on(frame, session)]
     return _with(frame, bar.assign(session=bar["session"] + timedelta(days=365)))
 
 
 def unfinished_bar(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The first minutes of the next day, as a vendor shows a day that is not over."""
+    """A bar of the first minutes of the next day: an unfinished session."""
     import pandas as pd
 
     bar = frame[_on(frame, session)]
@@ -114,14 +114,14 @@ def unfinished_bar(frame: pd.DataFrame, session: date) -> pd.DataFrame:
 
 
 def frozen_price(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The same close for five sessions, nothing traded after the first: the vendor's feed hangs."""
+    """The same close for five sessions, no volume after the first: the vendor's feed hangs."""
     last = frame[frame["session"].dt.date <= session].tail(FROZEN_PRICES)
     still = _still(last.iloc[1:], last["close"].iloc[0])
     return _replaced(frame, still)
 
 
 def frozen_shares(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The same share count in eight records, while NAV moves; of a vendor that gives assets alone, the same assets."""
+    """The same share count in eight records, while NAV moves; for a vendor that publishes only assets, the same assets."""
     last = frame[frame["session"].dt.date <= session].tail(FROZEN_SHARES)
     shares, assets = last["shares_outstanding"].iloc[0], last["total_net_assets_usd"].iloc[0]
     worth = (last["nav"] * shares).round(2).fillna(assets)
@@ -129,35 +129,35 @@ def frozen_shares(frame: pd.DataFrame, session: date) -> pd.DataFrame:
 
 
 def unannounced_split(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """Half the price from the session on, with no split given, and what is before it not restated."""
+    """Half the price from the session on, without a split and without a restatement of earlier prices."""
     since = frame["session"].dt.date >= session
     return _scaled(frame, since, 0.5).assign(volume=frame["volume"].where(~since, frame["volume"] * 2))
 
 
 def dividend_twice(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The last dividend doubled, as when two feeds are added up; the vendor's adjusted close knows only the true one."""
+    """The last dividend doubled, as when two feeds are added up; the vendor's adjusted close uses only the true one."""
     paid = frame.loc[(frame["dividend"] > 0) & (frame["session"].dt.date <= session), "session"]
     return frame.assign(dividend=frame["dividend"].where(frame["session"] != paid.max(), frame["dividend"] * 2))
 
 
 def currency_switch(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """Canadian dollars from the session on: the listing of another exchange."""
+    """Prices in Canadian dollars from the session on: the listing on another exchange."""
     return _scaled(frame, frame["session"].dt.date >= session, CAD)
 
 
 def truncated_history(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """Of a long history only the last hundred bars."""
+    """Only the last hundred bars of a long history."""
     return frame.tail(LAST_BARS)
 
 
 def source_down(frame: pd.DataFrame, session: date) -> pd.DataFrame:
-    """The vendor answers nobody."""
+    """The vendor is down."""
     raise SourceUnavailable(f"The vendor answers 503 for {_symbol(frame)}; try again later.")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of a dataset: what it is in a line, and the function that makes it. `everywhere`: of every symbol."""
+    """A fault of a dataset: a description, and the function that applies it. `everywhere`: it affects every symbol."""
 
     about: str
     apply: Callable[[pd.DataFrame, date], pd.DataFrame]
@@ -169,24 +169,24 @@ FAULTS: Mapping[str, Fault] = {
     "bad-tick": Fault("the prices of the last session are a hundred times too high", bad_tick),
     "sign-flip": Fault("the last close is negative", sign_flip),
     "swapped-high-low": Fault("high and low of the last session are swapped", swapped_high_low),
-    "duplicate-day": Fault("the last session is given twice, with two closes", duplicate_day),
-    "missing-symbol": Fault("the vendor does not know the symbol any more", missing_symbol),
-    "missing-day": Fault("the session before the last is left out", missing_day),
+    "duplicate-day": Fault("the last session is there twice, with two closes", duplicate_day),
+    "missing-symbol": Fault("the vendor no longer knows the symbol", missing_symbol),
+    "missing-day": Fault("the session before the last is missing", missing_day),
     "stray-holiday": Fault("there is a bar on a day on which the exchange was closed", stray_holiday),
     "future-date": Fault("a bar is dated a year ahead", future_date),
-    "unfinished-bar": Fault("there is a bar of the day after, which is not over", unfinished_bar),
+    "unfinished-bar": Fault("there is a bar of the next day, which is not over", unfinished_bar),
     "frozen-price": Fault("the close is the same for five sessions", frozen_price),
     "frozen-shares": Fault("the fund's share count stands still while its NAV moves", frozen_shares, "fund_nav"),
     "unannounced-split": Fault("the price halves, and no split is announced", unannounced_split),
     "dividend-twice": Fault("a dividend is counted twice", dividend_twice),
     "currency-switch": Fault("the prices are suddenly in Canadian dollars", currency_switch),
-    "truncated-history": Fault("asked for the whole history, the vendor gives the last 100 bars", truncated_history),
-    "source-down": Fault("the vendor answers for no symbol at all", source_down, everywhere=True),
+    "truncated-history": Fault("the vendor returns only the last 100 bars of a full history", truncated_history),
+    "source-down": Fault("the vendor answers for no symbol", source_down, everywhere=True),
 }
 
 
 class FaultySource:
-    """`source` with one fault of one symbol, showing at `session` (default: the last one asked for); in all else it is `source`.
+    """`source` with one fault of one symbol at `session` (default: the last requested session); otherwise it is `source`.
 
     Raises `ConfigError` for a name that is not in `FAULTS`.
     """
@@ -204,7 +204,7 @@ class FaultySource:
         return self._given("prices", symbol, start, end)
 
     def __getattr__(self, name: str) -> Any:
-        """What `source` has beside prices, and nothing else: whoever asks finds out so what it offers."""
+        """The other members of `source`, and no more, so that `hasattr` shows what it has."""
         if name.startswith("_"):
             raise AttributeError(name)
         given = getattr(self._source, name)
@@ -214,7 +214,7 @@ class FaultySource:
         frame: pd.DataFrame = getattr(self._source, dataset)(symbol, start, end)
         session = self._session or end
         hit = self._fault.dataset == dataset and (self._fault.everywhere or symbol == self._symbol)
-        # What is empty, or ends before the fault began, is as it should be.
+        # An empty frame, or one that ends before the fault, is unchanged.
         return self._fault.apply(frame, session) if hit and len(frame) and end >= session else frame
 
 
@@ -224,12 +224,12 @@ def inject_fault(source: Source, fault: str, universe: Universe) -> FaultySource
 
 
 def parse_fault(fault: str, universe: Universe) -> tuple[str, str]:
-    """The name of the fault and its symbol, as `inject_fault` takes them. Raises `ConfigError` where there is no such thing."""
+    """The name of the fault and its symbol, as `inject_fault` takes them. Raises `ConfigError` for an unknown fault or symbol."""
     name, _, symbol = fault.partition(":")
     if name not in FAULTS:
-        raise ConfigError(f"ROTATION_FAULT={fault}: there is no such fault; choose one of {', '.join(FAULTS)}.")
+        raise ConfigError(f"ROTATION_FAULT={fault}: unknown fault; choose one of {', '.join(FAULTS)}.")
     if symbol and symbol not in universe.symbols:
-        raise ConfigError(f"ROTATION_FAULT={fault}: the universe has no symbol {symbol}; name one of it.")
+        raise ConfigError(f"ROTATION_FAULT={fault}: the symbol {symbol} is not in the universe; name one that is.")
     headline = next((pair.small_symbol for pair in universe.pairs if pair.headline), universe.symbols[-1])
     return name, symbol or headline
 
@@ -249,7 +249,7 @@ def _scaled(frame: pd.DataFrame, where: pd.Series[bool], factor: float) -> pd.Da
 
 
 def _still(bars: pd.DataFrame, close: Any) -> pd.DataFrame:
-    """The bars as they are when nothing is traded: one price, no volume, adjusted as before."""
+    """The bars without trading: one price, no volume, adjusted as before."""
     adjusted = close * bars["vendor_adj_close"] / bars["close"]
     return bars.assign(open=close, high=close, low=close, close=close, volume=0.0, vendor_adj_close=adjusted)
 

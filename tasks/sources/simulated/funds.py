@@ -1,7 +1,7 @@
-"""What the simulated market's funds issue and cost, and what is said of them.
+"""The funds of the simulated market: their shares, costs and facts.
 
 Like the market itself, everything is drawn from streams named after a fund or an index, in order of date: no value depends on a
-calendar, on the range asked for or on the other instruments.
+calendar, on the requested range or on the other instruments.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 #: Shares are created and redeemed in blocks of this many.
 CREATION_UNIT = 50_000
-#: Issuers that publish what a fund holds, and its NAV and share count the day after.
+#: Issuers that publish holdings, and NAV and share counts on the following day.
 PUBLISHERS = frozenset({"ssga", "ishares"})
-#: Issuers whose funds are known from a vendor that gives assets and NAV, but no share count.
+#: Issuers whose funds come from a vendor that publishes assets and NAV, but no share count.
 ASSETS_ONLY = frozenset({"vanguard", "invesco", "roundhill"})
 #: Funds that now and then create a sixth of their shares at a quarter's end and redeem them two sessions later.
 HEARTBEATS = frozenset({"IVV"})
 
 
 class Size(NamedTuple):
-    """What is usual for a size: a fund's assets (billions of USD), category and trailing P/E."""
+    """Typical values for a size: a fund's assets (billions of USD), category and trailing P/E."""
 
     assets: float
     category: str
@@ -100,11 +100,11 @@ def shares_outstanding(instrument: Instrument, path: Path) -> Floats:
     billions, at = assets_billions(instrument), int(np.searchsorted(path.days, REFERENCE))
     listed = np.datetime64(instrument.inception) if instrument.inception else ANCHOR
     age = np.maximum((days - listed).astype(np.float64) / 365.25, 0)
-    # A quick start, money that follows the lead for years, and orders that are soon undone.
+    # Quick initial growth, money that follows the leader for years, and orders that are soon reversed.
     noise = (0.0025 if billions >= 5 else 0.006) * stream(symbol, "flows").standard_normal(len(days))
     level = 0.03 * years_to_reference(days) - 2.5 * np.exp(-age / 2.5)
     level += fading(_pull(instrument, days), 1000) + fading(noise, 40)
-    # A fund of which little is held does not trade with its issuer every day: what comes in then waits.
+    # A small fund has no creations on many days; its orders accumulate.
     chance = 0.98 if billions >= 20 else 0.75 if billions >= 5 else 0.7
     trades = (stream(symbol, "orders").uniform(size=len(days)) < chance) | (path.split_ratio != 1)
     since = np.maximum.accumulate(np.where(trades, np.arange(len(days)), 0))
@@ -123,7 +123,7 @@ def assets_billions(instrument: Instrument) -> float:
 
 
 def expense_ratio(instrument: Instrument, as_of: date) -> float:
-    """What a fund costs a year, as a fraction of its assets."""
+    """A fund's annual cost as a fraction of its assets."""
     until, before = FEES_BEFORE.get(instrument.symbol, ("1970-01-01", 0.0))
     if np.datetime64(as_of) < np.datetime64(until):
         return before
@@ -131,7 +131,7 @@ def expense_ratio(instrument: Instrument, as_of: date) -> float:
 
 
 def category(instrument: Instrument) -> str:
-    """The category a fund is filed under."""
+    """A fund's category."""
     if instrument.kind == "sector" and instrument.sector:
         return SECTORS[instrument.sector].category if instrument.sector in SECTORS else instrument.sector.title()
     return SIZES[instrument.size_bucket or "large"].category

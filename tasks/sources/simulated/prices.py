@@ -1,4 +1,4 @@
-"""A simulated US equity market: what every instrument was worth, paid and traded on each weekday since 2000.
+"""A simulated US equity market: value, payouts and volume of every instrument on each weekday since 2000.
 
 Everything is drawn per weekday from a fixed anchor date, holidays included, so that nothing depends on a calendar, on the
 range that is asked for or on the other instruments; what happens on a holiday shows in the session after it. Each random
@@ -74,12 +74,12 @@ SECTOR_YIELD = {
     "communication_services": 0.009,
 }
 SIZE_YIELD = {"mega": 0.006, "large": 0.015, "mid": 0.013, "small": 0.013, "micro": 0.010}
-#: Dollars that change hands on a usual day.
+#: Dollar volume of a usual day.
 TURNOVER = {"mega": 6e9, "large": 1.2e9, "mid": 4e8, "small": 2.5e8, "micro": 4e7}
 
 
 class Exposure(NamedTuple):
-    """How strongly an instrument moves with each factor, and by itself (log a day)."""
+    """An instrument's exposure to each factor, and its own volatility (log per day)."""
 
     market: float
     size: float
@@ -119,7 +119,7 @@ def simulate(instrument: Instrument, last_year: int) -> Path:
     exposure = exposure_of(instrument)
     log_value = _log_value(instrument, exposure, last_year) + np.cumsum(np.log1p(-paid - gained))
     value = _reference_price(instrument) * np.exp(log_value - log_value[np.searchsorted(days, REFERENCE)])
-    # Yesterday's value in today's shares: what distributions are a fraction of, and what the open departs from.
+    # Yesterday's value in today's shares: the base of distributions and of the open.
     before = np.concatenate([value[:1], value[:-1]]) * later
     # Funds trade a hair off their value; a stock has no other value than its price. White noise, so it never adds up.
     off = 0.0 if instrument.kind == "stock" else 0.0001 * stream(symbol, "premium").standard_normal(len(days))
@@ -148,7 +148,7 @@ def simulate(instrument: Instrument, last_year: int) -> Path:
 
 
 def exposure_of(instrument: Instrument) -> Exposure:
-    """What the kind, size, sector and peer group of `instrument` say about how it moves."""
+    """The exposures that follow from kind, size, sector and peer group of `instrument`."""
     size = instrument.size_bucket or "large"
     beta = {"mega": 1.05, "large": 1.0, "mid": 1.04, "small": 1.08, "micro": 1.08}[size]
     tilt = {"mega": -0.1, "large": 0.0, "mid": 0.5, "small": 1.0, "micro": 1.2}[size]
@@ -229,13 +229,13 @@ def _own_drift(instrument: Instrument) -> float:
 
 
 def years_to_reference(days: Days) -> Floats:
-    """Years since the reference, and 0 after it: what has beaten the market need not go on doing so."""
+    """Years since the reference, and 0 after it: past outperformance does not continue."""
     elapsed: Floats = (days - REFERENCE).astype(np.float64) / 365.25
     return np.minimum(elapsed, 0.0)
 
 
 def fading(noise: Floats, memory: float) -> Floats:
-    """The running sum of `noise`, each term forgotten over `memory` days, so that no level strays beyond measure."""
+    """The running sum of `noise`, decaying over `memory` days, so that the level stays bounded."""
     age = np.arange(len(noise)) / memory
     return np.cumsum(noise * np.exp(age)) * np.exp(-age)
 

@@ -1,4 +1,4 @@
-"""The `sample` vendor: a simulated market, told the way a real vendor tells a real one.
+"""The `sample` vendor: a simulated market, published in the way of real vendors.
 
 Like Yahoo it restates the whole history at a split, and not before; adjusts its own close for distributions; has a bar for
 sessions only, none before the inception; and does not know a symbol that is not in the universe. Like the funds' issuers it
@@ -47,9 +47,9 @@ class _Listing:
 
 
 class SampleSource:
-    """Simulated prices of the given instruments, and what is known of the funds among them, on the sessions of `calendar`.
+    """Simulated prices of the given instruments, and the records of the funds among them, on the sessions of `calendar`.
 
-    Nothing is earlier than 2000. Safe to call from several threads: all that is shared is computed once and only read.
+    Nothing is earlier than 2000. Safe to call from several threads: shared data is computed once and only read.
     """
 
     name = "sample"
@@ -60,7 +60,7 @@ class SampleSource:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._calendar_sessions: Days = calendar.xnys.sessions.to_numpy().astype("datetime64[D]")
         self._last_year = calendar.xnys.last_session.year
-        # A universe of thousands is read symbol by symbol; keeping all of them would take gigabytes.
+        # A universe of thousands is read symbol by symbol; caching all of them would take gigabytes.
         self._listing = lru_cache(maxsize=64)(self._list)
         self._shares = lru_cache(maxsize=64)(self._issue)
 
@@ -128,7 +128,7 @@ class SampleSource:
         return typed(columns, FUND_NAV_COLUMNS)
 
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
-        """What is known of the fund `symbol` on `as_of`: one row of `FUND_FACTS_COLUMNS`, figures of the last session up to it.
+        """The facts of the fund `symbol` on `as_of`: one row of `FUND_FACTS_COLUMNS`, figures of the last session up to it.
 
         Raises `SymbolNotFound` for a stock, an unknown symbol and a fund not yet listed.
         """
@@ -158,7 +158,7 @@ class SampleSource:
         fund = self._fund(symbol)
         if fund.issuer not in funds.PUBLISHERS:
             raise SymbolNotFound(
-                f"sample: the issuer of {symbol} publishes no holdings file here; ask for a fund of "
+                f"sample: the issuer of {symbol} publishes no holdings file here; request a fund of "
                 f"{' or '.join(sorted(funds.PUBLISHERS))}."
             )
         session = self._listing(symbol).sessions[self._last(symbol, as_of, "left")]
@@ -203,7 +203,7 @@ class SampleSource:
     def _fund(self, symbol: str) -> Instrument:
         instrument = self._instrument(symbol)
         if instrument.kind == "stock":
-            raise SymbolNotFound(f"sample: {symbol} is a stock, of which no fund data exist; ask for a fund or sector.")
+            raise SymbolNotFound(f"sample: {symbol} is a stock and has no fund data; request a fund or sector.")
         return instrument
 
     def _last(self, symbol: str, day: date, side: Literal["left", "right"]) -> int:
@@ -212,8 +212,8 @@ class SampleSource:
         place = int(np.searchsorted(sessions, np.datetime64(day), side=side)) - 1
         if place < 0:
             raise SymbolNotFound(
-                f"sample: nothing is known of {symbol} on {day}, as no session of it had been published by then; "
-                f"ask for a later day."
+                f"sample: there is no record of {symbol} on {day}, as no session of it had been published by then; "
+                f"request a later day."
             )
         return place
 
@@ -230,7 +230,7 @@ class SampleSource:
         if symbol not in self._instruments:
             raise SymbolNotFound(
                 f"sample: the simulated market has no symbol {symbol}; add a row for it to the universe file, "
-                f"or ask for one of its {len(self._instruments)} symbols."
+                f"or request one of its {len(self._instruments)} symbols."
             )
         return self._instruments[symbol]
 

@@ -1,4 +1,4 @@
-"""All that is used of yfinance's private parts. Its public ways do not suffice; what each of them loses:
+"""Every use of yfinance's private parts. Its public functions do not suffice; what each of them loses:
 
 - `yfinance.download` and `Ticker.history` drop rows without prices, merge a live quote with the bar before it, and answer an error with an
   empty frame; `download` raises for no symbol at all.
@@ -33,7 +33,7 @@ class Requests:
 
         self._cookies = _MemoryCookies()
         _CookieCacheManager._Cookie_cache = self._cookies
-        # Not the instance that yfinance shares: that one would take on any other caller's session, and give it ours.
+        # Not yfinance's shared instance, which would mix our session with other callers'.
         self._data: Any = type.__call__(YfData, session=session)
         # Else it empties the cookie jar for all threads whenever one symbol is refused.
         self._data._logged_in = True

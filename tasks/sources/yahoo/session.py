@@ -1,4 +1,4 @@
-"""How Yahoo is reached: yfinance's browser-like session, cookie and crumb, without what they cost or break when many symbols are asked."""
+"""Requests to Yahoo with yfinance's browser-like session, cookie and crumb, made robust for many symbols."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _rate_limited(wanted: str, symbol: str) -> RateLimited:
 
 
 def _transport_failure(error: Exception, timeout_s: float) -> tuple[str, str]:
-    """What went wrong and what to do, from the exception's class alone."""
+    """The cause and the remedy, from the exception's class alone."""
     network = "check the network and HTTPS_PROXY, or try again later"
     known = {
         "NoCrumbError": ("it gave no cookie and crumb, which this needs", network),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MarketSource:
-    """Each dataset of each symbol from who knows it best; see `market_rotation.tasks.sources.base`. `timeout_s` bounds each request."""
+    """Each dataset of each symbol from its best source; see `market_rotation.tasks.sources.base`. `timeout_s` bounds each request."""
 
     name = "yahoo"
     datasets: ClassVar[frozenset[str]] = frozenset({"prices", "fund_nav", "fund_facts", "holdings", "earnings_growth"})
