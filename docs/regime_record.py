@@ -93,7 +93,7 @@ select
     100.0 * count(*) filter (is_wrong) / count(*) as wrong_pct,
     min(number) filter (is_right) as delay,
     last(label order by session) as last_label,
-    right_pct > wrong_pct as is_told_rightly
+    right_pct > wrong_pct as is_mostly_right
 from sessions
 group by start_session, end_session
 order by start_session
@@ -171,7 +171,7 @@ def totals(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
 
 def record(con: duckdb.DuckDBPyConnection) -> str:
     """The record as Markdown."""
-    told, found = episodes(con), totals(con)
+    rows, found = episodes(con), totals(con)
     lines = [
         f"From {found['first_session']} to {found['last_session']}, {found['sessions']:,} sessions with a label, without flows and estimates, which "
         "reach back less far:",
@@ -181,15 +181,15 @@ def record(con: duckdb.DuckDBPyConnection) -> str:
         f"{found['positive_trailing_pct']:.1f} %;",
         f"- of {found['negative_sessions']:,} sessions with `fading` or `reversed`, small caps led over three months in "
         f"{found['negative_leading_pct']:.1f} %;",
-        f"- {sum(bool(row['is_told_rightly']) for row in told)} of {len(told)} well-known episodes had more sessions with a right label than with a wrong one.",
+        f"- {sum(bool(row['is_mostly_right']) for row in rows)} of {len(rows)} well-known episodes had more sessions with a right label than with a wrong one.",
         "",
         "| from | to | IWM less IWB | sessions | right | wrong | first right after | label at the end | |",
         "|---|---|---:|---:|---:|---:|---:|---|---|",
     ]
     lines += [
         f"| {row['start_session']} | {row['end_session']} | {100 * float(str(row['spread'])):+.1f} % | {row['sessions']} | {row['right_pct']:.0f} % | "
-        f"{row['wrong_pct']:.0f} % | {row['delay']} | `{row['last_label']}` | {'right' if row['is_told_rightly'] else '**wrong**'} |"
-        for row in told
+        f"{row['wrong_pct']:.0f} % | {row['delay']} | `{row['last_label']}` | {'right' if row['is_mostly_right'] else '**wrong**'} |"
+        for row in rows
     ]
     lines += [
         "",

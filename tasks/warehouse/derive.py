@@ -13,7 +13,7 @@ from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 if TYPE_CHECKING:
     import duckdb
 
-#: What a SQL file may read of the run through `getvariable(…)`.
+#: The variables of the run that a SQL file can read with `getvariable(…)`.
 Parameter = str | int | float | date | datetime | list[Any] | None
 
 
@@ -26,7 +26,7 @@ def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
 def build(con: duckdb.DuckDBPyConnection, *wanted: str) -> None:
     """Replaces derived tables and macros, in the order of what they read; `wanted` are schemas or names of tables.
 
-    Raises `RotationError` where a file reads a variable that is not set.
+    Raises `RotationError` when a file reads a variable that is not set.
     """
     for model in models():
         if model.kind == "ledger" or not {model.name, model.name.split(".")[0]} & set(wanted):
@@ -38,7 +38,7 @@ def build(con: duckdb.DuckDBPyConnection, *wanted: str) -> None:
 
 
 def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
-    """Appends what this run brings to the growing tables of `schema`. Raises as `build` does."""
+    """Appends the rows of this run to the growing tables of `schema`. Raises as `build` does."""
     for model in models():
         if model.name.startswith(f"{schema}.") and model.kind == "ledger":
             require_variables(con, model.variables, str(model.path))
