@@ -8,7 +8,7 @@
 --   as_of: day of the snapshot
 --   growth_current_year: fraction, fiscal year under way over the one before
 --   growth_next_year: fraction, next fiscal year over the one under way
---   source: who said so
+--   source: vendor that published it
 --   known_at: when this version was fetched
 select symbol, as_of, growth_current_year, growth_next_year, source, known_at
 from fn.earnings_growth_known_at('infinity'::timestamptz)

@@ -1,8 +1,8 @@
--- core.fund_facts: what is known of each fund on each day it was requested.
+-- core.fund_facts: facts about each fund, by day of the request.
 -- grain: symbol, as_of
 -- sources: fn.fund_facts_known_at, fn.holdings_known_at, core.instruments
 -- lookback: all; holdings_count reaches back to the last holdings file
--- null: what no vendor says; holdings_count of a fund without a holdings file on or before as_of
+-- null: values that no vendor publishes; holdings_count of a fund without a holdings file on or before as_of
 -- columns:
 --   symbol: ticker
 --   as_of: day of the snapshot
@@ -12,8 +12,8 @@
 --   nav: USD per share
 --   category: the vendor's category
 --   index_name: index the fund follows, from the vendor, else from the universe
---   trailing_pe: price over earnings of what the fund holds
---   source: who said so
+--   trailing_pe: price over earnings of the fund's holdings
+--   source: vendor that published it
 --   known_at: when this version was fetched
 with counted as (
     select fund_symbol, as_of, count(symbol) as holdings_count

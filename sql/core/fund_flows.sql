@@ -1,22 +1,22 @@
--- core.fund_flows: money that came into a fund or left it, by creations and redemptions, session by session.
+-- core.fund_flows: net creations and redemptions of each fund in USD, session by session.
 -- grain: symbol, session
 -- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
 -- lookback: all; back to where a stretch of unchanged counts began, and 63 records before it
 -- null: net_flow_usd and flow_pct_of_assets for the reason that null_reason names
 -- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, k = split ratio on t, t-1 the previous session: shares created, valued as etf.com
---   and FactSet do at the previous session's NAV. A distribution lowers NAV and creates no shares, so it is no flow. A source is dead when the count
+--   and FactSet do at the previous session's NAV. A distribution lowers NAV and creates no shares, so it is not a flow. A source is dead when the count
 --   has stood still, while NAV moved, for so many sessions n that p^n < 1e-6, p = how often it stood still in the 63 records before:
---   a fund that moves nearly every day is found in four sessions, a fund that seldom moves is left alone
+--   four sessions suffice for a fund whose count changes nearly every day; a count that seldom changes is not judged
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
 --   net_flow_usd: USD, positive = creations
 --   flow_pct_of_assets: percent of the previous session's NAV x shares
---   is_large: more than 15 % of assets in a day; kept, as such creations happen around the ends of quarters
+--   is_large: more than 15 % of assets in a day; kept, since such creations occur around the ends of quarters
 --   sessions_unchanged: records with the same share count while NAV moved, since the count last moved
 --   null_reason: no record before, session missing, no share count, share count not possible, or dead source
---   source: who published the share count
+--   source: issuer or vendor that published the share count
 with counted as (
     select
         n.*,
@@ -29,7 +29,7 @@ with counted as (
         n.is_stale or coalesce(
             n.published_shares_outstanding = lag(n.published_shares_outstanding) over by_session * n.split_ratio, false
         ) as is_same_count,
-        -- Where NAV repeats as well, nothing is learnt: that neither lengthens nor ends a stretch.
+        -- An unchanged NAV gives no information: it neither lengthens nor ends a period of unchanged counts.
         is_same_count and coalesce(n.nav <> lag(n.nav) over by_session, false) as is_unchanged
     from core.fund_nav as n
     join core.sessions as s using (session)

@@ -2,11 +2,11 @@
 -- grain: symbol, session
 -- sources: fn.fund_nav_known_at, fn.log_or_null, core.sessions, core.instruments, core.prices
 -- lookback: 12 rows; the 11 records before, each compared with the one before it
--- null: what is not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect) and,
---   for counts derived from assets, where the assets did not change since the record before, since then nothing was learnt
+-- null: values that are not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect) and,
+--   for counts derived from assets, where the assets did not change since the record before, since there is no new information
 -- formula: shares = assets / NAV where a vendor gives no count. A count is suspect that differs by a factor of 1.7 or more from the median
 --   of the 11 records before it, all on one split basis: on IWM 2000-2026 that finds the nine impossible counts of the issuer and nothing
---   else. Only earlier records are looked at, so a row never changes because of what comes later. A record that is not on a session
+--   else. Only earlier records count, so later data never changes a row. A record that is not on a session
 --   is left out
 -- columns:
 --   symbol: ticker
@@ -18,8 +18,8 @@
 --   split_ratio: new shares per old share against the record before; 1 = none, also where the issuer restated its history
 --   is_suspect: the published share count is not possible
 --   is_stale: the count is derived from assets, and they are those of the record before
---   published_shares_outstanding: the count before it was judged
---   source: who published it
+--   published_shares_outstanding: the count as published, before the check
+--   source: issuer or vendor that published it
 --   known_at: when this version was fetched
 --   run_id: run that added this version
 with splits_so_far as (

@@ -1,8 +1,8 @@
--- core.holdings: what funds held, heaviest first.
+-- core.holdings: the funds' holdings, heaviest first.
 -- grain: fund_symbol, as_of, rank
 -- sources: fn.holdings_known_at
 -- lookback: none
--- null: symbol of what has no ticker, such as cash
+-- null: symbol of holdings without a ticker, such as cash
 -- columns:
 --   fund_symbol: ticker of the fund
 --   as_of: date of the issuer's file
@@ -10,7 +10,7 @@
 --   symbol: ticker of the constituent
 --   name: name of the constituent
 --   weight: fraction of the fund
---   source: who published it
+--   source: issuer or vendor that published it
 --   known_at: when this version was fetched
 select
     fund_symbol,

@@ -1,4 +1,4 @@
--- core.instruments: the instruments followed, as the universe file says now.
+-- core.instruments: the instruments of the current universe file.
 -- grain: symbol
 -- sources: fn.universe_known_at
 -- lookback: none
@@ -14,12 +14,12 @@
 --   peer_group: instruments that are compared side by side
 --   flow_group: funds whose flows are summed
 --   in_breadth: signals.breadth counts the instrument
---   issuer: who publishes the fund's files
+--   issuer: publisher of the fund's files
 --   issuer_id: the issuer's identifier of the fund
 --   index_name: index the fund follows
 --   benchmark: symbol its excess returns are measured against
 --   inception: first session with a price
---   known_at: since when the universe has been so
+--   known_at: when this version of the universe became known
 select
     symbol,
     name,

@@ -9,7 +9,7 @@
 --   large_symbol: the leg in the denominator
 --   headline: the pair the evidence rests on
 --   earnings: the pair of funds whose companies' earnings are compared
---   known_at: since when the pairs have been so
+--   known_at: when this version of the pairs became known
 select small_symbol || '/' || large_symbol as pair, * exclude (run_id)
 from fn.pairs_known_at('infinity'::timestamptz)
 order by pair

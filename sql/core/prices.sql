@@ -2,7 +2,7 @@
 -- grain: symbol, session
 -- sources: core.prices_as_of
 -- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
--- null: open, high, low, volume where the vendor gives none; return_1d on a symbol's first session and where the session before is missing
+-- null: open, high, low, volume where the vendor has none; return_1d on a symbol's first session and where the session before is missing
 -- formula: see core.prices_as_of
 -- columns:
 --   symbol: ticker

@@ -2,12 +2,12 @@
 -- grain: symbol, session
 -- sources: fn.prices_known_at, core.sessions, core.instruments
 -- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
--- null: the whole row of a bar whose close is missing or not between 1e-9 and 1e15 USD, which the audit does not let in;
---   return_1d where the distribution is not below the close before it, on a symbol's first session and where the session before is missing
+-- null: the whole row of a bar whose close is missing or not between 1e-9 and 1e15 USD, which the audit rejects;
+--   return_1d where the distribution is not below the previous close, on a symbol's first session and where the session before is missing
 -- formula: return = close_t / (close_{t-1} - dividend_t) - 1, as Yahoo adjusts (factor 1 - dividend / previous close); close_{t-1} is the
 --   last known close, so that the index carries over a missing session; total_return_index = 100 x product(1 + return), written as
 --   100 x close / first close x product of close_{t-1} / (close_{t-1} - dividend_t) over the ex-dates, so that equal closes between two
---   ex-dates have the very same index, ties stay ties and a flat window stays flat
+--   ex-dates have exactly the same index, ties stay ties and a flat window stays flat
 create or replace macro core.prices_as_of(ts) as table
 with bars as (
     select k.* exclude (dividend, capital_gain), k.dividend + k.capital_gain as dividend, s.session_number

@@ -1,4 +1,4 @@
--- core.sector_returns: total returns of the sector funds, and what they returned beyond their benchmark (SPY).
+-- core.sector_returns: total returns of the sector funds, and their excess returns over their benchmark (SPY).
 -- grain: sector, session
 -- sources: core.instruments, core.returns
 -- lookback: none

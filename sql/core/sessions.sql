@@ -9,8 +9,8 @@
 --   previous_session: the session before
 --   previous_year_end: last session of the previous calendar year, the base of year-to-date returns
 --   previous_quarter_end: last session of the previous calendar quarter, the base of quarter-to-date returns
---   opens_at: opening bell
---   closes_at: closing bell
+--   opens_at: open of the session
+--   closes_at: close of the session
 --   is_half_day: the exchange closes early, before 16:00 New York
 with open_days as (
     from fn.sessions_known_at('infinity'::timestamptz) where is_session

@@ -1,4 +1,4 @@
--- core.thresholds: every level by which the evidence and the regime are judged, in one place.
+-- core.thresholds: all thresholds of the evidence and the regime.
 -- grain: subject, measure, outcome
 -- sources: none
 -- lookback: none
@@ -10,7 +10,7 @@
 --   measure: what is compared
 --   outcome: for or against the rotation; known (the data can carry a verdict, or a score); held (a state comes into force, or ends)
 --   comparison: >, >=, < or <=
---   level: what the measure is compared with
+--   level: threshold that the measure is compared with
 --   unit: of the level
 --   is_shown: the measure that signals.rotation_evidence shows as value
 --   place: order of the outcomes of a measure

@@ -1,4 +1,4 @@
--- fn.log_or_null: the natural logarithm of a number that a vendor may have said.
+-- fn.log_or_null: the natural logarithm of a vendor's number.
 -- grain: one value
 -- sources: none
 -- lookback: none

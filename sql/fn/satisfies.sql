@@ -1,4 +1,4 @@
--- fn.satisfies: whether `value` compares to `level` as `comparison` says: >, >=, < or <=.
+-- fn.satisfies: whether `value` compares to `level` by `comparison`: >, >=, < or <=.
 -- grain: one value
 -- sources: none
 -- lookback: none

@@ -1,4 +1,4 @@
--- fn.sessions_known_at: the exchange calendar as it was known at `ts`, dates that turned out to be no sessions included.
+-- fn.sessions_known_at: the exchange calendar as it was known at `ts`, including dates that turned out not to be sessions.
 -- grain: session
 -- sources: raw.sessions
 -- lookback: none

@@ -1,5 +1,5 @@
--- ops.accepted: manual overrides: rows that a person accepted although they failed an expectation, with the reason. Rows are only
---   ever added.
+-- ops.accepted: manual overrides: rows that a person accepted although they failed an expectation, with the reason. Append-
+--   only.
 -- grain: dataset, symbol, session, expectation, run_id
 -- sources: none
 -- lookback: none
@@ -9,11 +9,11 @@
 --   dataset: prices, fund_nav, fund_facts or earnings_growth
 --   symbol: ticker
 --   session: XNYS trading date of the row, or day of the snapshot
---   expectation: what it failed, and no longer fails while its values are these
+--   expectation: expectation that it failed, and that it passes while its values stay the same
 --   row_json: the row that was accepted
 --   because: the reason given
 --   accepted_by: who accepted it, a user of the operating system
---   accepted_at: when
+--   accepted_at: time of the override
 create table if not exists ops.accepted (
     run_id varchar not null,
     dataset varchar not null,

@@ -1,8 +1,8 @@
--- ops.alerts: the outbox of alerts. What is written here is sent afterwards, and tried again until it is.
+-- ops.alerts: the outbox of alerts. An alert is written here first, then sent, with retries until it is delivered.
 -- grain: alert_id
 -- sources: none
 -- lookback: none
--- null: run_id of an alert of the watchdog; sent_at while not delivered; taken_by until a channel took it; last_error where no delivery failed
+-- null: run_id of an alert of the watchdog; sent_at while not delivered; taken_by until a channel accepted it; last_error where no delivery failed
 -- columns:
 --   alert_id: identifier
 --   fingerprint: alerts of one incident share it
@@ -14,9 +14,9 @@
 --   session: session of that run
 --   since: when the incident began
 --   created_at: when it was written
---   sent_at: when every channel had taken it
+--   sent_at: when every channel had accepted it
 --   attempts: deliveries tried
---   taken_by: channels that took it, each by a hash of its address, never the address itself
+--   taken_by: channels that accepted it, each by a hash of its address, never the address itself
 --   last_error: why the last one failed
 create table if not exists ops.alerts (
     alert_id varchar not null,

@@ -1,5 +1,5 @@
--- ops.freshness: how far each dataset is behind the exchange's calendar. `due_sessions` are the sessions that are over at the moment asked
---   about; null: those up to the last published run: `from ops.freshness(null)`.
+-- ops.freshness: how far each dataset is behind the exchange's calendar. `due_sessions` are the sessions that are over at the requested
+--   time; null: those up to the last published run: `from ops.freshness(null)`.
 -- grain: dataset
 -- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth, core.fund_flows,
 --   ops.datasets
@@ -46,7 +46,7 @@ counted as (
     select
         dataset,
         latest_session,
-        -- Of the sources that have the newest day, the one that may be oldest says when the next is due.
+        -- Of the sources with the newest day, the one with the largest maximum age decides when the next is due.
         coalesce(max(max_age_sessions) filter (day = latest_session), max(max_age_sessions)) as max_age_sessions,
         -- A symbol that is not listed yet is not behind.
         count(*) filter (coalesce(day < due_day, inception <= due_day, true)) as symbols_behind

@@ -1,5 +1,5 @@
--- ops.incidents: what was alerted and is not over yet, as `rotation status` lists it: `from ops.incidents()`. An incident is open while its
---   newest alert is no recovery.
+-- ops.incidents: open incidents, as `rotation status` lists them: `from ops.incidents()`. An incident is open while its
+--   newest alert is not a recovery.
 -- grain: fingerprint
 -- sources: ops.alerts
 -- lookback: all; an incident is open until it is over

@@ -1,4 +1,4 @@
--- ops.quarantine: what was set aside instead of published, and why. An open entry is one without resolved_at.
+-- ops.quarantine: rows and symbols that were set aside instead of published, and why. An open entry is one without resolved_at.
 --   ops.quarantine_entries has them with identifiers and manual overrides.
 -- grain: dataset, symbol, session, expectation, run_id
 -- sources: none
@@ -10,10 +10,10 @@
 --   dataset: of a staged row its dataset; what a check of derived tables found, the name of the table
 --   symbol: ticker
 --   session: XNYS trading date
---   expectation: what it failed; `fetch` when the source gave no usable answer
+--   expectation: expectation that it failed; `fetch` when the source returned no usable response
 --   reason: a sentence for the reader
 --   row_json: the row itself; of a missing row or a derived table, what the expectation yields
---   resolved_at: when a later fetch was good, the row was taken in by a manual override, or another bad row took its place; of an entry of a
+--   resolved_at: when a later fetch was good, the row was accepted by a manual override, or another bad row took its place; of an entry of a
 --     blocked run, when that run ended
 --   is_blocked: the run was blocked, so the row was not set aside: it is what the run would have set aside
 create table if not exists ops.quarantine (

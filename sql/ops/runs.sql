@@ -2,20 +2,20 @@
 -- grain: run_id
 -- sources: none
 -- lookback: none
--- null: finished_at, session and counts of a run that has not come so far
+-- null: finished_at, session and counts of a run that has not reached that step
 -- columns:
 --   run_id: identifier, sorts by time
 --   flow_run_id: Prefect's flow run, if any
 --   started_at: when the run began
 --   finished_at: when it ended
 --   status: running, published, blocked (a critical expectation failed), failed, or up_to_date (nothing new)
---   source: adapter asked
---   session: session the warehouse was to be brought up to
---   rows_fetched: bars the source gave
---   rows_new: bars not known before
---   rows_revised: bars that differ from their last known version, withdrawn ones included
---   rows_quarantined: bars and symbols set aside by this run
---   published: whether readers see what this run brought
+--   source: configured source
+--   session: last session to load
+--   rows_fetched: rows that the sources returned
+--   rows_new: rows not known before
+--   rows_revised: rows that differ from their last known version, withdrawn ones included
+--   rows_quarantined: rows and symbols that this run quarantined
+--   published: whether readers have the data of this run
 --   message: what happened and what to do next
 --   code_version: version of market-rotation
 create table if not exists ops.runs (

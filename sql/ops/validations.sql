@@ -2,7 +2,7 @@
 -- grain: run_id, suite, expectation
 -- sources: none
 -- lookback: none
--- null: column_name of an expectation about more than one column; observed, details where there is nothing to tell
+-- null: column_name of an expectation about more than one column; observed, details where there are none
 -- columns:
 --   run_id: run that checked
 --   suite: table that was checked, as in `signals.breadth`; its expectations are in expectations/<schema>/<table>.sql
@@ -10,9 +10,9 @@
 --   expectation: identifier of the expectation in its suite
 --   column_name: column it is about
 --   severity: critical (blocks the run), warning (sets rows aside) or info (is recorded)
---   success: whether the batch is as expected
---   raised: the check itself failed, so nothing is known; blocks like a critical failure
---   unexpected_count: rows that are not as expected
+--   success: whether the expectation holds
+--   raised: the check itself failed; blocks like a critical failure
+--   unexpected_count: rows that fail the expectation
 --   element_count: rows in the table
 --   observed: observed value of an expectation about the whole batch
 --   details: the sentence for the reader, or the error of a check that raised

@@ -1,4 +1,4 @@
--- raw.earnings_growth: every version of analysts' estimates of companies' earnings growth, requested about once a week. Rows are only ever added.
+-- raw.earnings_growth: every version of analysts' estimates of companies' earnings growth, requested about once a week. Append-only.
 -- grain: symbol, as_of, known_at
 -- sources: stage.earnings_growth
 -- lookback: none
@@ -8,7 +8,7 @@
 --   as_of: day of the snapshot
 --   growth_current_year: fraction, fiscal year under way over the one before
 --   growth_next_year: fraction, next fiscal year over the one under way
---   source: who said so
+--   source: vendor that published it
 --   known_at: when it was fetched
 --   run_id: run that added it
 create table if not exists raw.earnings_growth (

@@ -1,8 +1,8 @@
--- raw.fund_facts: every version of what vendors said of each fund on each day it was requested. Rows are only ever added; vendors keep no history.
+-- raw.fund_facts: every version of vendors' facts about each fund, by day of the request. Append-only; vendors keep no history.
 -- grain: symbol, as_of, known_at
 -- sources: stage.fund_facts
 -- lookback: none
--- null: what the vendor does not say
+-- null: values that the vendor does not publish
 -- columns:
 --   symbol: ticker
 --   as_of: day of the snapshot
@@ -10,9 +10,9 @@
 --   total_net_assets_usd: USD
 --   nav: USD per share
 --   category: the vendor's category
---   index_name: index the fund follows, where the vendor says so
---   trailing_pe: price over earnings of what the fund holds
---   source: who said so
+--   index_name: index the fund follows, if the vendor publishes it
+--   trailing_pe: price over earnings of the fund's holdings
+--   source: vendor that published it
 --   known_at: when it was fetched
 --   run_id: run that added it
 create table if not exists raw.fund_facts (

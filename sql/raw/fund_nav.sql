@@ -1,8 +1,8 @@
--- raw.fund_nav: every version of every fund record, as the issuer or vendor said it. Rows are only ever added.
+-- raw.fund_nav: every version of every fund record, as published by the issuer or vendor. Append-only.
 -- grain: symbol, session, known_at
 -- sources: stage.fund_nav
 -- lookback: none
--- null: what is not published; shares_outstanding where a vendor gives only assets, or counts shares at month ends only;
+-- null: values that are not published; shares_outstanding where a vendor gives only assets, or counts shares at month ends only;
 --   share_count_basis where the source does not state it, and in rows that an older version added
 -- columns:
 --   symbol: ticker
@@ -12,7 +12,7 @@
 --   total_net_assets_usd: USD, as published
 --   distribution: USD per share on the ex-date
 --   share_count_basis: daily_count, monthly_count (issuer's counts) or derived (assets / NAV)
---   source: who published it
+--   source: issuer or vendor that published it
 --   known_at: when it was fetched
 --   run_id: run that added it
 create table if not exists raw.fund_nav (

@@ -1,16 +1,16 @@
--- raw.holdings: every version of what funds held, from the issuers' holdings files, requested about once a week. Rows are only ever added; a file
+-- raw.holdings: every version of the funds' holdings, from the issuers' files, requested about once a week. Append-only; a file
 --   that the issuer corrects is added again as a whole.
 -- grain: fund_symbol, as_of, symbol, name, known_at
 -- sources: stage.holdings
 -- lookback: none
--- null: symbol of what has no ticker, such as cash
+-- null: symbol of holdings without a ticker, such as cash
 -- columns:
 --   fund_symbol: ticker of the fund
 --   as_of: date of the issuer's file
 --   symbol: ticker of the constituent
 --   name: name of the constituent
 --   weight: fraction of the fund
---   source: who published it
+--   source: issuer or vendor that published it
 --   known_at: when it was fetched
 --   run_id: run that added it
 create table if not exists raw.holdings (

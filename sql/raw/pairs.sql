@@ -36,7 +36,7 @@ changes as (
 next_version as (
     select *, false as is_withdrawn from stage.pairs
     union all by name
-    -- So that a version without any other row, that of an emptied file, is on record as well.
+    -- Records a version without any other row, that of an emptied file.
     select *, true as is_withdrawn from last_version anti join stage.pairs using (small_symbol, large_symbol)
 )
 

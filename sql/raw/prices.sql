@@ -1,8 +1,8 @@
--- raw.prices: every version of every daily bar, as a vendor said it. Rows are only ever added.
+-- raw.prices: every version of every daily bar, as delivered by the vendor. Append-only.
 -- grain: symbol, session, known_at
 -- sources: stage.prices
 -- lookback: none
--- null: open, high, low, volume and vendor_adj_close where the vendor gives none; all values of a withdrawn bar
+-- null: open, high, low, volume and vendor_adj_close where the vendor has none; all values of a withdrawn bar
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
@@ -15,7 +15,7 @@
 --   capital_gain: USD per share on the ex-date, 0 = none
 --   split_ratio: new shares per old share on the session it takes effect, 1 = none
 --   vendor_adj_close: the vendor's own dividend-adjusted close; its scale is that of known_at
---   is_withdrawn: the vendor, asked for its whole history, no longer gives this bar
+--   is_withdrawn: the vendor, no longer delivers this bar in its full history
 --   source: adapter that fetched it
 --   known_at: when it was fetched
 --   run_id: run that added it

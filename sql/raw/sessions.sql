@@ -1,13 +1,13 @@
--- raw.sessions: the exchange calendar (exchange_calendars, XNYS) as the runs knew it; a date whose hours change, or that is no session after all, is added again.
+-- raw.sessions: the exchange calendar (exchange_calendars, XNYS) as the runs knew it; a date whose hours change, or that turns out not to be a session, is added again.
 -- grain: session, known_at
 -- sources: stage.sessions, fn.sessions_known_at
 -- lookback: none
 -- null: none
 -- columns:
 --   session: trading date in New York
---   opens_at: opening bell
---   closes_at: closing bell
---   is_session: false where the date, called a session before, is none after all
+--   opens_at: open of the session
+--   closes_at: close of the session
+--   is_session: false where the date, listed as a session before, is not one
 --   known_at: when this version became known
 --   run_id: run that added it
 create table if not exists raw.sessions (

@@ -12,7 +12,7 @@
 --   peer_group: instruments that are compared side by side
 --   flow_group: funds whose flows are summed
 --   in_breadth: signals.breadth counts the instrument
---   issuer: who publishes the fund's files
+--   issuer: publisher of the fund's files
 --   issuer_id: the issuer's identifier of the fund
 --   index_name: index the fund follows
 --   benchmark: symbol its excess returns are measured against
@@ -41,7 +41,7 @@ create table if not exists raw.universe (
 
 insert into raw.universe by name
 with last_version as (
-    -- Named, because a column added to an older warehouse stands last there.
+    -- By name, because a column that was added to an older warehouse is last there.
     select
         symbol, name, kind, size_bucket, sector, peer_group, flow_group, in_breadth, issuer, issuer_id, index_name, benchmark, inception
     from fn.universe_known_at('infinity'::timestamptz)
@@ -62,7 +62,7 @@ changes as (
 next_version as (
     select *, false as is_withdrawn from this_version
     union all by name
-    -- So that a version without any other row, that of an emptied file, is on record as well.
+    -- Records a version without any other row, that of an emptied file.
     select *, true as is_withdrawn from last_version anti join this_version using (symbol)
 )
 

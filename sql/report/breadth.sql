@@ -1,4 +1,4 @@
--- report.breadth: how many take part: symbols above their 200-day average, and sectors ahead of the market.
+-- report.breadth: participation: symbols above their 200-day average, and sectors ahead of the market.
 -- grain: session; every session of the last 756, before that the last of each week
 -- sources: core.sessions, signals.breadth
 -- null: where no window is full

@@ -1,4 +1,4 @@
--- report.changes: what is different from the session before, and from 21 sessions ago.
+-- report.changes: changes since the session before and since 21 sessions ago.
 -- grain: what
 -- sources: core.sessions, core.pairs, core.instruments, signals.rotation_regime, signals.rotation_evidence, signals.relative_strength,
 --   signals.sector_leadership, signals.relative_rotation

@@ -1,4 +1,4 @@
--- report.earnings: what analysts expect the earnings of small and large companies to grow by next year.
+-- report.earnings: expected earnings growth of small and large companies next year.
 -- grain: session
 -- sources: signals.earnings_momentum
 -- null: growth of a side none of whose companies has an estimate of the last 20 sessions; the gap where either is

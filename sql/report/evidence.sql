@@ -1,7 +1,7 @@
--- report.evidence: the six pieces of evidence now, and the way of their values over a year.
+-- report.evidence: the six pieces of evidence now, and their values over the last year.
 -- grain: session, evidence
 -- sources: signals.rotation_evidence, core.thresholds
--- null: value and verdict where something the evidence needs is not known; what is said of the session alone in the rows before it
+-- null: value and verdict where something the evidence needs is not known; columns about the report's session, in earlier rows
 -- columns: session, evidence, axis, value and verdict in every row; the others in those of the report's session
 with names as (
     from (

@@ -1,4 +1,4 @@
--- report.freshness: how new each dataset is at the session, and how many of its symbols have its latest day.
+-- report.freshness: the freshness of each dataset at the session, and the number of its symbols that have its latest day.
 -- grain: dataset
 -- sources: core.sessions, core.instruments, core.prices, core.fund_nav, core.fund_facts, core.holdings, core.earnings_growth, ops.datasets
 -- null: latest and sessions_behind of a dataset without any record by then

@@ -1,4 +1,4 @@
--- report.funds: the small-cap funds side by side at the session, for who wants the exposure.
+-- report.funds: the small-cap funds side by side at the session, for choosing among them.
 -- grain: symbol
 -- sources: core.instruments, core.fund_facts, core.fund_nav, signals.fund_comparison
 -- null: a value whose window is not full, or that no source gives

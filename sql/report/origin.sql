@@ -1,4 +1,4 @@
--- report.origin: what the report rests on: the session, the run that published it, and when its newest data was fetched.
+-- report.origin: the origin of the report's data: the session, the run that published it, and when its newest data was fetched.
 -- grain: one row
 -- sources: signals.rotation_regime, ops.runs, raw.prices, raw.fund_nav, raw.fund_facts, raw.holdings, raw.earnings_growth
 -- null: session where the warehouse has none such; code_version and source where the ledger of runs holds no published run

@@ -1,5 +1,5 @@
--- report.problems: what is open: a run that did not publish, expectations that failed in the run that did, rows set aside, dead sources,
---   alerts not sent.
+-- report.problems: open problems: a run that did not publish, failed expectations of the last published run, quarantined rows, dead sources,
+--   unsent alerts.
 -- grain: problem, dataset, subject
 -- sources: ops.runs, ops.validations, ops.quarantine, ops.alerts, core.fund_flows
 -- null: dataset and affected where they do not apply; severity of what has none

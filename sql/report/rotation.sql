@@ -5,7 +5,7 @@
 -- columns: those of signals.relative_rotation; name; weeks_back from the last week, 0; quadrant_now of the last week;
 --   label_place, where beside its last point the chart writes the symbol
 with followed as (
-    -- Of funds one of each index, the oldest, and none of the benchmark's own index: its twins would be drawn by rounding alone.
+    -- Of funds one of each index, the oldest, and none of the benchmark's own index: its twins would differ only by rounding.
     select i.symbol, case i.kind when 'sector' then replace(i.sector, '_', ' ') else coalesce(i.index_name, i.name) end as name
     from core.instruments as i
     left join core.instruments as b on b.symbol = i.benchmark
@@ -28,7 +28,7 @@ tails as (
     qualify weeks_back <= 8
 ),
 
--- Where beside its last point a symbol is written: away from the centre, unless another last point is there.
+-- The side of its last point on which a symbol is written: away from the centre, unless another last point is there.
 label_places as (
     select t.symbol, p.label_place, count(o.symbol) as others, p.place + case when t.rs_ratio < 100 and p.place < 3 then 3 - 2 * p.place else 0 end as place
     from tails as t

@@ -1,4 +1,4 @@
--- report.what_followed: what small caps returned beyond large caps after sessions with each label, as far as it was known at the session.
+-- report.what_followed: excess return of small caps over large caps after sessions with each label, as far as it was known at the session.
 -- grain: part, label, horizon, and of an observation session
 -- sources: core.regime_states, signals.regime_observations, signals.regime_performance_until, signals.rotation_regime
 -- null: all but the counts where there is no observation; t_stat with fewer than two independent observations or none that differ

@@ -1,13 +1,13 @@
--- signals.breadth: how many take part, one row per session since the first with prices.
+-- signals.breadth: market breadth, one row per session since the first with prices.
 -- grain: session
 -- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, fn.difference_beyond_rounding
 -- lookback: 200 rows; and the first session of each symbol
 -- null: missing_symbols where missing is 0; sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where
---   counted is 0. A symbol that is not listed yet, has no price that session or no full window does not count, and lessens no one else's count
+--   counted is 0. A symbol that is not listed yet, has no price that session or no full window does not count, and does not reduce the count
 -- formula: above = total-return index > its mean over the symbol's last 200 rows, equal to it within 1e-12 is not above; the equal-weight fund
 --   is that of the peer group equal_weight (RSP), cap-weighted is its benchmark (SPY). Only instruments that the universe marks in_breadth
---   count, so that a fund added for another purpose moves no count
+--   count, so that a fund added for another purpose does not change the counts
 -- columns:
 --   session: XNYS trading date
 --   sectors_beating_spy_3m: sectors whose 3m return exceeds their benchmark's (SPY)
@@ -67,7 +67,7 @@ equal_weight as (
     where r.symbol = (select min(symbol) from core.instruments where peer_group = 'equal_weight')
 ),
 
--- The universe file may not know the inception; then the first price tells.
+-- If the universe file has no inception, the first price counts.
 first_days as (
     select i.symbol, coalesce(least(i.inception, p.first_session), i.inception, p.first_session) as first_day
     from counting as i

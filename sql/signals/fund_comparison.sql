@@ -1,4 +1,4 @@
--- signals.fund_comparison: the small-cap funds side by side, for who wants the exposure.
+-- signals.fund_comparison: the small-cap funds side by side, for choosing among them.
 -- grain: symbol, session
 -- sources: core.instruments, core.prices, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, fn.join_drawdowns
 -- lookback: 252 rows; and the last snapshot of each fund, however old

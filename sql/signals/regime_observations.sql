@@ -1,4 +1,4 @@
--- signals.regime_observations: what small caps returned beyond large caps after each session of a label or state, as far as it was known on `as_of`.
+-- signals.regime_observations: excess return of small caps over large caps after each session of a label or state, as far as it was known on `as_of`.
 -- grain: axis, state, horizon, session
 -- sources: core.pairs, core.sessions, signals.relative_strength, signals.rotation_regime
 -- lookback: all; the history until `as_of`

@@ -1,4 +1,4 @@
--- signals.regime_performance: what small caps returned beyond large caps after sessions with each label of the regime and each state of its axes.
+-- signals.regime_performance: excess return of small caps over large caps after sessions with each label of the regime and each state of its axes.
 -- grain: axis, label, horizon
 -- sources: signals.regime_performance_until
 -- lookback: all; unlike other signals it is about all sessions and changes as they are added
@@ -15,7 +15,7 @@
 --   mean_spread: fraction, mean over all observations
 --   median_spread: fraction, median over all observations
 --   hit_rate_pct: percent of all observations in which small caps did better
---   t_stat: of the mean of the independent observations; under 2 in size it may well be chance
+--   t_stat: of the mean of the independent observations; below 2 in absolute value it may be chance
 --   independent_mean_spread: fraction, mean over the independent observations
 --   mean_spread_any_label: fraction, mean over all sessions that have any label, or any state of the axis, to compare with
 from signals.regime_performance_until('infinity'::date)

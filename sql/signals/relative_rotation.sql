@@ -1,4 +1,4 @@
--- signals.relative_rotation: where each instrument stands on the relative rotation graph against its benchmark, daily and weekly.
+-- signals.relative_rotation: coordinates of each instrument on the relative rotation graph against its benchmark, daily and weekly.
 -- grain: symbol, timeframe, session
 -- sources: core.instruments, core.prices, core.sessions, fn.z_score
 -- lookback: 140 sessions; 28 rows, of the weekly timeframe 28 weeks

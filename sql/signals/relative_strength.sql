@@ -112,7 +112,7 @@ with_returns as (
     join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
 ),
 
--- A run is broken by a session on which the small leg does not lead, and by one on which that is not known.
+-- A run ends at a session on which the small leg does not lead, or on which that is not known.
 runs as (
     select
         *,

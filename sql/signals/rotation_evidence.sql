@@ -5,7 +5,7 @@
 --   signals.earnings_momentum
 -- lookback: all; three completed months, and the last known assets of each fund before them
 -- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
---   core.thresholds); detail then says what is missing
+--   core.thresholds); detail then names the missing data
 -- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0.
 --   size_score = (conditions for - conditions against) / conditions; flow_pct_of_assets = 100 x net flow of the small-cap funds over the last
 --   three completed months / their assets before these months, over the funds whose three months and assets are known; covered_assets_pct =
@@ -18,7 +18,7 @@
 --   threshold: level of value that speaks for the rotation
 --   threshold_against: level of value that speaks against it
 --   verdict: 1 for the rotation, -1 against it, 0 neither, NULL not known
---   detail: what was found, a sentence
+--   detail: the finding, as a sentence
 with followed as (
     select session, date_trunc('month', session)::date as month
     from core.sessions
@@ -28,7 +28,7 @@ with followed as (
 headline as (
     select
         r.session, r.small_symbol, r.large_symbol,
-        -- Legs that move alike differ by the rounding of their returns, which is no lead.
+        -- Legs that move alike differ by the rounding of their returns, which does not count as a lead.
         case when abs(r.spread_1m) <= 1e-12 then 0 else r.spread_1m end as spread_1m,
         case when abs(r.spread_3m) <= 1e-12 then 0 else r.spread_3m end as spread_3m,
         fn.difference_beyond_rounding(r.ratio, r.ratio_ma50) as ratio_less_ma50,

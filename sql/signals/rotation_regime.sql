@@ -1,5 +1,5 @@
--- signals.rotation_regime: whether small companies lead, whether leadership broadens, and what supports it: one row per session since the first
---   with prices.
+-- signals.rotation_regime: whether small companies lead, whether leadership broadens, and whether flows and earnings support it: one row per
+--   session since the first with prices.
 -- grain: session
 -- rows: every session since the first price
 -- sources: core.thresholds, fn.satisfies, core.regime_states, core.regime_label, signals.rotation_evidence

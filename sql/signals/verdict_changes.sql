@@ -1,4 +1,4 @@
--- signals.verdict_changes: what differs from the session before: the label, the states in force, and the verdicts of the evidence.
+-- signals.verdict_changes: changes since the session before: the label, the states in force, and the verdicts of the evidence.
 -- grain: session, subject
 -- sources: signals.rotation_regime, signals.rotation_evidence
 -- lookback: 1 session
@@ -9,7 +9,7 @@
 --   subject: label, size_state, leadership_state, support_state, or the evidence
 --   old: label, state, or verdict (for, against or neither) of the session before
 --   new: that of the session
---   detail: what it rests on, a sentence
+--   detail: the reason, as a sentence
 with regime as (
     select session, label, size_state, leadership_state, support_state, size_score, leadership_score
     from signals.rotation_regime

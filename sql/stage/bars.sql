@@ -1,10 +1,10 @@
--- stage.bars: the bars as they would be with this batch: those it gives, and the last known version of those it does not touch. What the
---   checks of the batch measure its bars against.
--- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
+-- stage.bars: the bars including this batch: its new and changed bars, and the last known version of all others. The audit of
+--   the batch compares its bars with them.
+-- grain: symbol, session; a bar that the vendor delivered more than once is kept as often, for the audit
 -- sources: stage.prices, raw.prices
 -- lookback: all; known bars of the 400 days before the oldest bar of the batch, or of the 1,500 days before its newest, whichever reaches
 --   further
--- null: as the vendor says
+-- null: as in the vendor's data
 -- columns:
 --   symbol: ticker
 --   session: as the vendor dates the bar
@@ -12,7 +12,7 @@
 --   volume: shares, adjusted for splits
 --   paid: USD per share, dividend and capital gain on the ex-date, 0 = none
 --   split_ratio: new shares per old share on the session it takes effect, 1 = none
---   is_given: the batch gives it, as new or changed; false = known already
+--   is_given: in the batch, as new or changed; false = already known
 --   is_revised: the batch changes a known bar
 with given as (
     select symbol, session, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised

@@ -1,4 +1,4 @@
--- stage.counts: how many rows of each dataset the sources gave in this run, and how many of those staged are new or revised.
+-- stage.counts: number of rows of each dataset that the sources returned in this run, and of new and revised rows among the staged ones.
 -- grain: dataset
 -- sources: stage.fetched_prices, stage.fetched_fund_nav, stage.fetched_fund_facts, stage.fetched_holdings, stage.fetched_earnings_growth,
 --   stage.prices, stage.fund_nav, stage.fund_facts, stage.holdings, stage.earnings_growth, fn.holdings_known_at
@@ -6,7 +6,7 @@
 -- null: none
 -- columns:
 --   dataset: name of the dataset
---   rows_fetched: rows the sources gave
+--   rows_fetched: rows that the sources returned
 --   rows_new: of these, rows that were not known
 --   rows_revised: rows that differ from their last known version, withdrawn ones included
 with fetched as (
@@ -21,7 +21,7 @@ with fetched as (
     select 'earnings_growth', count(*) from stage.fetched_earnings_growth
 ),
 
--- What a corrected holdings file no longer lists; of bars, stage.prices says so itself.
+-- Lines that a corrected holdings file no longer has; stage.prices has withdrawn bars itself.
 removed_holdings as (
     select k.fund_symbol
     from fn.holdings_known_at('infinity'::timestamptz) as k

@@ -1,8 +1,8 @@
 -- stage.earnings_growth: the estimates of this run that are new or differ from their last known version.
--- grain: symbol, as_of; an estimate given more than once is kept as often, for the audit to see
+-- grain: symbol, as_of; an estimate that occurs more than once is kept as often, for the audit
 -- sources: stage.fetched_earnings_growth, fn.earnings_growth_known_at, fn.value_differs
 -- lookback: none
--- null: what the vendor does not say
+-- null: values that the vendor does not publish
 -- columns:
 --   is_new: no version of the estimate is known
 --   is_revised: it differs from the last known version

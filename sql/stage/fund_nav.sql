@@ -1,5 +1,5 @@
 -- stage.fund_nav: the fund records of this run that are new or differ from their last known version.
--- grain: symbol, session; a record given more than once is kept as often, for the audit to see
+-- grain: symbol, session; a record that occurs more than once is kept as often, for the audit
 -- sources: stage.fetched_fund_nav, fn.fund_nav_known_at, fn.value_differs
 -- lookback: none
 -- null: as published

@@ -3,7 +3,7 @@
 -- grain: fund_symbol, as_of, symbol, name; what a file lists more than once, such as cash, is kept as often
 -- sources: stage.fetched_holdings, fn.holdings_known_at, fn.value_differs
 -- lookback: none
--- null: symbol of what has no ticker, such as cash
+-- null: symbol of holdings without a ticker, such as cash
 -- columns:
 --   is_new: the known version of the file, if there is one, does not list it
 --   is_revised: its weight differs from that in the known version

@@ -1,8 +1,8 @@
--- stage.prices: the batch of this run: bars that are new, differ from their last known version, or are no longer given.
--- grain: symbol, session; a bar the vendor gave more than once is kept as often, for the audit to see
+-- stage.prices: the batch of this run: bars that are new, differ from their last known version, or are no longer delivered.
+-- grain: symbol, session; a bar that the vendor delivered more than once is kept as often, for the audit
 -- sources: stage.fetched_prices, stage.answers, fn.prices_known_at, fn.value_differs
 -- lookback: none
--- null: as the vendor says; a volume that is no count of shares below 2^63, which the audit sets aside; all values of a withdrawn bar
+-- null: as in the vendor's data; a volume that is no count of shares below 2^63, which the audit sets aside; all values of a withdrawn bar
 with fetched as (
     select
         symbol, session::date as session, open, high, low, close, try_cast(volume as bigint) as volume,

@@ -1,18 +1,18 @@
--- stage.requests: what this run requests from the source. A symbol that has all it should have is not requested.
+-- stage.requests: the requests of this run. A symbol without missing data is not requested.
 -- grain: dataset, symbol
 -- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, fn.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
 --   ops.quarantine_entries
 -- lookback: all; the newest record of each symbol
 -- null: none
 -- formula: prices are requested from 10 sessions before the last known price, so that a restatement is seen; from the earliest bar in quarantine,
---   if that is within 63 sessions, so that it can heal, or was accepted. Fund records are requested as a whole, since an issuer's file is one.
---   A backfill requests all of its range as well, whatever is known
+--   if that is within 63 sessions, so that it can be corrected or was accepted. Fund records are requested as a whole, since an issuer's file is one.
+--   A backfill also requests all of its range, even if it is known
 -- columns:
---   dataset: what is requested
+--   dataset: requested dataset
 --   symbol: ticker
 --   start_session: first session requested
 --   end_session: last session requested: the session of the run, or the end of the backfill where nothing else is missing
---   is_full_history: nothing is known of the symbol's prices yet
+--   is_full_history: the symbol has no prices yet
 with numbered as (
     select session, row_number() over (order by session) as session_number
     from stage.sessions
