@@ -86,7 +86,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with real market data, which is no part of the project."""
+    """The folder with real market data, which is not part of the project."""
     if not (REAL_DATA / "files" / "prices.parquet").is_file():
         pytest.skip(f"no real market data at {REAL_DATA}")
     return REAL_DATA

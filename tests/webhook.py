@@ -1,4 +1,4 @@
-"""A webhook that alerts are sent to: a real HTTP server on loopback, which can be told to refuse."""
+"""A webhook for alerts: a real HTTP server on loopback, which can be set to refuse."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def records(
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that `make` filled, once for all the processes that run these tests; nobody may change it."""
+    """A folder that `make` filled, once for all the processes that run these tests; tests must not change it."""
     root = factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         root = root.parent

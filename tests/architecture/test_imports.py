@@ -22,7 +22,7 @@ GROUND = frozenset(
 )
 
 MOST_LINES = 260
-#: Longer modules that are one thing all the same, and the reason.
+#: Longer modules that have one purpose, and the reason.
 LONG = {
     "flows.cli.demonstration": "to be split: the scenes, and how they are printed",
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
@@ -72,7 +72,7 @@ def dependencies(late: bool) -> dict[str, set[str]]:
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
-    """The modules of one import circle in `graph`, in order; empty when there is none."""
+    """The modules of one import cycle in `graph`, in order; empty without a cycle."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "consuming.md"
 WORDS = PAGE.read_text(encoding="utf-8")
 SESSION = date(2026, 1, 16)
-#: Each Python block, and what the page says that it prints.
+#: Each Python block, and its output as shown on the page.
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", WORDS, re.M | re.S)
 COMMANDS: list[str] = re.findall(r"^\$ (.+)$", WORDS, re.MULTILINE)
 
@@ -176,7 +176,7 @@ def versions(folder: Path) -> tuple[Path, Path]:
 
 
 def test_a_process_sees_the_new_state_once_all_its_connections_are_closed(tmp_path: Path) -> None:
-    """After the file is replaced, a process that has it open goes on seeing the old state, in new connections too, until all are closed."""
+    """After the file is replaced, a process that has it open sees the old state, also in new connections, until all are closed."""
     path, newer = versions(tmp_path)
 
     def word() -> Any:
@@ -261,7 +261,7 @@ def test_metrics_have_the_names_that_are_written(tmp_path: Path, monkeypatch: py
 
 
 def test_columns_named_in_the_prose_exist() -> None:
-    """Each table, and each column that a backtest is told to mind, is in the warehouse."""
+    """Every table, and every column that the advice on backtests names, is in the warehouse."""
     there = {name for (name,) in asked("select schema_name || '.' || table_name from duckdb_tables()")}
     there |= {name for (name,) in asked("select schema_name || '.' || function_name from duckdb_functions()")}
     assert set(re.findall(r"\b(?:signals|core|ops)\.(?!md\b)\w+", WORDS)) <= there

@@ -37,7 +37,7 @@ Frames = dict[str, pd.DataFrame]
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse that is about to take in its first batch, with ninety sessions."""
+    """A warehouse before its first batch, with ninety sessions."""
     with warehouse.writing(Path(":memory:")) as con:
         stage.put_references(con, MEMBERS, calendar.load(date(2005, 1, 3), date(2026, 11, 20)), DAYS[0], SESSION)
         now = datetime(2024, 6, 1, tzinfo=UTC)
@@ -292,7 +292,7 @@ def test_other_values_that_are_none(
 
 
 def test_short_position_is_a_fault_and_a_little_negative_cash_is_not(con: duckdb.DuckDBPyConnection) -> None:
-    """Cash of minus 2 % happens at the end of a day; a weight of minus 11 % is no fund's."""
+    """Cash of minus 2 % occurs at the end of a day; a weight of minus 11 % does not."""
     put(con, changed("holdings", 3, weight=-0.02)())
     assert failed(audit(con, suites.staged("holdings"))) == {}
     put(con, changed("holdings", 3, weight=-0.11)())
@@ -377,7 +377,7 @@ def test_close_that_is_not_good_says_nothing_of_the_nav(con: duckdb.DuckDBPyConn
     assert failed(audit(con, suites.staged("fund_nav"))) == {}
 
 
-#: What IWM's NAV changes by itself on session 10, and back on session 11.
+#: The change of IWM's NAV on session 10, which session 11 reverses.
 UP, BACK = (50 + 0.25 * 3 + 0.10) / (50 + 0.25 * 2 + 0.09), (50 + 0.25 * 4 + 0.11) / (50 + 0.25 * 3 + 0.10)
 ALL = tuple(range(10, 90))
 
@@ -397,7 +397,7 @@ ALL = tuple(range(10, 90))
         (stepped(0.7 / UP, *ALL), [10]),
         # The last record has no next one yet.
         (stepped(1.4, 89, close_factor=1.4), [89]),
-        # The close did the same, and both come back: neither is believed, and the way back is no step.
+        # The close moved as well, and both reverse: neither is accepted, and the reversal is not a step.
         (stepped(1.4 / UP, 10, close_factor=1.4 / UP), [10]),
         # A split, announced with the bar.
         (stepped(0.5, *ALL, split_ratio=2.0), []),
@@ -405,7 +405,7 @@ ALL = tuple(range(10, 90))
     ],
 )
 def test_steps_of_nav(con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], sessions: list[int]) -> None:
-    """A step of more than 25 % of the lower NAV is believed when the next record stays and the close did the same, or for a split."""
+    """A step of more than 25 % of the lower NAV is accepted when the next record confirms it and the close moved as well, or for a split."""
     assert asked(con, make()).get("nav_step_plausible", []) == sessions
 
 
@@ -475,7 +475,7 @@ def test_types(con: duckdb.DuckDBPyConnection, change: str) -> None:
 
 
 def test_known_records_are_not_checked_again(con: duckdb.DuckDBPyConnection) -> None:
-    """The batch is what is new or changed: the same answers again leave nothing to check, a changed NAV one record."""
+    """The batch has new and changed records only: the same responses again leave it empty, a changed NAV adds one record."""
     put(con, good_frames())
     warehouse.load(con, "raw")
     warehouse.parameters(con, known_at=datetime(2024, 6, 2, tzinfo=UTC))

@@ -92,7 +92,7 @@ def know(con: duckdb.DuckDBPyConnection, frames: Frames, until: int = COUNT - 1)
 
 @contextmanager
 def opened(count: int = COUNT) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse that is about to take in its first batch, with `count` sessions."""
+    """A warehouse before its first batch, with `count` sessions."""
     with warehouse.writing(Path(":memory:")) as con:
         members = world.universe(*map(world.instrument, SYMBOLS))
         stage.put_references(
@@ -107,7 +107,7 @@ def opened(count: int = COUNT) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse that is about to take in its first batch, with 120 sessions."""
+    """A warehouse before its first batch, with 120 sessions."""
     with opened() as con:
         yield con
 
@@ -162,7 +162,7 @@ def test_bars_are_those_of_the_batch_and_else_the_known_ones(con: duckdb.DuckDBP
     assert held(frames) == expected(frames, {LAST}, LAST)
 
 
-# What a jump is, and when it is believed.
+# The definition of a jump, and when it is accepted.
 
 LAST = COUNT - 1
 
@@ -196,7 +196,7 @@ LAST = COUNT - 1
         ({("IWM", 100): -0.2, ("IWM", 101): 0.8**-0.51 - 1}, [("IWM", 100)]),
         # The way back is no jump of its own, on the last bar either.
         ({("IWM", LAST - 1): 0.3, ("IWM", LAST): 1 / 1.3 - 1}, [("IWM", LAST - 1)]),
-        # Never believed beyond 45 %.
+        # Never accepted beyond 45 %.
         ({("IWM", 100): 0.449}, []),
         ({("IWM", 100): 0.451}, [("IWM", 100)]),
         ({("IWM", 100): -0.449}, []),
@@ -210,7 +210,7 @@ def test_jumps(con: duckdb.DuckDBPyConnection, moves: Moves, rows: list[tuple[st
 
 
 def test_jump_is_believed_the_next_day(con: duckdb.DuckDBPyConnection) -> None:
-    """A jump on the last bar is set aside; asked again with the next bar, which stays, both pass; were it undone, it alone would not."""
+    """A jump on the last bar is set aside. Requested again with a next bar that confirms it, both pass; if the next bar reverses it, only the jump fails."""
     frames = market({("IWM", LAST - 1): 0.2})
     know(con, frames, LAST - 1)
     put(con, {symbol: frame.iloc[:LAST] for symbol, frame in frames.items()}, LAST - 11)
@@ -241,7 +241,7 @@ def test_few_symbols_are_no_market(con: duckdb.DuckDBPyConnection, count: int) -
     assert found(con) == ({} if count < 5 else {"return_plausible": [("SPY", LAST)]})
 
 
-# A split that nobody announced.
+# An unannounced split.
 
 RATIOS = [2, 3, 4, 5, 7, 10, 20, 25, 50]
 
@@ -298,7 +298,7 @@ def test_how_far_back_it_must_come(con: duckdb.DuckDBPyConnection, back: float, 
 
 
 def test_step_stays_aside_day_after_day(con: duckdb.DuckDBPyConnection) -> None:
-    """The bar that stepped is asked again with the next one, and both are set aside."""
+    """The bar with the step is requested again with the next one, and both are set aside."""
     frames = times(market(), "IWM", 0.5, slice(LAST - 1, None))
     know(con, frames, LAST - 1)
     put(con, frames, LAST - 11)
@@ -306,7 +306,7 @@ def test_step_stays_aside_day_after_day(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_restated_overlap_is_no_step(con: duckdb.DuckDBPyConnection) -> None:
-    """Where the bars asked again are all on another basis, the step to the older ones is not the source's; within what was asked it is."""
+    """If all requested bars are on another basis, the step to the older ones is not a fault of the source; a step within the requested range is."""
     frames = market()
     know(con, frames)
     put(con, times(frames, "IWM", 0.5, slice(LAST - 10, None)), LAST - 10)
@@ -334,7 +334,7 @@ def test_close_that_stands_still(con: duckdb.DuckDBPyConnection, sessions: int, 
 def test_volume_that_stands_still(
     con: duckdb.DuckDBPyConnection, sessions: int, volume: float, rows: list[int]
 ) -> None:
-    """The third of three equal volumes in a row is worth a note; no volume at all is another matter."""
+    """The third of three equal volumes in a row is recorded; missing volumes are not."""
     put(con, at(market(), "IWM", slice(100, 100 + sessions), volume=volume))
     assert found(con) == ({"volume_moves": [("IWM", i) for i in rows]} if rows else {})
 
@@ -371,7 +371,7 @@ FEW = SYMBOLS[:5]
 def test_overlap_that_is_restated(
     con: duckdb.DuckDBPyConnection, symbols: tuple[str, ...], restated: int, blocks: bool
 ) -> None:
-    """More than a fifth of the bars asked again with other closes is another kind of price; of four symbols that can't be told."""
+    """Other closes in more than a fifth of the overlap mean another kind of price; with four symbols this cannot be judged."""
     frames = market(symbols=symbols)
     know(con, frames)
     changed = symbols[-restated:]
@@ -394,7 +394,7 @@ def test_split_explains_a_restatement(con: duckdb.DuckDBPyConnection, ratio: flo
 
 
 def test_known_split_explains_nothing(con: duckdb.DuckDBPyConnection) -> None:
-    """A split that was known when the bars were is no reason to send them anew."""
+    """A split that was already known with the bars does not cause another full history."""
     frames = market()
     for symbol in SYMBOLS[:4]:
         frames = at(frames, symbol, LAST - 1, split_ratio=2.0)
@@ -435,7 +435,7 @@ def test_whole_history_of_one_symbol_weighs_no_more(con: duckdb.DuckDBPyConnecti
     ],
 )
 def test_session_as_usual(count: int, moves: Moves, rows: list[tuple[str, int]]) -> None:
-    """A session that moves more than any before it, or not at all, is noted, once 250 are known."""
+    """A session that moves more than every earlier one, or not at all, is recorded, once 250 sessions are known."""
     with opened(count) as con:
         frames = market(moves, count=count)
         put(con, frames)

@@ -640,7 +640,7 @@ ODD: dict[str, tuple[Universe, int]] = {
 
 @pytest.mark.parametrize("odd", ODD)
 def test_small_universes_and_short_histories_are_no_faults(odd: str) -> None:
-    """A universe without this or that, no fund data at all, and windows that are not yet full fail nothing."""
+    """An incomplete universe, missing fund data, and windows that are not yet full fail no expectation."""
     universe, count = ODD[odd]
     with world.derived(prices(universe, count), universe, DAYS[count - 1]) as con:
         assert failing(con) == set()
@@ -666,7 +666,7 @@ def test_flat_prices_are_no_faults() -> None:
 
 
 def test_symbol_without_any_price_is_no_fault() -> None:
-    """A leg of the headline pair and a sector that the source does not know at all fail nothing."""
+    """A leg of the headline pair and a sector that the source does not know fail no expectation."""
     universe = members()
     frames = [frame for frame in prices(universe, 70) if frame["symbol"].iloc[0] not in ("IWM", "XLK", "AAPL")]
     with world.derived(frames, universe, DAYS[69]) as con:

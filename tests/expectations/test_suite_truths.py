@@ -36,7 +36,7 @@ def prices(real_data: Path) -> pd.DataFrame:
 
 @contextmanager
 def opened(start: date, session: date, universe: Universe = UNIVERSE) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty warehouse about to take in the sessions from `start` to `session`."""
+    """An empty warehouse before the sessions from `start` to `session`."""
     with warehouse.writing(Path(":memory:")) as con:
         refer(con, start, session, universe)
         yield con
@@ -124,7 +124,7 @@ def test_last_bars_of_21_years(jumps: pd.DataFrame) -> None:
     ("first", "last"), [(date(2020, 2, 20), date(2020, 4, 9)), (date(2025, 4, 1), date(2025, 4, 17))], ids=str
 )
 def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, first: date, last: date) -> None:
-    """In the crashes of 2020 and 2025 nothing blocks; what waits for a day is known, and comes back by itself the next."""
+    """In the crashes of 2020 and 2025 nothing blocks; the quarantined bars are known, and pass on the next session."""
     start = first.replace(year=first.year - 2)
     known = world.days(start, first)[-2]
     checked = [suites.staged("prices"), suites.coverage()]

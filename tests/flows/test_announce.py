@@ -198,18 +198,18 @@ def test_summary(seen: dict[str, Any]) -> None:
 
 
 def test_no_secret_is_told(seen: dict[str, Any]) -> None:
-    """Of an alert only what identifies it is told, never where it was to be sent."""
+    """Events identify an alert, but never contain its address."""
     assert "hunter2" not in json.dumps([seen["events"], seen["artifacts"]])
 
 
 def test_nobody_listens(seen: dict[str, Any]) -> None:
-    """Outside of a flow run nothing is told and nothing complains."""
+    """Outside a flow run nothing is emitted and nothing fails."""
     assert "Nobody listens." not in json.dumps([seen["events"], seen["artifacts"]])
     assert seen["quiet"] == []
 
 
 def test_server_is_gone(seen: dict[str, Any]) -> None:
-    """Without a server the run goes on after one more attempt, with one sentence in the log."""
+    """Without a server the run continues after one more attempt, with one line in the log."""
     (sentence,) = seen["gone"]["said"]
     assert "The outcome of the run could not be sent to Prefect (ConnectError" in sentence
     assert sentence.endswith("the run itself is published, see ops.runs.")

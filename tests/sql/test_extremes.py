@@ -37,7 +37,7 @@ def market(symbols: list[str]) -> dict[str, pd.DataFrame]:
     }
 
 
-def spoiled(frame: pd.DataFrame, column: str, value: float) -> pd.DataFrame:
+def with_extreme(frame: pd.DataFrame, column: str, value: float) -> pd.DataFrame:
     """`frame` with `value` in `column` of its row in the middle and of its last one."""
     frame = frame.copy()
     frame.loc[frame.index[[len(frame) // 2, len(frame) - 1]], column] = value
@@ -47,19 +47,19 @@ def spoiled(frame: pd.DataFrame, column: str, value: float) -> pd.DataFrame:
 @pytest.mark.parametrize("value", EXTREMES)
 def test_no_statement_raises(value: float) -> None:
     """Unaudited, with one extreme value in each number of each dataset, each in a symbol of its own, everything is derived."""
-    spoilt = {f"P{i}": column for i, column in enumerate(NUMBERS["prices"])}
+    extremes = {f"P{i}": column for i, column in enumerate(NUMBERS["prices"])}
     funds = {f"F{i}": column for i, column in enumerate(NUMBERS["fund_nav"])}
-    symbols = ["SPY", *spoilt, *funds]
+    symbols = ["SPY", *extremes, *funds]
     members = world.universe(
         *(world.instrument(s, peer_group="large_cap" if s == "SPY" else "small_cap") for s in symbols),
-        pairs=[(symbol, "SPY") for symbol in symbols[1:]] + [("SPY", symbol) for symbol in spoilt],
+        pairs=[(symbol, "SPY") for symbol in symbols[1:]] + [("SPY", symbol) for symbol in extremes],
     )
     earnings = tuple(pair.model_copy(update={"earnings": pair.small_symbol == "F0"}) for pair in members.pairs)
     members = members.model_copy(update={"pairs": earnings})
     prices = market(symbols)
-    prices |= {symbol: spoiled(prices[symbol], column, value) for symbol, column in spoilt.items()}
+    prices |= {symbol: with_extreme(prices[symbol], column, value) for symbol, column in extremes.items()}
     records = [
-        spoiled(world.records(symbol, closes(5), [1e6 + 1e3 * i for i in range(N)]), column, value)
+        with_extreme(world.records(symbol, closes(5), [1e6 + 1e3 * i for i in range(N)]), column, value)
         for symbol, column in funds.items()
     ]
     snapshots = {}

@@ -219,7 +219,7 @@ def test_iwm_beat_spy_eleven_sessions_in_a_row(returns, prices):
     ],
 )
 def test_returns_between(prices, index, start, end, first):
-    """The total return of each of the 32 symbols between two sessions; a date that is no session stands for the session before it."""
+    """The total return of each of the 32 symbols between two sessions; a date without a session means the session before it."""
     with derived([prices], UNIVERSE, END, START) as con:
         rows = con.sql(f"from core.returns_between('{start}', '{end}')").df().set_index("symbol")
         before_all = con.sql("from core.returns_between('1999-01-04', '2025-12-31')").df()
@@ -274,7 +274,7 @@ def chart(path) -> pd.DataFrame:
     ("recording", "unlisted", "dividends", "split"),
     [
         ("historical-via-chart-MSFT-dividends-2021-02-01-to-2022-01-31.csv.json", {}, 4, 1),
-        # Recorded without its dividends, 0.004 each in today's shares, which Yahoo's adjusted closes hold all the same.
+        # Recorded without its dividends, 0.004 each in today's shares, which Yahoo's adjusted closes contain.
         (
             "historical-via-chart-NVDA-split-2021-02-01-to-2022-01-31.csv.json",
             dict.fromkeys(["2021-03-09", "2021-06-09", "2021-08-31", "2021-12-01"], 0.004),

@@ -230,7 +230,7 @@ def test_files_are_tidy(path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_derived_tables_read_no_clock(path):
-    """No file asks for the time or for chance: a table is a function of what it reads and of the run's parameters."""
+    """No file uses the clock or randomness: a table is a function of its sources and the run's parameters."""
     assert not re.search(
         r"\b(now|current_date|current_timestamp|today|random|uuid|get_current_timestamp)\b", code(path)
     )

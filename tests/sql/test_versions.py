@@ -107,7 +107,7 @@ def test_a_corrected_value_is_a_new_version(dataset: str, column: str) -> None:
         # core.prices has the sum of dividend and capital gain.
         if column not in ("dividend", "capital_gain"):
             assert con.execute(f"select {column}, known_at from core.{dataset}").fetchall() == [(new, SECOND)]
-        # The version before is still what was known then.
+        # The earlier version still answers what was known then.
         known = con.execute(f"select {column} from fn.{dataset}_known_at($1)", [SECOND - timedelta(seconds=1)])
         assert known.fetchall() == [(old,)]
 
@@ -169,7 +169,7 @@ def test_a_holdings_file_is_replaced_as_a_whole() -> None:
             ("C", None, 0.3),
             ("Cash", 0.2, pytest.approx(0.3)),
         ]
-        # Only removed: nothing of what is left differs.
+        # Only a removal: the remaining rows are unchanged.
         shorter = corrected[corrected["symbol"] != "C"]
         assert take_in(con, THIRD, holdings=shorter) == (0, 1)
         assert con.execute("select count(*) from core.holdings").fetchone() == (3,)
@@ -197,7 +197,7 @@ def test_an_emptied_pairs_file_empties_core_pairs() -> None:
 
 
 def test_a_symbol_taken_out_of_the_universe_is_followed_no_more() -> None:
-    """A symbol that the universe file no longer lists leaves core; what is known of it stays in raw."""
+    """A symbol that the universe file no longer lists leaves core; its data stays in raw."""
     with opened() as con:
         take_in(con, FIRST, prices=rows("prices", {"symbol": "SPY"}, {"symbol": "IWM"}))
         refer(con, world.universe(MEMBERS.instruments[0]))

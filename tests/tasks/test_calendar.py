@@ -98,7 +98,7 @@ def test_last_closed(nyse, now, expected):
 
 
 def test_last_closed_takes_any_time_zone(nyse):
-    """The same moment told in New York time gives the same session."""
+    """The same time in New York's time zone gives the same session."""
     assert nyse.last_closed(datetime(2025, 7, 1, 16, 29, tzinfo=NEW_YORK)) == date(2025, 6, 30)
     assert nyse.last_closed(datetime(2025, 7, 1, 16, 30, tzinfo=NEW_YORK)) == date(2025, 7, 1)
 
@@ -154,7 +154,7 @@ def test_no_sessions(nyse, start, end):
 
 
 def test_look_ups_at_the_edges(nyse):
-    """The first and last day asked for can be looked up even when they are no sessions."""
+    """The first and last requested day can be looked up even if they are not sessions."""
     edge = calendar.load(date(2025, 1, 1), date(2025, 12, 25))
     assert edge.latest_on_or_before(date(2025, 1, 1)) == date(2024, 12, 31)
     assert edge.latest_on_or_before(date(2025, 12, 25)) == date(2025, 12, 24)

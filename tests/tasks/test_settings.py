@@ -182,7 +182,7 @@ def test_the_variable_at_fault_is_named_and_not_the_file(home, monkeypatch):
 
 
 def test_an_empty_variable_is_not_blamed_for_the_file(home, monkeypatch):
-    """An empty variable counts as not set, so a fault of the file is told of the file."""
+    """An empty variable counts as not set, so a fault of the file is reported with the file."""
     toml(home, 'source = "bloomberg"\n')
     monkeypatch.setenv("ROTATION_SOURCE", "")
     refused(str(home / "rotation.toml"))
@@ -249,7 +249,7 @@ def test_the_build_database_is_never_the_published_one(home, tmp_path, monkeypat
 
 @pytest.mark.parametrize("uri", ["ducklake:postgres:dbname=x password=hush", "ducklake:meta.db", "md:hush"])
 def test_a_warehouse_uri_is_refused(home, monkeypatch, uri):
-    """A DuckLake or other URI is refused in one sentence that says so and does not repeat what may hold a password."""
+    """A DuckLake or other URI is refused in one sentence that does not repeat a possible password."""
     monkeypatch.setenv("ROTATION_WAREHOUSE", uri)
     message = refused("ROTATION_WAREHOUSE", uri.split(":")[0], "not supported yet", "DuckDB file")
     assert "hush" not in message

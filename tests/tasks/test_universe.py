@@ -159,7 +159,7 @@ def test_the_shipped_pairs_are_the_contracts():
     ],
 )
 def test_each_fault_is_one_sentence(tmp_path, text, parts):
-    """A faulty universe is refused in one sentence that names the file and what is wrong, with the line where there is one."""
+    """A faulty universe is refused in one sentence that names the file, the fault and, if there is one, the line."""
     path = write(tmp_path, text)
     refused(path, str(path), *parts)
 

@@ -28,7 +28,7 @@ from market_rotation.tasks.errors import Failure
     ],
 )
 def test_a_row(values: dict[str, object], columns: tuple[str, ...], expected: str) -> None:
-    """Key first, then values by name; none is missing, never zero; only the columns asked for, where the row has any of them."""
+    """Key first, then values by name; None is `missing`, never zero; only the requested columns, if the row has any of them."""
     assert wording.row(values, columns) == expected
 
 

@@ -202,7 +202,7 @@ class Yahoo:
         return result
 
     def _spoil(self, bars: dict[str, Any], meta: dict[str, Any], hit: set[str]) -> None:
-        """The faults inside an answer. All act on its last bar, whatever range it was asked for."""
+        """The faults inside an answer. All act on its last bar, for every requested range."""
         columns, stamps, days = bars["columns"], bars["stamps"], bars["days"]
         if not stamps:
             return

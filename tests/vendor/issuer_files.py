@@ -24,7 +24,7 @@ DISCLAIMER = (
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes into a file: the fund, its NAV history (newest first), its holdings, and how they are told."""
+    """The content of a file: the fund, its NAV history (newest first), its holdings, and their format."""
 
     fund: Instrument
     nav: pd.DataFrame

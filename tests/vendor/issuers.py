@@ -179,7 +179,7 @@ class Issuers:
     async def _answer(
         self, request: Request, fund: Instrument | None, write: Any, symbol: str = "", *, german: bool = False
     ) -> Response:
-        """The document that `write` makes of the fund's contents (None: there is none), spoilt by the faults of `symbol` or the fund."""
+        """The document that `write` makes of the fund's contents (None: there is none), with the faults of `symbol` or the fund."""
         self._yahoo.note(request)
         hit = self._yahoo.take(symbol or (fund.symbol if fund else ""), ISSUER_FAULTS, self.faults)
         if "hang" in hit:

@@ -75,7 +75,7 @@ class Vendor:
     def fault(self, symbol: str, kind: str, times: int | None = None) -> None:
         """Sets a fault for a symbol ("*": all) for so many requests (None: until `reset`).
 
-        yfinance asks again by itself after an HTTP status of 400 or more, so a refusal seen by its caller uses up two.
+        yfinance retries after an HTTP status of 400 or more, so a refusal that its caller sees uses up two.
         """
         if kind not in CHART_FAULTS | COOKIE_FAULTS:
             raise ValueError(f"unknown fault {kind}")

@@ -111,7 +111,7 @@ def test_parquet(published, tmp_path):
 
 
 def test_parquet_is_not_for_the_screen(published):
-    """Parquet without a file is refused in one sentence that says what to add."""
+    """Parquet without a file is refused with one sentence that names the missing option."""
     with pytest.raises(ConfigError, match=r"^[^\n]*-o FILE\.$"):
         ask(ALL, "parquet")
 
@@ -356,7 +356,7 @@ def test_a_long_path_can_be_copied(capsys):
 
 
 def test_show_status(home, capsys):
-    """A healthy warehouse is exit 0 and says so; a stale one is exit 3 and says since when and what to do."""
+    """A healthy warehouse exits 0; a stale one exits 3 with the date and the remedy."""
     source = world.FakeSource({s: world.bars(s, [1.0 + i / 100 for i in range(61)]) for s in MEMBERS.symbols})
     assert world.run(source, date(2024, 3, 28)).status == "published"
     assert show_status(MOMENT + timedelta(minutes=5), False) == 0
@@ -459,7 +459,7 @@ def test_configuration_errors(monkeypatch, name, value, part):
 
 @pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"], ["status", "--json"], ["rebuild"]])
 def test_without_a_warehouse(arguments):
-    """Reading before there is anything to read is exit 1 with one line that says what to do."""
+    """Reading before the first run exits 1 with one line that has the remedy."""
     result = cli(*arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: There is no warehouse at ")

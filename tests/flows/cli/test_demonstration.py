@@ -36,7 +36,7 @@ def said(printed: str) -> str:
 
 
 def test_folder_is_emptied_at_each_start(tmp_path: Path) -> None:
-    """What an earlier demonstration left is gone, and the folder is no part of a repository around it."""
+    """The files of an earlier demonstration are removed, and a surrounding Git repository ignores the folder."""
     home = tmp_path / "warehouse-demo"
     demonstration.empty(home)
     (home / "rotation.duckdb").write_text("old")
@@ -114,7 +114,7 @@ def test_each_fault_shows_on_its_session(name: str) -> None:
 
 
 def test_fault_that_needs_an_occasion_has_it() -> None:
-    """A history is asked for as a whole after a split, and a dividend is counted twice on an ex-date: the latest there was."""
+    """The scene of a truncated history is the latest split, that of a doubled dividend the latest ex-date."""
     split = demonstration.stage_set("truncated-history", SHIPPED, vendor(), SESSIONS)
     assert (split.symbol, split.faulty) == ("XLK", date(2025, 12, 5))
     paid = demonstration.stage_set("dividend-twice", SHIPPED, vendor(), SESSIONS)
@@ -234,7 +234,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> str:
     ],
 )
 def test_demonstration(name: str, history_days: int, words: list[str], prefect_home: str) -> None:
-    """It ends well, shows what failed, an alert and the recovery, and says nothing that no person wants to see."""
+    """It succeeds and shows the failures, the alert and the recovery, without log noise."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_API")}
     environment |= {"PREFECT_HOME": prefect_home, "COLUMNS": "200"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The log as JSON: one object a line, with what a log collector asks for."""
+"""The log as JSON: one object per line, with the fields that a log collector needs."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class Prefect:
         return str(run["id"])
 
     def flow_run(self, run_id: str) -> dict[str, Any]:
-        """The flow run as the server knows it now."""
+        """The current state of the flow run on the server."""
         found: dict[str, Any] = self.ask(f"/flow_runs/{run_id}")
         return found
 

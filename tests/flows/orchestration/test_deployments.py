@@ -207,7 +207,7 @@ def test_the_steps_lines_are_on_the_runs_page(seen: dict[str, Any]) -> None:
 
 
 def test_a_holiday(seen: dict[str, Any]) -> None:
-    """On Christmas Day the job is up to date, says that the day is no session and there is nothing to do, and changes no table."""
+    """On Christmas Day the job is up to date, reports that the day is not a session, and changes no table."""
     holiday = seen["holiday"]
     assert (holiday["run"]["state_name"], holiday["run"]["run_count"]) == ("Completed", 1)
     message = holiday["run"]["state"]["message"]
@@ -256,7 +256,7 @@ def test_the_end_of_the_incident(seen: dict[str, Any]) -> None:
 
 
 def test_an_alert_that_was_not_taken(seen: dict[str, Any]) -> None:
-    """Prefect plans one sending of it half an hour later, by itself, and that sends it."""
+    """Prefect schedules one flow run that sends it half an hour later."""
     (automated,) = seen["automated"]
     assert automated["state_type"] == "SCHEDULED"
     late = datetime.fromisoformat(automated["expected_start_time"]) - datetime.fromisoformat(

@@ -29,7 +29,7 @@ def programs() -> Path:
 
 
 def owner() -> str | None:
-    """Whom the database is to run as: root may not. Skips the test where root has nobody to hand it to."""
+    """The user that runs the database, which must not be root. Skips the test when there is no other user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -93,7 +93,7 @@ def test_record_on_no_session_is_left_out():
 
 
 def test_unpublished_count():
-    """Without a count there is no flow that day, nor the next, and nothing is made up for it."""
+    """Without a count there is no flow on that day and the next, and no substitute."""
     nav, rows = tables(records("AAA", [10.0] * 5, [100.0, 101.0, None, 104.0, 105.0]))
     assert values(nav["shares_outstanding"]) == [100.0, 101.0, None, 104.0, 105.0]
     assert values(nav["total_net_assets_usd"]) == [1000.0, 1010.0, None, 1040.0, 1050.0]
@@ -102,7 +102,7 @@ def test_unpublished_count():
 
 
 def test_distribution_is_no_flow():
-    """A fund that pays out a tenth of its NAV has fewer assets and as many shares, and nobody left."""
+    """A fund that distributes a tenth of its NAV has fewer assets and the same shares: no outflow."""
     nav, rows = tables(records("AAA", [10.0, 9.0, 9.0], [100.0] * 3, distribution=[None, 1.0, None]))
     assert values(nav["distribution"]) == [None, 1.0, None]
     assert values(rows["net_flow_usd"]) == [None, 0.0, 0.0]
@@ -122,7 +122,7 @@ def xlk_prices() -> list[pd.DataFrame]:
 
 
 def test_split_as_published():
-    """At the split of 2025-12-05 the count doubles and the NAV halves: the flow is what is left, and no count is suspect."""
+    """At the split of 2025-12-05 the count doubles and the NAV halves: the flow is the remainder, and no count is suspect."""
     nav, rows = tables(records("AAA", XLK_NAV, XLK_SHARES, DAYS[XLK_FIRST]), prices=xlk_prices())
     assert values(nav["split_ratio"]) == [1.0] * 12 + [2.0] + [1.0] * 2
     assert not nav["is_suspect"].any()
@@ -287,7 +287,7 @@ def test_nav_that_stands_still_as_well():
 
 
 def test_nav_that_repeats_once_does_not_revive_a_dead_source():
-    """A NAV that happens to be yesterday's says nothing of the count: the source stays dead until the count moves."""
+    """An unchanged NAV gives no information about the count: the source stays dead until the count moves."""
     shares, navs = growing(70), moving(90)
     navs[80] = navs[79]
     rows = flows(records("AAA", navs, shares + [shares[-1]] * 20))

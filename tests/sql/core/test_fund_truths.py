@@ -1,4 +1,4 @@
-"""The flow layer on the real records of IWM, 2000 … 2026: what is set aside, what is kept, and every value worked out again."""
+"""The flow layer on the real records of IWM, 2000 … 2026: the rows set aside, the rows kept, and every value recomputed."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ EXPECTED = {
         (DAYS[4], 72.0, 20.0, 1.0, 72.0, 99.0, -0.1),
         (DAYS[5], 81.0, 0.0, 1.0, 81.0, 111.375, 0.125),
     ],
-    # The vendor has halved the prices before the split already, so the ratio is told and not applied again.
+    # The vendor has halved the prices before the split already, so the ratio is reported and not applied again.
     "SPLITS": [
         (DAYS[0], 50.0, 0.0, 1.0, 50.0, 100.0, None),
         (DAYS[1], 55.0, 0.0, 1.0, 55.0, 110.0, 0.1),
@@ -157,13 +157,13 @@ def test_whole_rows(golden):
 
 
 def test_bars_without_open_high_low_volume(golden):
-    """A vendor that gives closes alone leaves the rest NULL, and the close counts all the same."""
+    """A vendor with closes only leaves the other columns NULL; returns still follow from the close."""
     others = golden.sql("select distinct open, high, low, volume from core.prices where symbol = 'SPLITS'").fetchall()
     assert others == [(None, None, None, None)]
 
 
 def test_only_sessions_and_members_count():
-    """A bar on a day that is no session, and a symbol that is no longer in the universe, are left out of the index."""
+    """A bar on a day without a session, and a symbol that is no longer in the universe, are left out of the index."""
     weekend = bars("PAYS", [100, 110])
     weekend = pd.concat([weekend, weekend.tail(1).assign(session=pd.Timestamp("2024-01-06"), close=500.0)])
     after = bars("PAYS", [121], start=date(2024, 1, 8))

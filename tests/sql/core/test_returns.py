@@ -1,4 +1,4 @@
-"""core.returns and core.sector_returns: which base each horizon has, and when there is none."""
+"""core.returns and core.sector_returns: the base session of each horizon, and when it is missing."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_numbers_count_every_session(twenty_years):
 
 
 def test_closed_days_are_absent(twenty_years):
-    """Weekends, holidays and days of mourning are no sessions."""
+    """Weekends, holidays and days of mourning are not sessions."""
     closed = ["2012-10-29", "2012-10-30", "2018-12-05", "2021-06-18", "2022-06-20", "2025-01-09", "2025-06-21"]
     present = twenty_years.execute(
         "select session::varchar from core.sessions where session::varchar in (select unnest($1))", [closed]
@@ -106,7 +106,7 @@ def test_closed_days_are_absent(twenty_years):
 
 
 def test_half_days_and_daylight_saving(twenty_years):
-    """The half-days of 2024 and 2025 are those the exchange announced, and 09:30 New York is told in UTC all year."""
+    """The half-days of 2024 and 2025 are those the exchange announced, and 09:30 New York is right in UTC all year."""
     half = twenty_years.sql("select session::varchar from core.sessions where is_half_day and year(session) >= 2024")
     assert [day for (day,) in half.fetchall()] == [
         "2024-07-03",

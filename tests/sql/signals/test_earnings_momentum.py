@@ -66,7 +66,7 @@ def test_weighted_means_and_coverage():
 
 
 def test_begins_with_the_first_estimate():
-    """There are no rows before the first estimate, and one a session from then on; nothing is known before it is said."""
+    """There are no rows before the first estimate, and one per session from then on; no estimate counts before its date."""
     rows = momentum()
     assert list(rows.index) == DAYS[2 : LAST + 1]
     assert rows.loc[DAYS[2], "large_growth_next_year"] == pytest.approx(0.1)
@@ -74,7 +74,7 @@ def test_begins_with_the_first_estimate():
 
 
 def test_begins_with_the_first_files():
-    """Before both funds have a file there is no row."""
+    """There is no row before both funds have a holdings file."""
     later = {(fund, i + 7 if fund == "SPY" else i): weights for (fund, i), weights in FILES.items()}
     assert list(momentum(later).index) == DAYS[7 : LAST + 1]
 
@@ -95,7 +95,7 @@ def test_estimate_counts_for_twenty_sessions():
 
 
 def test_newer_estimate_takes_the_place_of_the_older():
-    """From the day a new estimate is there it counts, and for twenty sessions again; an empty one says that there is none now."""
+    """A new estimate counts from its day, for twenty sessions; an empty one means that there is no estimate now."""
     rows = momentum(estimates={**ESTIMATES, ("A", 10): 0.6, ("B", 10): None})
     assert rows.loc[DAYS[9], "small_growth_next_year"] == pytest.approx(0.07 / 0.8)
     assert rows.loc[DAYS[10], "small_growth_next_year"] == pytest.approx(0.6)
@@ -126,6 +126,6 @@ def test_estimate_of_a_weekend():
 
 
 def test_only_the_pair_marked_earnings():
-    """The funds are those of the pair that is marked; with none marked there are no rows."""
+    """The funds are those of the marked pair; without a marked pair there are no rows."""
     assert momentum(marked=1)["small_growth_next_year"].dropna().unique().tolist() == [9.0]
     assert momentum(marked=None).empty

@@ -21,7 +21,7 @@ N = 260
 
 
 def judged(con, evidence, day=DAY):
-    """The evidence's row of that session, the board made anew from what the signal tables hold."""
+    """The evidence's row of that session, with the board derived again from the signal tables."""
     warehouse.build(con, "signals.rotation_evidence")
     rows = con.execute(
         "select * from signals.rotation_evidence where evidence = $1 and session = $2", [evidence, day]
@@ -31,7 +31,7 @@ def judged(con, evidence, day=DAY):
 
 
 def assert_verdict(row, verdict, value):
-    """The verdict and the value shown; not known means that both are NULL and the sentence says so."""
+    """The verdict and the value; both are NULL when not known, and the sentence explains it."""
     known = verdict is not None
     assert (None if pd.isna(row["verdict"]) else row["verdict"]) == verdict
     assert row["detail"].startswith("Not known: ") != known
@@ -96,7 +96,7 @@ def test_a_ratio_at_its_mean_is_no_condition(con, ratio, mean):
 
 
 def test_another_pair_is_not_the_headline(con):
-    """A pair that is not the headline says nothing, and a session without the headline's row is not known."""
+    """A pair that is not the headline has no effect, and without the headline's row the session is not known."""
     legs = {"pair": "IWC/SPY", "small_symbol": "IWC", "large_symbol": "SPY"}
     fill(
         con,
@@ -267,7 +267,7 @@ def test_fund_flows_of_half_the_assets(con, known, verdict, value, gap):
 
 
 def test_fund_flows_with_assets_that_are_not_known(con):
-    """Where the assets of one fund are not known at all, nobody can say how much of the group is known."""
+    """Without the assets of one fund, the known share of the group is unknown."""
     put_flows(con, dict.fromkeys(ASSETS, (10.0, 10.0, 10.0)), {**ASSETS, "FC": None})
     row = judged(con, "fund_flows")
     assert_verdict(row, None, None)

@@ -132,7 +132,7 @@ def places(found: dict[str, pd.DataFrame], symbol: str) -> list[int]:
 
 
 def test_rows_and_columns(found):
-    """One row per bar of each small-cap fund, and nobody else."""
+    """One row per bar of each small-cap fund, and of no other symbol."""
     rows = found["signals.fund_comparison"]
     assert list(rows.columns) == COLUMNS
     assert rows.groupby("symbol").size().to_dict() == {"AAA": N, "BBB": N - 25, "CCC": N - 1, "UPP": N}
@@ -245,7 +245,7 @@ def test_what_snapshots_say_as_of_each_session(found, symbol):
 
 @pytest.mark.parametrize("cut", [40, 251, 275, 301])
 def test_the_past_does_not_know_the_future(found, cut):
-    """Derived with what was known at the cut, every row up to there is the same as with everything."""
+    """Derived from the data known at the cut, every row up to the cut is the same as from all data."""
     prices, fetched = make()
     with derived(prices, MEMBERS, DAYS[cut], **fetched) as con:
         before = con.sql("from signals.fund_comparison order by symbol, session").df()

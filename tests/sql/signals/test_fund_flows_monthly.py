@@ -59,7 +59,7 @@ def test_months_of_one_fund_by_hand():
 
 
 def test_streak():
-    """Months of one sign count up, negative for outflows; a change of sign starts again, nothing at all is no streak."""
+    """Months of one sign count up, negative for outflows; a change of sign starts again, and a zero has no streak."""
     flows = {
         **{"2024-01-10": 10.0, "2024-02-12": 20.0, "2024-03-12": 5.0},  # inflows
         **{"2024-04-10": -10.0, "2024-05-10": -1.0},  # outflows
@@ -142,7 +142,7 @@ MEMBERS = universe(
     instrument("SPY", peer_group="large_cap", inception=BEGIN),
     instrument("OLD", peer_group="small_cap", inception=BEGIN),
     instrument("NEW", peer_group="small_cap", inception=date(2024, 3, 12)),
-    # Without records: a member whose flows nobody knows.
+    # Without records: a member with unknown flows.
     instrument("MUM", peer_group="small_cap", inception=date(2024, 6, 28)),
     instrument("MID", peer_group="mid_cap"),
 )
@@ -279,7 +279,7 @@ def test_the_random_world_has_it_all(found):
 
 
 def test_later_sessions_change_no_completed_month(found):
-    """Derived with what was known at a cut, every completed month is the same as with everything."""
+    """Derived from the data known at a cut, every completed month is the same as from all data."""
     given = found["core.fund_nav"].assign(shares_outstanding=lambda f: f["published_shares_outstanding"])
     given = given[["symbol", "session", "nav", "shares_outstanding", "source"]].assign(
         total_net_assets_usd=np.nan, distribution=np.nan

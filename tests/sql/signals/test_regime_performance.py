@@ -126,7 +126,7 @@ def test_identical_observations_have_no_t(con, spread):
 
 
 def test_two_independent_observations_have_a_t(con):
-    """Of 0.01 and 0.03 the mean is 0.02, the standard error 0.01, and t is 2; of one alone there is none."""
+    """Of 0.01 and 0.03 the mean is 0.02, the standard error 0.01, and t is 2; one observation has no t."""
     spreads = [0.01] * 42 + [0.03] * 40
     two = performance(con, {0: "fading", 21: "fading"}, spreads).loc["fading", "1m"]
     assert (two["independent_observations"], two["t_stat"]) == (2, pytest.approx(2))
@@ -161,7 +161,7 @@ def test_each_horizon_has_its_own_spread(con):
 
 
 def test_each_axis_has_its_own_states(con):
-    """A session counts for its label and for the state of each axis; `mixed` of leadership and of support are told apart."""
+    """A session counts for its label and for the state of each axis; `mixed` of leadership and of support are distinct."""
     states = {"size_state": "leading", "leadership_state": "mixed", "support_state": None}
     last = {"size_state": "even", "leadership_state": "mixed", "support_state": "mixed"}
     rows = [

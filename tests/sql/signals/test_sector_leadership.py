@@ -66,7 +66,7 @@ def test_values_by_hand(tied):
 
 
 def test_no_rank_before_the_window_is_full(tied):
-    """On the session before the first full month nobody has a rank."""
+    """On the session before the first full month no sector has a rank."""
     early = tied[tied["session"] < pd.Timestamp(DAYS[21])]
     assert len(early) == 21 * 4 + 3
     assert early[RANKS].isna().all(axis=None)

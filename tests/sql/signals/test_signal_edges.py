@@ -119,7 +119,7 @@ def test_young_sector_moves_ranks_only_once_it_has_a_return(horizon):
 
 
 def test_young_stock_and_sector_in_mega_cap():
-    """Columns they are no part of never change, and those they are part of do not before their first step and first full window."""
+    """Columns without them never change; columns with them do not change before their first step and first full window."""
     found, wanted = market()["mega_cap"], market(tuple(YOUNG))["mega_cap"]
     theirs = [name for name in found if name.startswith(("mag7_", "ex_tech_", "tech_minus_"))]
     pd.testing.assert_frame_equal(found.drop(columns=theirs), wanted.drop(columns=theirs), check_exact=True)
@@ -141,7 +141,7 @@ def test_member_of_the_basket_counts_from_its_second_price():
 
 
 def test_young_sector_joins_the_others_when_its_window_is_full():
-    """The mean without technology is that of the sectors whose window is full, and tells of how many."""
+    """The mean without technology covers the sectors whose window is full, and their number is given."""
     found = market()["mega_cap"]
     assert found["ex_tech_sectors"].tolist() == [0] * 63 + [3] * YOUNG["XLU"] + [4] * (N - 63 - YOUNG["XLU"])
     for i, members in ((102, ("XLB", "XLE", "XLF")), (103, ("XLB", "XLE", "XLF", "XLU"))):
@@ -465,7 +465,7 @@ def test_missing_on_the_last_day_is_counted_in_breadth(gone):
 
 
 def test_missing_on_the_last_day_is_not_known_to_the_evidence(gone):
-    """The verdicts that rest on the missing symbol are not known and say so; the others still are."""
+    """The verdicts that depend on the missing symbol are not known, with the reason; the others are known."""
     boards = (market()["rotation_evidence"], market(missing=gone)["rotation_evidence"])
     full, found = (board.loc[LAST].set_index("evidence") for board in boards)
     never = {"fund_flows", "earnings"}
@@ -647,7 +647,7 @@ def test_weekly_values_are_those_of_the_daily_rows():
     ids=str,
 )
 def test_a_half_day_is_a_session_and_a_holiday_is_none(day, horizon, base):
-    """Counting back, a half day counts as one full session and a closed day not at all."""
+    """A half day counts as one session, a closed day as none."""
     pair = only(market()["relative_strength"], pair="IWM/IWB").loc[day]
     assert pair[f"spread_{horizon}"] == pytest.approx(growth("IWM", day, base) - growth("IWB", day, base), abs=1e-12)
     if horizon == "1m":

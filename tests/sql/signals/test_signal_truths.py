@@ -175,7 +175,7 @@ def breadth(index: pd.DataFrame, returns: dict[str, pd.DataFrame]) -> pd.DataFra
     excess = own[SECTORS].sub(own["SPY"], axis=0)
     above = pd.DataFrame({s: exceeds(index[s].to_numpy(), means(index[s], 200)) for s in index}, index=index.index)
     full = above.notna()
-    # The universe file gives every inception; a symbol whose prices begin earlier was there all the same.
+    # The universe file gives every inception; a symbol whose prices begin earlier was listed.
     listed = sum(
         (index.index >= pd.Timestamp(i.inception)) | (index.index >= index[i.symbol].first_valid_index())
         for i in UNIVERSE.instruments
@@ -364,7 +364,7 @@ def test_evidence_has_no_other_rows(found, sessions):
 
 
 def test_evidence_in_words(found):
-    """On 16 January 2026 the six evidences say what was found in these words."""
+    """On 16 January 2026 the six pieces of evidence have these sentences."""
     rows = found["rotation_evidence"]
     rows = rows[rows["session"] == "2026-01-16"]
     assert dict(zip(rows["evidence"], rows["detail"], strict=True)) == {

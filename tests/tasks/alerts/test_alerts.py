@@ -38,7 +38,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[webhook.Webhook]:
 
 @pytest.fixture(autouse=True)
 def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A universe of six symbols, real by name, since nobody is alarmed about a simulated market."""
+    """A universe of six symbols of a source that is not simulated, since simulated data does not alert."""
     universe = world.universe(
         world.instrument("SPY", size_bucket="large"),
         *map(world.instrument, SYMBOLS[1:3]),
@@ -122,7 +122,7 @@ def test_three_days_in_a_row_within_one_window(hook: webhook.Webhook, monkeypatc
 
 
 def test_three_days_in_a_row_are_one_alert_a_day(hook: webhook.Webhook) -> None:
-    """With the usual window of a day each evening says that it lasts, however often one tries in between; the fourth escalates."""
+    """With the default interval of a day, each evening sends one reminder regardless of runs in between; the fourth escalates."""
     world.run(market(), DAYS[30])
     for day in range(4):
         for hours in (0, 2):
@@ -144,7 +144,7 @@ def test_a_second_incident_is_new(hook: webhook.Webhook) -> None:
 
 
 def test_success_for_an_older_session_ends_nothing(hook: webhook.Webhook) -> None:
-    """That an earlier session is up to date says nothing about the one that was blocked."""
+    """An up-to-date earlier session does not close the incident of the blocked one."""
     world.run(market(), DAYS[30])
     world.run(duplicated(), DAYS[31])
     assert world.run(market(), DAYS[30], evening(DAYS[31], 1)).status == "up_to_date"
@@ -176,7 +176,7 @@ def test_a_row_set_aside_is_one_alert_and_one_recovery(hook: webhook.Webhook) ->
 
 
 def test_a_reminder_says_what_is_new(hook: webhook.Webhook) -> None:
-    """A row set aside on the next evening is told with its values; the one of the evening before is only counted."""
+    """A row set aside on the next evening is shown with its values; the earlier one is only counted."""
     world.run(market(), DAYS[30])
     source = holed()
     world.run(source, DAYS[31])
@@ -264,7 +264,7 @@ def test_channels_remembered_by_an_older_version(
 
 
 def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture) -> None:
-    """Where no outbox can be written an alert goes to each channel at once, and says that it may be repeated."""
+    """When the outbox cannot be written, an alert is sent to each channel directly, with a note that it may be repeated."""
     incident = incidents.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
     assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": None}
     (message,) = hook.messages
@@ -308,7 +308,7 @@ def test_each_way_to_fail(error: BaseException, fingerprint: str, title: str) ->
 
 
 def test_a_failed_run_is_alerted(hook: webhook.Webhook) -> None:
-    """A source that says nothing is a failed run, alerted in its words, and over with the next good run."""
+    """A source without a response is a failed run, alerted with its message, and recovered by the next good run."""
     world.run(market(), DAYS[30])
     dead = world.FakeSource(dict.fromkeys(SYMBOLS, SourceUnavailable("The line is dead; try later.")))
     assert world.run(dead, DAYS[31]).status == "failed"
@@ -368,14 +368,14 @@ def test_what_is_a_week_old_is_no_news(hook: webhook.Webhook) -> None:
 
 
 def test_without_channels_the_outbox_is_kept() -> None:
-    """Alerts are written also where nobody is to be told."""
+    """Alerts are written even if no channel is set."""
     world.run(market(), DAYS[30])
     world.run(duplicated(), DAYS[31])
     assert outbox("kind, sent_at, attempts") == [("failure", None, 0)]
 
 
 def test_an_address_that_is_none(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A misspelt address changes no run and keeps no other channel from its message; the outbox says which one it is."""
+    """A misspelt address changes neither the run nor the delivery to other channels; the outbox names its position."""
     monkeypatch.setenv("ROTATION_ALERT_URLS", f"jso://{SECRET} {hook.url()}")
     world.run(market(), DAYS[30])
     assert world.run(duplicated(), DAYS[31]).status == "blocked"
@@ -441,7 +441,7 @@ def test_trying_needs_a_channel(command: str) -> None:
 def test_a_fault_of_the_delivery_itself_changes_no_run(
     hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Should sending fail in a way nobody thought of, the run ends as it would have, and the alert stays in the outbox."""
+    """An unexpected error in sending does not change the run, and the alert stays in the outbox."""
     world.run(market(), DAYS[30])
 
     def broken(settings: object) -> None:

@@ -1,4 +1,4 @@
-"""The watchdog: by 20:00 New York a session is published, or people are told, whether or not the daily job ever started."""
+"""The watchdog alerts when a session is not published by 20:00 New York, even if the daily job never started."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_blocked_run_is_not_published(hook: webhook.Webhook) -> None:
 
 
 def test_there_never_was_a_warehouse(hook: webhook.Webhook) -> None:
-    """Then people are told, and readers are not shown an empty one."""
+    """Then an alert is sent, and readers get no empty file."""
     assert watch(evening(DAY)) is not None
     assert watch(evening(DAY, 21)) is not None
     (message,) = hook.messages
@@ -120,7 +120,7 @@ def test_there_never_was_a_warehouse(hook: webhook.Webhook) -> None:
 
 
 def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
-    """While a run holds the warehouse the outbox is locked; people are told all the same, and by whom."""
+    """While a run holds the warehouse the outbox is locked; the alert is sent directly and names the process."""
     run(date(2024, 3, 26))
     code = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen(
@@ -135,7 +135,7 @@ def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
 
 
 def test_a_build_database_that_is_gone(hook: webhook.Webhook) -> None:
-    """Without it there is no outbox: people are told directly, and neither an empty build database nor an empty warehouse is made."""
+    """Without it there is no outbox: the alert is sent directly, and neither an empty build database nor an empty warehouse is created."""
     run(date(2024, 3, 26))
     build, before = Path("warehouse/build.duckdb"), PUBLISHED.read_bytes()
     build.unlink()
@@ -179,7 +179,7 @@ def events() -> Iterator[EventsWorker]:
 
 
 def test_the_flow_that_tries_again(hook: webhook.Webhook, events: EventsWorker) -> None:
-    """Failed while the channel is down, which asks for another try; Completed when it took all, and when there is nothing to send."""
+    """Failed while the channel is down, which schedules a retry; Completed when it accepted all, and when there is nothing to send."""
     run(date(2024, 3, 26))
     hook.status = 500
     moment = evening(DAY)

@@ -29,7 +29,7 @@ SESSION = DAYS[19]
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse that is about to take in its first batch: twenty sessions of SPY, IWM, IJR, MDY and VB."""
+    """A warehouse before its first batch: twenty sessions of SPY, IWM, IJR, MDY and VB."""
     members = world.universe(
         *map(world.instrument, ("SPY", "IWM", "IJR", "MDY")), world.instrument("VB", inception=DAYS[2])
     )
@@ -298,7 +298,7 @@ def test_braces_are_sql(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_examples_are_those_that_were_counted(con: duckdb.DuckDBPyConnection) -> None:
-    """The offending rows in a failure come with the result, up to the limit asked for, dates as ISO dates."""
+    """The result has the offending rows of a failure, up to the requested limit, with ISO dates."""
     put(con, changed("IWM", 7, close=None))
     results = audit(con, suites.staged("prices"))
     con.execute("drop table stage.prices")

@@ -31,7 +31,7 @@ EXPECTATIONS = ("one_row_per_bar", "prices_positive", "close_present", "in_unive
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A first batch of SPY and IWM, in which IWM lacks a close and a symbol is no symbol at all."""
+    """A first batch of SPY and IWM, in which IWM lacks a close and one symbol is invalid."""
     with warehouse.writing(Path(":memory:")) as con:
         members = world.universe(world.instrument("SPY"), world.instrument("IWM"))
         stage.put_references(con, members, calendar.load(date(2005, 1, 3), date(2026, 11, 20)), DAYS[0], SESSION)
@@ -131,7 +131,7 @@ def test_check_that_raised_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_last_runs_are_kept(tmp_path: Path) -> None:
-    """The pages of the last runs stay, newest first, those of earlier ones go, and a run told again is there once."""
+    """The pages of the last runs stay, newest first, those of earlier ones are removed, and a repeated run has one page."""
     folder = tmp_path / "data_docs"
     for n in [*range(data_docs.RUNS + 2), data_docs.RUNS + 1]:
         data_docs.build(folder, passing(), f"r{n:02}", STARTED + timedelta(days=n))
@@ -197,6 +197,6 @@ def test_folder_that_cannot_be_replaced_comes_back(
 
 
 def test_run_that_audited_nothing_changes_nothing(tmp_path: Path) -> None:
-    """A run that is up to date leaves the pages of the last audit, and makes no folder where there is none."""
+    """A run that is up to date keeps the pages of the last audit, and creates no folder."""
     data_docs.update(tmp_path / "data_docs", [], "r1", STARTED)
     assert list(tmp_path.iterdir()) == []

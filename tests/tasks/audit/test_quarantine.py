@@ -215,7 +215,7 @@ def test_another_bad_value_is_set_aside_again(blemished):
 
 
 def test_an_entry_shows_the_row_as_the_source_gives_it_now(blemished):
-    """A bad bar that the source changes to another bad one is a new entry, so that nobody accepts what they have not seen."""
+    """A bad bar that the source changes to another bad one is a new entry, so that an override never covers unseen values."""
     before = only_entry()
     world.run(blemished, DAYS[59])
     assert only_entry() == before
@@ -302,7 +302,7 @@ def test_every_warning_about_bars_can_be_overruled(source):
     world.run(source, DAYS[59])
     assert sorted(e.expectation for e in entries()) == sorted([*faults, "on_a_session"])
     accept(*(e.id for e in entries()))
-    # The bar of a closed day is asked for again like any other.
+    # The bar of a closed day is requested again like any other.
     run = world.run(source, DAYS[60])
     assert (run.status, run.rows_quarantined) == ("published", 0), run.message
     assert entries() == []
@@ -445,7 +445,7 @@ def test_what_the_source_did_not_give(source):
 
 
 def test_symbol_as_a_whole(source):
-    """A history that lost its bars is no row either."""
+    """A truncated history has no row either."""
     world.run(source, DAYS[59])
     halved = source.frames["IWM"].copy()
     halved[["open", "high", "low", "close"]] /= 2
@@ -464,7 +464,7 @@ def test_derived_rows(funds):
 
 
 def test_bars_with_which_nothing_can_be_computed(source):
-    """A bar that would end every run from then on, as no return can be computed from it, is not let in."""
+    """A bar from which no return can be computed cannot be accepted, since it would fail every later run."""
     before = source.frames["IWM"]["close"].iloc[47]
     faults = {
         "a close of 0.0": {"close": 0.0, "low": 0.0},
@@ -594,7 +594,7 @@ def test_while_a_run_is_going_on(blemished):
 
 
 def test_without_a_warehouse(source):
-    """Where nothing was published yet, both commands say what to do, and make nothing."""
+    """Before the first publication both commands name the remedy and create nothing."""
     for act in (lambda: accept("abcd"), lambda: command.show_list(False, False)):
         with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make one with `rotation run`"):
             act()
@@ -602,7 +602,7 @@ def test_without_a_warehouse(source):
 
 
 def test_without_the_build_database(blemished):
-    """A published file without its build database is left alone: publishing an empty one would lose it."""
+    """A published file without its build database is not replaced: publishing an empty one would lose it."""
     BUILD.unlink()
     before = PUBLISHED.read_bytes()
     with pytest.raises(
@@ -623,7 +623,7 @@ def test_nothing_unaudited_reaches_readers(blemished):
 
 
 def test_a_full_disk(blemished, monkeypatch):
-    """When the published file can't be replaced, the sentence says that the acceptance stands, and the next run publishes it."""
+    """When the published file can't be replaced, the message says that the override is recorded, and the next run publishes it."""
     entry = only_entry()
 
     def fail(*_: object) -> None:
@@ -768,7 +768,7 @@ def test_a_narrow_screen(several, capsys, monkeypatch, width):
 
 
 def test_nothing_to_list(source, capsys):
-    """Where nothing is set aside, or never was, it says so; as JSON it is an empty list."""
+    """An empty quarantine has a message of its own; as JSON it is an empty list."""
     world.run(source, DAYS[59])
     for everything, sentence in ((False, "Nothing is in quarantine."), (True, "Nothing has been in quarantine.")):
         command.show_list(everything, False)
@@ -778,7 +778,7 @@ def test_nothing_to_list(source, capsys):
 
 
 def test_every_warning_is_about_rows_that_can_be_found():
-    """Each warning on staged rows names `symbol` and `session`, by which an accepted row is told."""
+    """Each warning on staged rows has `symbol` and `session`, which identify an accepted row."""
     for suite in suites.of_schema("stage"):
         for expectation in suite.expectations:
             if expectation.severity == "warning":
@@ -790,7 +790,7 @@ def test_every_warning_is_about_rows_that_can_be_found():
 
 @pytest.mark.parametrize("closed_day", [False, True])
 def test_an_accepted_bar_of_long_ago_is_asked_for_again(source, closed_day):
-    """An accepted bar comes in with the next run also when it is older than what is asked for in hope, and then is asked no more."""
+    """The next run publishes an accepted bar even if it is older than the range that is requested again, and then stops requesting it."""
     for k, symbol in enumerate(source.frames):
         closes = [100.0 + 10 * k + 0.1 * i for i in range(101)]
         source.frames[symbol] = world.bars(symbol, closes, high=[c + 1 for c in closes])

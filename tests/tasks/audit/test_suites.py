@@ -1,4 +1,4 @@
-"""The suites: their files say what is wrong with them, what follows from a header is generated, and every suite is run exactly once."""
+"""The suites: faults in their files are reported, expectations that follow from a header are generated, and every suite runs exactly once."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_is_generated_is_not_written(tmp_path: Path) -> None:
 
 
 def test_every_suite_is_run_once() -> None:
-    """A run checks each suite once: that of a dataset, of what is left of the answers, or of a derived table; each is of a table that exists."""
+    """A run checks each suite once, and each suite is about an existing table."""
     run = [suites.staged(dataset) for dataset in DATASETS] + [suites.coverage()] + suites.derived()
     assert Counter(suite.table for suite in run) == Counter(suites.names())
     assert set(suites.names()) <= {model.name for model in models()} | {"stage.answers"}

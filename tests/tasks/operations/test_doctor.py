@@ -1,4 +1,4 @@
-"""`rotation doctor`: each check finds what is wrong and says what to do next, and a broken one keeps no other from being made."""
+"""`rotation doctor`: each check finds its fault and names the remedy, and an error in one check does not stop the others."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_one_broken_check_keeps_no_other(monkeypatch):
 
 
 def test_a_check_that_breaks_is_a_line_without_its_words():
-    """What nobody foresaw is a failing line that says the kind of error only, as its text may hold a secret."""
+    """An unexpected error is a failing line with its class only, since its text may contain a secret."""
 
     def broken() -> Iterator[Finding]:
         yield Finding("ok", "x", "Begun.")
@@ -148,7 +148,7 @@ def test_a_check_that_breaks_is_a_line_without_its_words():
 
 
 def test_an_expected_error_is_split_into_finding_and_next_step():
-    """The sentence of an error is told as what is wrong, and what to do."""
+    """An error's message is split into the fault and the remedy."""
     found = findings.failed("x", ConfigError("The file is empty; write a row; then run it."))
     assert found == Finding("fail", "x", "The file is empty; write a row.", "Then run it.")
     assert findings.failed("x", ConfigError("It is wrong.")) == Finding("fail", "x", "It is wrong.")
@@ -202,7 +202,7 @@ def test_dependencies(monkeypatch):
 
 
 def test_network_variables(tmp_path):
-    """CA files that are there and a proxy are told without its password; a file that is missing and a wrong address fail."""
+    """Existing CA files and a proxy are shown, without its password; a missing file and a wrong address fail."""
     bundle = tmp_path / "ca.pem"
     bundle.write_text("x")
     (good,) = machine.network({"SSL_CERT_FILE": str(bundle), "HTTPS_PROXY": "http://me:hush@proxy.example:8080"})
@@ -251,7 +251,7 @@ def test_no_warehouse():
 
 
 def test_the_warehouse_is_told(published, monkeypatch):
-    """It says whether prices are real and whether this version derived them; a source that it is not made of fails."""
+    """It shows whether prices are real and whether this version derived them; a source of the other kind fails."""
     (found,) = data.published(published)
     assert (found.level, "real prices, derived by this version" in found.finding) == ("ok", True)
     monkeypatch.setattr(ledger, "code_version", lambda: "another")
@@ -330,7 +330,7 @@ class Funds(world.FakeSource):
 
 
 def test_source_and_issuers_answer():
-    """One symbol is asked for, that against which others are measured, and of each issuer the fund with the shortest history."""
+    """It requests one symbol, the benchmark, and from each issuer the fund with the shortest history."""
     records = {symbol: world.records(symbol, [10.0] * 60, [1e6] * 60) for symbol in ("SPSM", "IWM")}
     source = Funds({"SPY": world.bars("SPY", [1.0] * 61)}, records)
     found = list(sources.source(load_settings(), NOW, source))
@@ -368,7 +368,7 @@ def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, monkeypatch):  # no
 
 
 def test_source_and_issuers_that_do_not_answer():
-    """A source that fails is a failing line with its remedy and the issuers are asked all the same; an issuer is a warning."""
+    """A failing source is a failing line with its remedy, and the issuers are still checked; a failing issuer is a warning."""
     down = SourceUnavailable("The issuer gave no NAV history: it answered HTTP 500; try again later.")
     nothing = typed({}, FUND_NAV_COLUMNS)
     source = Funds({"SPY": SymbolNotFound("It does not know SPY; correct it.")}, {"SPSM": down, "IWM": nothing})
@@ -389,7 +389,7 @@ def test_source_without_bars():
 
 
 def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
-    """Yahoo and the issuers are reached as a run reaches them, with one request each; an outage is told as such."""
+    """Yahoo and the issuers are reached as in a run, with one request each; an outage is reported."""
     monkeypatch.delenv("ROTATION_UNIVERSE")
     now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
     vendor.now = now
@@ -406,7 +406,7 @@ def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
 
 
 def test_files(monkeypatch, tmp_path):
-    """The user's files are read as a run reads them: columns, symbols and latest session are told; what is missing is named."""
+    """The user's files are read as in a run: columns, symbols and latest session are shown, missing data is named."""
     monkeypatch.setenv("ROTATION_SOURCE", "files")
     (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
     assert (found.level, "ROTATION_FILES is not set" in found.finding) == ("fail", True)
@@ -570,7 +570,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
     ],
 )
 def test_prefect(monkeypatch, changed, expected, part):
-    """Through Prefect's own client: pool, worker and deployments are there, or what is missing is named with its command."""
+    """With Prefect's own client: pool, worker and deployments exist, or the missing one is named with its command."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with server(answers(**changed)) as url:
         found = list(prefect_server.prefect(url, NOW))
@@ -595,7 +595,7 @@ def test_prefect_without_a_server():
 
 
 def test_where_the_address_of_prefect_is_found(tmp_path):
-    """The environment's address wins, else that of the active profile, which `prefect config set` writes; else there is none."""
+    """The environment's address wins, then that of the active profile, which `prefect config set` writes; else the result is None."""
     environ = {"PREFECT_HOME": str(tmp_path)}
     assert prefect_api.api_url(environ) is None
     (tmp_path / "profiles.toml").write_text(

@@ -190,7 +190,7 @@ def test_a_warehouse_of_an_older_version() -> None:
 
 
 def test_what_cannot_be_written_is_one_sentence() -> None:
-    """A folder that is a file, and a warehouse that is not there, are told in a sentence."""
+    """A folder that is a file, and a missing warehouse, are reported in one sentence."""
     settings = load_settings()
     with pytest.raises(RotationError, match="no warehouse at"):
         metrics.write(settings.published, settings, utc("2024-03-28T23:45"))

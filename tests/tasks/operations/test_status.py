@@ -65,7 +65,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_healthy(published):
-    """Right after the run everything is fine, and the state says what the run said."""
+    """Right after the run the state is healthy and agrees with the run."""
     state = status.read(published, utc("2024-03-28T23:45"))
     assert (state.healthy, state.problems) == (True, [])
     assert (state.simulated, state.open_alerts, state.quarantined) == (False, 0, 0)
@@ -188,7 +188,7 @@ def test_a_symbol_that_never_had_a_bar_is_behind(home):
 
 
 def test_simulated_prices_are_marked(home, monkeypatch):
-    """A warehouse of the sample source says that it is simulated."""
+    """A warehouse of the sample source is labelled as simulated."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
     world.run(world.FakeSource(bars()), THURSDAY)
     assert status.read(load_settings(), utc("2024-03-28T23:45")).simulated
@@ -272,7 +272,7 @@ def test_the_macros_are_in_the_warehouse(published):
         assert con.execute(ask.format(due)).fetchall() == [("prices", THURSDAY, date(2024, 4, 2), 2, 0)]
 
 
-# ---- a run that is going on ----
+# ---- a run in progress ----
 
 
 @contextmanager
@@ -310,7 +310,7 @@ def test_a_run_is_going_on(home, capsys):
 
 @pytest.mark.parametrize("build_is_here", [True, False])
 def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
-    """A run without an end was killed where nobody has the build database open; where there is none, it is taken at its word."""
+    """A run without an end was killed if no process has the build database open; without a build database it counts as running."""
     world.run(world.FakeSource(bars()), THURSDAY)
     settings = load_settings()
     with warehouse.writing(settings.build) as con:
@@ -341,7 +341,7 @@ def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
     ],
 )
 def test_a_warehouse_of_an_older_version(home, capsys, lost):
-    """Where a table or column of today is missing the status says so, still tells staleness, and shows what it cannot know as such."""
+    """When a table or column of this version is missing, the status says so, still detects stale data, and shows the rest as unknown."""
     world.run(world.FakeSource(bars()), THURSDAY)
     settings = load_settings()
     with duckdb.connect(str(settings.build)) as con:
@@ -372,7 +372,7 @@ def test_macros_are_not_needed_in_the_warehouse(home):
 
 
 def test_what_is_shown(home, capsys):
-    """The screen names each open incident and each dataset, and says what to do; the exit code is 3 when a run was blocked."""
+    """The output names each open incident, each dataset and the remedy; the exit code is 3 when a run was blocked."""
     world.run(world.FakeSource(bars()), THURSDAY)
     blocked = world.run(world.FakeSource(bars() | {"SPY": SourceUnavailable("Down.")}), date(2024, 4, 1))
     assert show_status(utc("2024-04-01T23:45"), False) == 3

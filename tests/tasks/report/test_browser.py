@@ -1,4 +1,4 @@
-"""The page in a real browser: it draws, asks nothing of the network, is readable by all, and says what the tables say."""
+"""The page in a real browser: it draws, needs no network, is accessible, and agrees with the tables."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_markup_that_got_in_could_not_run(browser: Any, tmp_path: Path) -> None:
 
 
 def test_charts_follow_the_scheme_and_the_width(home: Path, browser: Any) -> None:
-    """A change of the colour scheme or the window's width draws the charts anew, in its colours and as wide as their place."""
+    """A change of the colour scheme or the window's width redraws the charts, in its colours and at its width."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html")
     label = "[data-chart=headline] .role-axis-label text"
     before = page.locator(label).first.get_attribute("fill")

@@ -95,7 +95,7 @@ def test_charts_hold_no_data_and_no_colour(found, name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_charts_can_be_read(found, name):
-    """A chart is as wide as its place, has tooltips, and a description that says what it finds."""
+    """A chart is as wide as its place, has tooltips, and a description with its finding."""
     chart = found[name].chart
     assert chart["width"] == "container"
     assert chart["height"] > 200

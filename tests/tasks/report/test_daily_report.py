@@ -93,7 +93,7 @@ def test_a_run_writes_and_sends_it_once(begun: None, monkeypatch: pytest.MonkeyP
 
 
 def test_a_fault_of_it_changes_no_run_and_is_alerted(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the report can't be written the session is published all the same; one alert says so, and one that it is over."""
+    """When the report can't be written the session is still published; one alert reports it, and one the recovery."""
     REPORTS.write_text("a file where the folder should be")
     hit = run(DAYS[1])
     assert (hit.status, hit.published) == ("published", True)
@@ -163,7 +163,7 @@ def figures(folder: Path, session: date) -> tuple[str, str]:
 
 
 def test_a_past_session_is_shown_as_it_was_known_then(begun: None, tmp_path: Path) -> None:
-    """After later runs, the report on a session has the figures it was published with, and says what it is."""
+    """After later runs, the report on a session has the figures it was published with, and is marked as such."""
     assert run(DAYS[1]).status == "published"
     then = figures(REPORTS, DAYS[1])
     assert run(DAYS[2]).status == "published"
@@ -195,7 +195,7 @@ def test_sessions_that_are_not_there(begun: None) -> None:
 
 
 def test_before_the_first_run() -> None:
-    """Where there is no warehouse the sentence says how to make one."""
+    """Without a warehouse the message says how to create one."""
     code, _, said = report()
     assert code == 1
     assert "rotation run" in said

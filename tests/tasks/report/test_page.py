@@ -65,7 +65,7 @@ def test_values_are_written_for_people(value: Any, kind: Kind, text: str) -> Non
 @pytest.mark.parametrize("kind", Kind.__args__)  # type: ignore[attr-defined]
 @pytest.mark.parametrize("value", [None, NAN, pd.NaT, pd.NA, float("inf")])
 def test_what_is_not_known_is_never_zero(value: Any, kind: Kind) -> None:
-    """Whatever way a frame says that a value is not known, it is written so, and has no value for programs."""
+    """Every form of a missing value in a frame is written as not known, and has no value for programs."""
     assert words.written(value, kind) == words.UNKNOWN
     assert words.exact(value) == ""
 
@@ -150,7 +150,7 @@ def test_foot_says_where_it_comes_from() -> None:
 
 
 def test_page_without_anything_known_is_still_a_page() -> None:
-    """Without a label, scores, history or problems it says so instead of failing."""
+    """Without a label, scores, history or problems the page says so instead of failing."""
     report = made_up.report()
     unknown = report.headline.table.assign(
         label=None, label_since=None, size_state=None, size_score=NAN, leadership_score=NAN
@@ -270,7 +270,7 @@ def test_same_report_again_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("stop", range(1, 9))
 def test_crash_leaves_whole_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
-    """Wherever writing stops, a report's folder is absent or complete, and the next writing mends what is left."""
+    """Wherever writing stops, a report's folder is absent or complete, and the next attempt repairs the rest."""
     files.write(at(date(2026, 1, 15)), tmp_path, made_up.NOW)
     before = written(tmp_path)
     kept, count = files._write, 0
@@ -309,7 +309,7 @@ def test_what_is_no_report_is_not_listed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    """Where a file is in the way, one sentence says which folder and what to do."""
+    """If a file is in the way, one sentence names the folder and the remedy."""
     (tmp_path / "reports").write_text("a file")
     with pytest.raises(ConfigError, match=r"The report cannot be written to .*reports \(.*\); make room there"):
         files.write(at(made_up.SESSION), tmp_path / "reports", made_up.NOW)

@@ -1,4 +1,4 @@
-"""The content of the report: that it says what the tables say on its session, nothing from later, and names what is not known."""
+"""The content of the report: it agrees with the tables on its session, uses nothing later, and names missing data."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_changes_compare_with_both_days(market, reports):
 
 
 def test_origin(market, reports):
-    """The report says which run published what it shows, and that the market is simulated."""
+    """The report names the run that published its data, and is labelled as simulated."""
     (run_id,) = market.sql("select max(run_id) from ops.runs where published").fetchone()
     report = reports[LATEST]
     assert (report.session, report.run_id, report.source, report.is_simulated) == (LATEST, run_id, "sample", True)
@@ -328,7 +328,7 @@ def test_all_rows_fit_the_page(reports):
 
 
 def test_few_symbols_give_missing_sentences(small):
-    """In a warehouse without sectors, records and full windows the report is made all the same and says what is missing."""
+    """In a warehouse without sectors, records and full windows the report is still written, and names the missing data."""
     found = made(collect.collect(small))
     for name in (
         "headline",
@@ -391,7 +391,7 @@ def test_freshness_tells_what_is_late():
 
 
 def test_nothing_is_open(small):
-    """Without failed expectations, rows set aside, dead sources and unsent alerts there are no rows, and the exhibit says so."""
+    """Without failed expectations, quarantined rows, dead sources and unsent alerts there are no rows, and the exhibit says so."""
     exhibit = made(collect.collect(small))["problems"]
     assert (len(exhibit.rows), exhibit.finding) == (0, "Nothing is open.")
 
@@ -443,6 +443,6 @@ def test_nothing_published(tmp_path):
 
 
 def test_a_query_that_is_missing():
-    """Asking for a query without a file says which file to create."""
+    """The error for a query without a file names the file to create."""
     with pytest.raises(RotationError, match=r"sql/report/moon_phase\.sql"):
         queries.text("moon_phase")

@@ -12,7 +12,7 @@ from market_rotation.tasks.report.summary import summary
 
 
 def test_summary_says_what_the_page_says() -> None:
-    """It has the label, each piece of evidence with its mark, what changed, how fresh the data is and what is open, in about 15 lines."""
+    """It has the label, each piece of evidence with its mark, the changes, the freshness of the data and the open problems, in about 15 lines."""
     assert summary(made_up.report()).splitlines() == [
         "Rotation, 16 Jan 2026: building since 5 Jan 2026 (size leading, leadership mixed, support not known)",
         "Small caps have led since 5 January.",
@@ -36,7 +36,7 @@ def test_summary_says_what_the_page_says() -> None:
 
 
 def test_simulated_market_is_said_first() -> None:
-    """Of a simulated market the first line says so, and the picture has a banner; of real prices neither does."""
+    """For a simulated market the first line says so, and the picture has a banner; for real prices there is neither."""
     simulated = made_up.report(is_simulated=True)
     assert summary(simulated).startswith("SIMULATED MARKET: these are not real prices.\n")
     assert "SIMULATED" in str(specification(simulated))
@@ -44,7 +44,7 @@ def test_simulated_market_is_said_first() -> None:
 
 
 def test_past_session_is_said_to_be_as_known_then() -> None:
-    """A past session is marked as shown with what was known then, in text and picture."""
+    """A past session is marked as shown with the data known then, in text and picture."""
     past = made_up.report(as_known_then=True)
     assert "As known then, by 16 Jan 2026, 23:30 UTC." in summary(past).splitlines()
     assert "as known then" in str(specification(past)["title"])

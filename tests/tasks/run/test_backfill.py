@@ -1,4 +1,4 @@
-"""Backfill: a range asked again, whatever is known."""
+"""Backfill: a range of past sessions is requested again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def closes(symbol: str) -> dict[date, float]:
 
 
 def test_a_hole_far_back_is_filled() -> None:
-    """A bar the vendor gave too late for the daily overlap comes in; a daily run does not even ask for it."""
+    """A bar that the vendor delivered too late for the daily overlap is loaded; a daily run does not request it."""
     holed = frame("IWM")
     holed = holed.drop(index=holed.index[10])
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": holed})
@@ -77,7 +77,7 @@ def test_nothing_new_is_nothing_to_do() -> None:
 
 
 def test_into_an_empty_warehouse() -> None:
-    """Where nothing is known the whole history up to the end comes in, so that no index ever has to begin anew."""
+    """Without known prices the full history up to the end is loaded, so that no index has to start again."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
     done = backfill(source, DAYS[20], DAYS[40])
     assert (done.status, done.session) == ("published", DAYS[40])
@@ -97,7 +97,7 @@ def test_what_else_is_missing_comes_in_with_it() -> None:
 
 
 def test_a_restated_range_is_on_record() -> None:
-    """A value the vendor restated far back is taken over, and ops.revisions says so."""
+    """A value that the vendor restated far back is loaded, and listed in ops.revisions."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
     world.run(source, DAYS[-1])
     source.frames["IWM"] = frame("IWM", {12: 105.5})

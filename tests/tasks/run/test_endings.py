@@ -1,4 +1,4 @@
-"""How runs end: each bad end is recorded, alerted, and told in one true sentence; readers keep what they had."""
+"""How runs end: each bad end is recorded, alerted, and described in one true sentence; readers keep the previous state."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_an_unforeseen_error_in_any_step(hook: webhook.Webhook, step: str) -> No
 
 
 def test_what_was_built_and_not_published_is_published_by_the_next_run(hook: webhook.Webhook) -> None:
-    """A run that failed between building and publishing leaves nothing for the next one to fetch; its data is published all the same."""
+    """A run that failed between building and publishing leaves nothing to fetch; the next run publishes its data."""
     run(DAYS[20])
     run(DAYS[21], publish=raising(OSError(28, "No space left on device")))
     assert "disk is full" in hook.messages[0]["message"]
@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped(hook: webhook.Webhook, error: BaseException, aler
 @pytest.mark.parametrize("step", ["report", "alert"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str, error: BaseException) -> None:
-    """Readers have the session: the run stays published, or up to date, and says so."""
+    """Readers have the session: the run stays published, or up to date, and its message says so."""
     with pytest.raises(type(error)) as raised:
         run(DAYS[20], **{step: raising(error)})
     assert raised.value.__notes__[-1].startswith(f"Published {DAYS[20]}.")
@@ -174,7 +174,7 @@ def test_a_warehouse_that_cannot_be_written(hook: webhook.Webhook) -> None:
 
 
 def test_a_wrong_parameter_is_no_incident(hook: webhook.Webhook) -> None:
-    """Its caller is told; nothing is recorded or alerted."""
+    """The caller gets the error; nothing is recorded or alerted."""
     with pytest.raises(UsageError, match="is not a session"):
         pipeline.run(Parameters(evening(DAYS[20]), date(2024, 1, 6)), source=market())
     assert hook.messages == []

@@ -32,7 +32,7 @@ PUBLISHED = Path("warehouse/rotation.duckdb")
 class Case:
     """A fault of a symbol, the expectation that must find it and on which rows, the session known before, and the one it heals with.
 
-    `believed` are sessions of which nothing gives away yet that they are wrong.
+    `believed` are wrong sessions that cannot be recognised yet.
     """
 
     name: str
@@ -56,16 +56,16 @@ WARNING = [
     Case("swapped-high-low", "bar_consistent"),
     Case("missing-symbol", "fetch", rows=(None,)),
     Case("missing-day", "no_session_missing", before=EARLY, rows=(BEFORE,)),
-    # A day that is no session is never missing, so that it is looked at again only with the next session.
+    # A day without a session is never missing, so it is requested again only with the next session.
     Case("stray-holiday", "on_a_session", rows=(SATURDAY,)),
     # A close that stood still for less than five sessions may be true, and was published, as on each of those days.
     Case("frozen-price", "price_moves", before=EARLY, believed=(date(2025, 12, 11), date(2025, 12, 12), BEFORE)),
-    # The issuer's file is asked again only for a new session.
+    # The issuer's file is requested again only for a new session.
     Case("frozen-shares", "share_counts_alive", dataset="fund_nav", before=EARLY, rows=(BEFORE,), heals=NEXT),
     Case("unannounced-split", "split_announced"),
     Case("dividend-twice", "adj_close_as_vendor"),
     Case("currency-switch", "return_plausible"),
-    # Without its split the doubled share count of the fund looks impossible, and its file too is asked again only for a new session.
+    # Without its split the doubled share count of the fund looks impossible, and its file is also requested again only for a new session.
     Case("truncated-history", "history_not_truncated", symbol="XLK", before=EARLY, rows=(None,)),
 ]
 
@@ -198,7 +198,7 @@ def test_rows_that_can_be_set_aside(clean: Path, case: Case) -> None:
 
 
 def known_of(case: Case) -> list[tuple[Any, ...]]:
-    """What was published of the symbol before the fault. A new dividend scales the adjusted close anew; an issuer is a day late."""
+    """The published data of the symbol before the fault. A new dividend rescales the adjusted close; an issuer is a day late."""
     exclude, until = (" exclude (adj_close)", "<=") if case.dataset == "prices" else ("", "<")
     return rows(
         f"select *{exclude} from core.{case.dataset} where symbol = '{case.symbol}' and session {until} '{case.before}' order by session"
@@ -214,7 +214,7 @@ def check_quarantine(case: Case) -> None:
     found = [(dataset, session) for expectation, dataset, _, session, _ in entries if expectation == case.expectation]
     assert set(found) >= {(case.dataset, session) for session in case.rows}
     assert len(found) == len(set(found))
-    # Where no row was given, the entry shows what the expectation saw; where nothing was given, there is none.
+    # Without a delivered row the entry has the row of the expectation; without any data it has none.
     assert {json.loads(kept)["symbol"] for *_, kept in entries if kept} <= {case.symbol}
     bars = {session: json.loads(kept) for _, dataset, _, session, kept in entries if dataset == "prices" and session}
     for session, bar in bars.items():

@@ -1,4 +1,4 @@
-"""Fetching: what is asked again, what is not, when patience ends, and that the console stays quiet about it."""
+"""Fetching: what is retried, what is not, when the retry policy ends, and that retries are not printed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_attempts_are_exhausted(attempts):
 
 @pytest.mark.parametrize("deadline", [100.0, 99.0])
 def test_after_the_deadline_nothing_is_asked(deadline):
-    """When the time for fetching is over, the source is left alone and the answer says so in one sentence."""
+    """After the time limit for fetching the source is not called, and the answer says so in one sentence."""
     source = Script()
     (answer,) = fetch_batch(source, [request()], policy(deadline=deadline))
     assert answer.frame is None
@@ -115,7 +115,7 @@ def test_the_deadline_passes_within_a_batch():
 
 @pytest.mark.parametrize("error", [TypeError("None"), KeyError("close"), AssertionError(), ValueError("x")])
 def test_a_programming_error_is_not_swallowed(error):
-    """What is no expected failure is raised at once: neither asked again nor turned into an answer."""
+    """An unexpected error is raised at once: neither retried nor turned into an answer."""
     source = Script(error, BARS)
     with pytest.raises(type(error)):
         fetch_batch(source, [request()], policy())

@@ -1,4 +1,4 @@
-"""Runs of the daily job with fund data: what is asked and when, what fails alone, and who is told of a dead source."""
+"""Runs of the daily job with fund data: the requests and their times, isolated failures, and alerts about dead sources."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FundSource(world.FakeSource):
         return typed(row, EARNINGS_GROWTH_COLUMNS)
 
     def asked_of(self, dataset: str) -> list[str]:
-        """The symbols asked for a dataset since the last call of `forget`, in order."""
+        """The symbols requested for a dataset since the last call of `forget`, in order."""
         return sorted(symbol for name, symbol in self.questions if name == dataset)
 
     def forget(self) -> None:
@@ -154,9 +154,9 @@ def test_first_run_asks_for_what_each_fund_offers(small: FundSource) -> None:
 
 
 def test_second_run_asks_nothing(small: FundSource, begun: None) -> None:
-    """Issuers publish a session the day after it, so nothing is missing, nobody is asked and nothing changes."""
+    """Issuers publish a session on the following day, so nothing is missing, requested or changed."""
     before = world.content(PUBLISHED, *DATA)
-    # What got no answer is asked again; everything else is not.
+    # Only failed requests are repeated.
     small.forget()
     run = world.run(small, DAYS[59])
     assert run.status == "up_to_date"
@@ -166,7 +166,7 @@ def test_second_run_asks_nothing(small: FundSource, begun: None) -> None:
 
 
 def test_next_session_adds_one_record_of_each_fund(small: FundSource, begun: None) -> None:
-    """The day after, each fund's file is asked again and brings one record, that of the session before."""
+    """On the next day each fund's file is requested again and has one new record, that of the previous session."""
     small.forget()
     run = world.run(small, DAYS[60])
     assert run.status == "published"
@@ -215,7 +215,7 @@ def test_issuer_that_fails_fails_alone_and_heals(small: FundSource) -> None:
 
 
 def test_known_records_survive_an_issuer_that_fails(small: FundSource, begun: None) -> None:
-    """A fund whose issuer fails today keeps what was known, and its flows."""
+    """A fund whose issuer fails today keeps its known records and flows."""
     before = rows("select * exclude (run_id, known_at) from core.fund_nav where symbol = 'IWM' order by session")
     small.records["IWM"] = SourceUnavailable("iShares answered 503; try again later.")
     assert world.run(small, DAYS[60]).status == "published"
@@ -224,7 +224,7 @@ def test_known_records_survive_an_issuer_that_fails(small: FundSource, begun: No
 
 
 def test_duplicate_record_blocks(small: FundSource, begun: None) -> None:
-    """When a record is given twice nobody knows which is true: nothing is published, prices included."""
+    """A duplicate record blocks the run, prices included, since it is not known which one is true."""
     before = world.content(PUBLISHED, *DATA)
     frame = small.records["IWM"]
     extra = frame.iloc[[59]].assign(shares_outstanding=1.0)
@@ -268,7 +268,7 @@ def test_snapshots_are_added_each_day(small: FundSource) -> None:
 
 
 def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None:
-    """Estimates are asked for the largest constituents only, and again when they are more than five sessions old."""
+    """Estimates are requested for the largest constituents only, and again when they are more than five sessions old."""
     asked = {}
     for i in range(59, 66):
         small.forget()
@@ -293,7 +293,7 @@ def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None
 def test_no_estimates_without_an_earnings_pair(
     small: FundSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no pair is marked earnings no company is asked about."""
+    """Without a pair marked earnings no estimates are requested."""
     funds = [world.instrument(s, issuer=i, issuer_id=s.lower()) for s, i in ISSUERS.items() if i != "vanguard"]
     settle(tmp_path, monkeypatch, world.universe(*funds, pairs=[("SMALL", "SPY")]))
     assert world.run(small, DAYS[59]).status == "published"
@@ -375,7 +375,7 @@ def test_twenty_funds_of_dead_sources(many: FundSource) -> None:
 
 
 def test_source_that_recovers(many: FundSource) -> None:
-    """When all counts of a source move again it is said once; while one fund still stands still the incident goes on."""
+    """When all counts of a source move again there is one recovery; while one fund's count stands still the incident stays open."""
     world.run(many, DAYS[71])
     assert len(rows(ALERTS)) == 2
     ssga = [symbol for symbol, issuer in MANY.items() if issuer == "ssga"]

@@ -1,4 +1,4 @@
-"""Runs of the daily job against a source that can be told what to say: promises 2, 3, 4, 6 and 7."""
+"""Runs of the daily job against a source with settable data: promises 2, 3, 4, 6 and 7."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_truncated_history_is_set_aside_and_the_old_one_stays(begun: None) -> No
 
 
 def test_bar_without_close_is_set_aside_and_heals() -> None:
-    """A null close is kept with its reason and the rest is published; when the vendor fills it in, it comes back by itself."""
+    """A null close is quarantined with its reason and the rest is published; when the vendor corrects it, it is published automatically."""
     source = market()
     good = source.frames["IWM"]["close"].iloc[60]
     edit(source, "IWM", 60, close=None)
@@ -237,7 +237,7 @@ def test_failing_symbol_is_set_aside_and_heals() -> None:
     ],
 )  # fmt: skip
 def test_critical_failure_blocks(broken: object, expectation: str, begun: None) -> None:
-    """A batch that fails a critical expectation changes no published row, says what and where, and a good one heals it."""
+    """A batch that fails a critical expectation changes no published row and names the fault; a good batch recovers."""
     source = market()
     before = world.content(PUBLISHED, *DATA, "raw.prices")
     broken(source)  # type: ignore[operator]
@@ -256,7 +256,7 @@ def test_critical_failure_blocks(broken: object, expectation: str, begun: None) 
 
 
 def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyPatch, begun: None) -> None:
-    """When the suite on the derived tables cannot be checked, the run is blocked, nothing changes, and the ledger says so."""
+    """When the suite on the derived tables cannot be checked, the run is blocked, nothing changes, and the ledger records it."""
     before = world.content(PUBLISHED, *DATA, "raw.prices")
 
     suite = suites.load("core.fund_flows")
@@ -305,7 +305,7 @@ def test_catching_up_equals_daily_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_killed_run_is_on_record_and_does_no_harm(begun: None) -> None:
-    """A run that dies in the middle leaves readers what they had; the next one says so and ends in the same tables."""
+    """A run that is killed leaves readers the previous state; the next run records it and ends in the same tables."""
     source = market()
     before = world.content(PUBLISHED, *DATA)
 

@@ -36,7 +36,7 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     ids=["old", "newer", "other"],
 )
 def test_old_or_other_questions_are_asked(tmp_path: Path, now: datetime, end: date) -> None:
-    """What is kept for six hours or more, or answers another question, is no answer."""
+    """A cached response of six hours or more, or of another request, is not used."""
     vendor = source()
     CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
     CachedSource(vendor, tmp_path, now).prices("SPY", START, end)
@@ -44,7 +44,7 @@ def test_old_or_other_questions_are_asked(tmp_path: Path, now: datetime, end: da
 
 
 def test_failures_are_not_kept(tmp_path: Path) -> None:
-    """A vendor that was down is asked again."""
+    """A vendor that was down is requested again."""
     vendor = source(SPY=SourceUnavailable("Down; try again later."))
     for _ in range(2):
         with pytest.raises(SourceUnavailable):

@@ -196,7 +196,7 @@ def test_a_row_without_symbol_or_session_is_not_dropped_silently(tmp_path, row):
 
 
 def test_an_empty_folder(tmp_path):
-    """A folder without prices.* is SourceUnavailable and says what belongs there."""
+    """A folder without prices.* raises SourceUnavailable with the expected files."""
     with pytest.raises(SourceUnavailable, match=r"holds neither prices\.parquet nor prices\.csv; put one[^\n]*\.$"):
         FilesSource(tmp_path)
 

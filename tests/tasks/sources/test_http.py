@@ -20,7 +20,7 @@ from market_rotation.tasks.sources.http import Documents, ca_bundle, download
 
 
 async def answer(request: Request) -> Response:
-    """What the path asks for: a status, so many bytes, a trickle without end, or a redirect to plain HTTP."""
+    """The response that the path selects: a status, a number of bytes, an endless trickle, or a redirect to plain HTTP."""
     kind, _, amount = request.path_params["path"].partition("/")
     if kind == "status":
         return Response("no", int(amount))

@@ -88,7 +88,7 @@ def test_holdings(issuer: Vendor) -> None:
 
 
 def test_one_file_serves_both_datasets(issuer: Vendor) -> None:
-    """Eight threads that ask NAV and holdings of two funds cost two downloads, asked for in English."""
+    """Eight threads that request NAV and holdings of two funds cause two downloads, in English."""
     source = opened()
     calls: list[Callable[[str], pd.DataFrame]] = [
         lambda symbol: source.fund_nav(symbol, START, END),
@@ -102,7 +102,7 @@ def test_one_file_serves_both_datasets(issuer: Vendor) -> None:
 
 
 def test_the_server_serves_the_simulated_market_by_default(vendor: Vendor) -> None:  # noqa: F811
-    """Without a source of its own the endpoint tells what the simulated market says, a day late as the issuer is."""
+    """By default the endpoint serves the simulated market, a day late like the issuer."""
     vendor.now = datetime(2026, 1, 16, 22, 0, tzinfo=UTC)
     got = opened().fund_nav("IWM", date(2026, 1, 5), date(2026, 1, 16))
     assert len(got) == 9
@@ -134,7 +134,7 @@ def test_the_server_serves_the_simulated_market_by_default(vendor: Vendor) -> No
 def test_a_fault_is_one_sentence_and_not_remembered(
     kind: str, error: type[RotationError], says: str, issuer: Vendor
 ) -> None:
-    """Each fault is refused with its class and reason, twice asked for, and over when the issuer is well again."""
+    """Each fault is refused with its class and reason, on two requests, and ends when the issuer recovers."""
     source = opened(0.5 if kind == "hang" else 10)
     issuer.issuers.fault("IVV", kind)
     for _ in range(2):
@@ -240,7 +240,7 @@ def test_hidden_rows_are_counted() -> None:
     ["a < b", "a&nbsp;b & c", "<b x='1' x='2'>a</b>", "<x:b>a</x:b>", "\x01", "\udcff", "<b>a</i>", "]]>", "&#0;"],
 )
 def test_a_fault_in_a_disclaimer_costs_nothing(text: str) -> None:
-    """What is not well-formed in a text that nobody reads does not refuse the data."""
+    """Malformed text outside the data does not cause a refusal."""
     disclaimers = spreadsheetml({"Disclaimers": [["TEXT"]]})
     disclaimers = disclaimers[disclaimers.index(b"<ss:Worksheet") : disclaimers.index(b"</ss:Workbook>")]
     whole = book([GOOD])
@@ -370,7 +370,7 @@ def test_real_holdings(real_ivv: bytes) -> None:
 
 
 def test_a_real_file_is_refused_as_another_funds(real_ivv: bytes) -> None:
-    """IVV's file is not taken for IWM's, and, cut at any place, is not taken at all."""
+    """IVV's file is not accepted for IWM's, and a file that is cut off anywhere is refused."""
     refused(lambda: parse_nav_history(real_ivv, "IWM", *EVER, name=NAMES["IWM"]), "of iShares Core S&P 500 ETF, not of")
     for part in (0.1, 0.5, 0.99):
         refused(lambda part=part: parse(real_ivv[: int(len(real_ivv) * part)]), "cut off")  # type: ignore[misc]

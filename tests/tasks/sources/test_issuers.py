@@ -201,7 +201,7 @@ def test_state_street_premiums(issuer: Vendor) -> None:
 
 
 def test_state_street_records_need_the_distributions(issuer: Vendor) -> None:
-    """Without the file of distributions no record is handed on, since its NaN would say that nothing was paid; one download serves all."""
+    """Without the file of distributions no record is returned, since its NaN would mean no distribution; one download serves all."""
     issuer.issuers.fault("distributions", "http_500")
     refused(lambda: opened(SsgaSource, "SPY").fund_nav("SPY", *EVER), "distributions of SPY", "HTTP 500")
     issuer.heal()
@@ -212,7 +212,7 @@ def test_state_street_records_need_the_distributions(issuer: Vendor) -> None:
 
 
 def test_ishares_past_holdings(issuer: Vendor) -> None:
-    """A day more than a week before the latest holdings is requested by its date; a day that is no session has none."""
+    """A day more than a week before the latest holdings is requested by date; a day without a session has none."""
     source = opened(ISharesSource, "IWM")
     source._ids["IWM"] = "239710"
     past = source.holdings("IWM", date(2025, 12, 15))
@@ -319,7 +319,7 @@ def test_what_is_requested_follows_from_the_table_of_issuers() -> None:
 
 
 def test_each_reader_of_the_table_opens_and_says_its_name() -> None:
-    """Every entry with a reader names a class of that issuer that has what the entry says; every other says that there is none."""
+    """Every entry with a reader names a class of that issuer that has the entry's datasets; every other entry has no dataset."""
     for name, issuer in ISSUERS.items():
         assert issuer.limits.endswith(".")
         if issuer.reader is None:

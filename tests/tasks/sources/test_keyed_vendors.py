@@ -1,4 +1,4 @@
-"""Tiingo and EODHD: the genuine HTTP client against a server that speaks their wire formats, and the key that nobody may see."""
+"""Tiingo and EODHD: the genuine HTTP client against a server that speaks their wire formats, and the key is never shown."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_a_fault_is_a_typed_error_and_the_next_request_works(kind: str, name: st
     """Each refusal is one sentence of the right class with symbol and vendor; nothing of it is kept; other symbols are not touched."""
     vendor.now = EVENING
     frame = vendor.source.prices("IWM", START, END)
-    # An event of each kind within the range, so that a fault of an event has one to spoil.
+    # An event of each kind within the range, so that each fault has an event to change.
     frame.loc[3, ["dividend", "split_ratio"]] = [0.32, 2.0]
     vendor.source = Table(IWM=frame, SPY=vendor.source.prices("SPY", START, END))
     source = opened(name, fetch_timeout_s=0.5) if kind == "hang" else opened(name)
@@ -286,7 +286,7 @@ def test_an_empty_list_is_zero_rows(source: Source, vendor: Vendor) -> None:  # 
 
 
 def test_a_plan_of_one_year_is_no_short_history(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """EODHD's free plan cuts a history off and says so: that is an error, and no fault where the range lies within the year."""
+    """EODHD's free plan truncates a history and says so: an error, unless the range is within the year."""
     monkeypatch.setenv("EODHD_API_KEY", KEY)
     vendor.now = EVENING
     source = opened("eodhd")
@@ -356,7 +356,7 @@ def limited(name: str, requests: int, now: datetime = EVENING) -> Source:
 
 
 def test_the_budget_is_kept_over_threads_and_runs(name: str, vendor: Vendor) -> None:  # noqa: F811
-    """Of many threads and two runs no more requests go out than the plan allows; the rest is told when to try again."""
+    """Of many threads and two runs no more requests go out than the plan allows; the other requests fail with the time of the next try."""
     vendor.now = EVENING
     allowed = 6
 

@@ -227,7 +227,7 @@ def test_a_renamed_column_or_member_refuses_the_document(layout: Layout) -> None
     [ValueError("odd\nline"), KeyError("x"), RecursionError(), MemoryError(), type("Panic", (BaseException,), {})()],
 )
 def test_whatever_a_parser_raises_is_a_failure_of_its_symbol(error: BaseException) -> None:
-    """An exception that nobody foresaw names vendor and symbol in one sentence; an interruption is none of it."""
+    """An unexpected exception names vendor and symbol in one sentence; an interruption passes through."""
 
     @parser("Somebody", "NAV history")
     def parse(document: bytes, symbol: str, thrown: BaseException) -> None:

@@ -63,7 +63,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_shipped_sources_are_registered_like_any_other() -> None:
-    """The registry has the shipped sources by their entry points alone, each a class that says which datasets it has."""
+    """The registry has the shipped sources through their entry points, each a class with its datasets."""
     assert installed().keys() >= SHIPPED
     for name in SHIPPED:
         found = source_class(name)

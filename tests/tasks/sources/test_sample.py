@@ -84,7 +84,7 @@ def test_volatility_is_that_of_the_kind(whole, kind, low, high):
 
 
 def test_no_row_depends_on_the_calls_before_it(nyse, source, whole):
-    """A fresh vendor asked in reverse order for short ranges says the same as one asked for everything at once."""
+    """A fresh vendor returns the same for short ranges in reverse order as for one full range."""
     other = SampleSource(nyse, UNIVERSE.instruments)
     for symbol in reversed(UNIVERSE.symbols):
         for start in (date(2026, 11, 16), date(2026, 3, 2)):
@@ -224,7 +224,7 @@ def test_the_adjusted_close_is_what_its_own_distributions_say(whole, symbol):
 
 @pytest.mark.parametrize("group", [["SPY", "IVV", "VOO"], ["IJR", "SPSM"], ["IWM", "VTWO"]])
 def test_funds_on_one_index_move_together(whole, group):
-    """Total returns of funds on the same index differ by basis points a day and hardly at all over years."""
+    """Total returns of funds on the same index differ by basis points a day and hardly over years."""
     first = whole[group[0]].set_index("session")["vendor_adj_close"]
     for symbol in group[1:]:
         pair = pd.concat([first, whole[symbol].set_index("session")["vendor_adj_close"]], axis=1).dropna()
@@ -275,7 +275,7 @@ def test_only_sessions_inside_the_range(source, start, end, rows):
 
 
 def test_an_unknown_symbol_is_an_error(source):
-    """A symbol outside the universe raises, in one sentence that says what to do."""
+    """A symbol outside the universe raises an error with the remedy."""
     with pytest.raises(SymbolNotFound, match=r"no symbol ZZZ; add a row for it to the universe file") as caught:
         source.prices("ZZZ", START, END)
     assert str(caught.value).count(".") == 1

@@ -99,7 +99,7 @@ def test_assets_are_nav_times_whole_creation_units(whole, symbol):
 
 
 def test_share_counts_are_missing_where_no_issuer_publishes_them(whole):
-    """Funds known from a vendor have assets and no share count, and say so; all others have both."""
+    """Funds from a vendor have assets and no share count, and their source says so; all others have both."""
     assert {"VOO", "VTWO", "VB", "QQQ", "RSP", "MAGS"} == set(ASSETS_ONLY)
     for symbol, frame in whole.items():
         if symbol in ASSETS_ONLY:
@@ -132,7 +132,7 @@ def test_most_sessions_bring_creations_or_redemptions(whole):
 
 
 def test_money_follows_the_lead(source, whole):
-    """Small-cap funds take in money in most months in which small caps led, lose it in most others, and have long streaks."""
+    """Small-cap funds have inflows in most months in which small caps led, outflows in most others, and long streaks."""
     small, large = (source.prices(s, START, END).set_index("session")["vendor_adj_close"] for s in ("IWM", "IWB"))
     lead = small.resample("ME").last().pct_change() - large.resample("ME").last().pct_change()
     flows = [created(symbol, whole[symbol]).resample("ME").sum() for symbol in SMALL_CAPS]

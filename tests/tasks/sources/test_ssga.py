@@ -104,7 +104,7 @@ def test_each_file_is_downloaded_once(issuer: Vendor) -> None:
 
 
 def test_the_server_serves_the_simulated_market_by_default(vendor: Vendor) -> None:  # noqa: F811
-    """Without a source of its own the endpoint tells what the simulated market says, a day late as the issuer is."""
+    """By default the endpoint serves the simulated market, a day late like the issuer."""
     vendor.now = datetime(2026, 1, 16, 22, 0, tzinfo=UTC)
     got = SsgaSource(IDS, timeout_s=10).fund_nav("SPY", date(2026, 1, 5), date(2026, 1, 16))
     assert len(got) == 9
@@ -131,7 +131,7 @@ def test_the_server_serves_the_simulated_market_by_default(vendor: Vendor) -> No
 def test_a_fault_is_one_sentence_and_not_remembered(
     kind: str, error: type[RotationError], says: str, issuer: Vendor
 ) -> None:
-    """Each fault is refused with its class and reason, twice asked for, and over when the issuer is well again."""
+    """Each fault is refused with its class and reason, on two requests, and ends when the issuer recovers."""
     source = SsgaSource(IDS, timeout_s=0.5 if kind == "hang" else 10)
     issuer.issuers.fault("XLK", kind)
     for _ in range(2):

@@ -98,7 +98,7 @@ def test_the_sessions_bar_before_and_after_the_close(
     vendor: Vendor,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A running session's bar is never given, not even if asked for; after the close, half days included, it is."""
+    """The bar of a running session is never returned, even on request; after the close, half days included, it is."""
     caplog.set_level(logging.INFO, "rotation.yahoo")
     vendor.now = datetime(2026, 1, 16, 18, 0, tzinfo=UTC)
     assert yahoo.prices("IWM", START, date(2026, 1, 15))["session"].iloc[-1] == pd.Timestamp("2026-01-15")
@@ -113,7 +113,7 @@ def test_the_sessions_bar_before_and_after_the_close(
 
 
 def test_a_restated_history_arrives(yahoo: YahooSource, vendor: Vendor) -> None:  # noqa: F811
-    """The same old session is told differently after a split: the adapter keeps nothing of its earlier answer."""
+    """An old session differs after a split: the adapter keeps nothing of its earlier response."""
     frame = vendor.source.prices("IWM", START, END)
     halved = frame.assign(**{name: frame[name] / 2 for name in ("open", "high", "low", "close", "vendor_adj_close")})
     vendor.source = Table({"IWM": frame})
@@ -215,7 +215,7 @@ def test_cookie_and_crumb_are_asked_for_once(yahoo: YahooSource, vendor: Vendor)
 
 @pytest.mark.parametrize("kind", ["crumb_429", "crumb_html", "cookie_none", "cookie_hang"])
 def test_charts_come_without_cookie_and_crumb(kind: str, vendor: Vendor) -> None:  # noqa: F811
-    """Whatever spoils cookie or crumb is tried once, not per symbol, and no error text is ever sent as a crumb."""
+    """A failure to get cookie or crumb is tried once, not per symbol, and no error text is ever sent as a crumb."""
     vendor.now = EVENING
     vendor.fault("*", kind)
     yahoo = YahooSource(timeout_s=0.5)
@@ -228,7 +228,7 @@ def test_charts_come_without_cookie_and_crumb(kind: str, vendor: Vendor) -> None
 
 @pytest.mark.parametrize("kind", ["crumb_429", "crumb_html", "cookie_none"])
 def test_a_spoilt_crumb_is_asked_for_again(kind: str, yahoo: YahooSource, vendor: Vendor) -> None:  # noqa: F811
-    """Where Yahoo insists on a crumb, the call after a spoilt one gets a new one and succeeds."""
+    """When Yahoo requires a crumb, the call after an invalid one gets a new one and succeeds."""
     vendor.require_crumb = True
     vendor.fault("*", kind, times=1)
     with pytest.raises(SourceUnavailable, match="HTTP 401"):
@@ -429,7 +429,7 @@ def test_events_meet_their_session_and_none_is_lost() -> None:
 
 
 def test_events_alone_are_rows() -> None:
-    """A range that has an event but no bar at all gives the event."""
+    """A range with an event and no bar returns the event."""
     frame = parse(chart(timestamp=None, indicators={"quote": [{}], "adjclose": [{}]}))
     assert frame["close"].isna().all()
     assert frame[["dividend", "capital_gain"]].to_numpy().tolist() == [[0.5, 0.25], [0.0, 0.0]]

@@ -143,7 +143,7 @@ def test_estimates_arrive_and_none_is_no_failure(yahoo: YahooSource) -> None:
 
 
 def test_a_company_is_not_found_as_a_fund(yahoo: YahooSource, market: Vendor) -> None:
-    """A fund's symbol that names a company now is not found, since asking again would not help; it is asked once."""
+    """A fund's symbol that now names a company is not found, since a retry would not help; it is requested once."""
     for ask in (lambda: yahoo.fund_facts("AAPL", END), lambda: yahoo.fund_nav("AAPL", START, END)):
         with pytest.raises(SymbolNotFound, match="knows no fund AAPL, but lists it as EQUITY"):
             ask()
@@ -218,7 +218,7 @@ def test_faults_of_charts_and_of_fund_data_are_apart(yahoo: YahooSource, market:
 def test_without_a_crumb_nothing_is_asked_and_the_next_call_gets_one(
     kind: str, yahoo: YahooSource, market: Vendor
 ) -> None:
-    """A spoilt cookie or crumb is a typed failure without a request bound to be refused; the next call, with a new cookie, succeeds."""
+    """An invalid cookie or crumb is a typed failure without a request that would be refused; the next call, with a new cookie, succeeds."""
     market.fault("*", kind, times=1)
     with pytest.raises(SourceUnavailable, match="no fund facts of VB: it gave no cookie and crumb, which this needs;"):
         yahoo.fund_facts("VB", END)
@@ -321,7 +321,7 @@ def facts(**changes: Any) -> pd.Series:
     ],
 )
 def test_an_expense_ratio_is_a_fraction_from_wherever_it_comes(modules: dict[str, Any], expected: float) -> None:
-    """Fractions stay, a percentage is divided by 100, and 0 means not told."""
+    """Fractions stay, a percentage is divided by 100, and 0 means not known."""
     assert facts(**modules)["expense_ratio"] == pytest.approx(expected, nan_ok=True)
 
 
@@ -353,13 +353,13 @@ def test_an_expense_ratio_in_a_wrong_unit_is_left_out_loudly(caplog: pytest.LogC
     ],
 )
 def test_a_price_to_earnings_ratio_is_turned_where_it_is_inverted(given: Any, expected: float) -> None:
-    """Below 1 it is earnings over price; otherwise it is what its name says; what is not positive is not told."""
+    """Below 1 it is earnings over price, otherwise price over earnings; a value that is not positive is not known."""
     row = facts(topHoldings={"equityHoldings": {"priceToEarnings": given}})
     assert row["trailing_pe"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_each_fact_can_be_missing() -> None:
-    """Without a module the facts in it are missing or told by another; without any fact it is a failure."""
+    """Without a module its facts are missing or come from another module; without any fact it is a failure."""
     row = facts(summaryDetail=None, defaultKeyStatistics=None, topHoldings=None)
     assert math.isnan(row["nav"])
     assert math.isnan(row["total_net_assets_usd"])
@@ -421,7 +421,7 @@ def test_an_answer_to_another_question_is_refused(changes: dict[str, Any], says:
     ],
 )
 def test_yahoos_own_explanations(error: Any, expected: type[RotationError]) -> None:
-    """An unknown symbol is told from a known one without the asked modules, and from a source to ask again."""
+    """An unknown symbol is distinct from a known one without the requested modules, and from an outage."""
     with pytest.raises(expected) as caught:
         parse_earnings_growth({"quoteSummary": {"result": None, "error": error}}, "ABC", END)
     assert type(caught.value) is expected
@@ -543,7 +543,7 @@ def test_real_answers_that_are_no_facts(recorded: Callable[[str], Any]) -> None:
 def test_real_404_of_a_module_says_nothing_of_the_symbol(
     recorded: Callable[[str], Any], name: str, symbol: str
 ) -> None:
-    """Yahoo says the same of QQQ, which it knows, as of QQQQ, which it does not, when asked for one module that it lacks."""
+    """Yahoo's response for QQQ, which it knows, is that for QQQQ, which it does not, when the requested module is missing."""
     with pytest.raises(SourceUnavailable, match="No fundamentals data found"):
         parse_earnings_growth(recorded(name), symbol, AS_OF)
 
@@ -556,5 +556,5 @@ def test_real_profiles_tell_fractions_with_their_percentage(real_data: Path) -> 
         payload = content.get("body", content)
         modules = payload["quoteSummary"]["result"][0]
         assert modules["fundProfile"]["feesExpensesInvestment"]["annualReportExpenseRatio"]["fmt"] == text
-        modules["price"] = {"currency": "USD"}  # these recordings were not asked for it
+        modules["price"] = {"currency": "USD"}  # these recordings did not request it
         assert parse_fund_facts(payload, symbol, AS_OF)["expense_ratio"].tolist() == [expected]

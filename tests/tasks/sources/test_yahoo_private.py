@@ -1,4 +1,4 @@
-"""yfinance's private parts stand in one file, and a version that moves one of them is told by the part's name."""
+"""All uses of yfinance's private parts are in one file, and a version without one of them raises an error with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change outside a run: published as a whole or not at all, never an empty warehouse; and who holds the lock."""
+"""A change outside a run: published as a whole or not at all, never an empty warehouse; and the holder of the lock."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_busy(settings: Settings, read_only: bool) -> None:
 
 
 def test_no_file_no_holder(tmp_path: Path) -> None:
-    """A file that is missing is held by nobody, and a process that has ended holds nothing."""
+    """A missing file has no holder, and a process that has ended holds nothing."""
     assert holder(tmp_path / "none.duckdb") is None
     (tmp_path / "free.duckdb").write_bytes(b"")
     assert holder(tmp_path / "free.duckdb") is None

@@ -24,7 +24,7 @@ from market_rotation.tasks.warehouse import rebuild
 DAYS = world.days(date(2025, 12, 2), date(2025, 12, 12))
 MEMBERS = {"SPY", "IWB", "IWM", "SPSM", "RSP", "XLK", "XLE", "XLF", "AAPL", "NVDA"}
 NOW = datetime(2025, 12, 13, tzinfo=UTC)
-#: What was never asked on a day cannot be asked afterwards: a vendor says what a fund costs and holds now.
+#: A snapshot of a past day cannot be requested later: vendors publish only current costs and holdings.
 SNAPSHOTS = ("core.fund_facts", "core.holdings", "core.earnings_growth", "signals.earnings_momentum")
 OF_SNAPSHOTS = ("expense_ratio", "holdings_count", "total_net_assets_usd")
 
@@ -138,7 +138,7 @@ def test_prices_before_the_split_was_known_are_those_of_then(homes: Homes, setti
 
 
 def test_the_ledgers_are_those_of_then(homes: Homes, settings, tmp_path: Path) -> None:
-    """A rebuilt file knows of the runs up to then and of no later one."""
+    """A rebuilt file has the runs up to then and no later ones."""
     path = rebuild.rebuild(settings, known_after(homes, DAYS[4]), tmp_path / "then.duckdb", NOW).path
     with warehouse.reading(path) as con:
         assert con.execute("select list(session order by session) from ops.runs").fetchone() == (DAYS[:5],)

@@ -63,7 +63,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_it_can_be_read_before(members: Universe) -> None:
-    """Every command that reads understands the older file, and status says that it is one."""
+    """Every reading command works with the older file, and status says that it is of an older version."""
     assert cli("sql", "--format", "csv", "select max(session) from core.prices").splitlines()[1] == str(BEFORE)
     assert "older version" in cli("status")
     assert "share counts of ssga" in cli("alerts", "list")
@@ -73,7 +73,7 @@ def test_it_can_be_read_before(members: Universe) -> None:
 
 
 def test_the_next_run_upgrades_it(members: Universe, tmp_path: Path) -> None:
-    """The next run keeps every row of raw and the ledgers, adds what is new, and derives all tables as from the raw data alone."""
+    """The next run keeps every row of raw and the ledgers, adds new columns, and derives all tables as from the raw data alone."""
     grown = [m.name for m in models() if m.kind == "ledger"]
     there = {f"{s}.{t}" for s, t in rows(PUBLISHED, "select schema_name, table_name from duckdb_tables()")}
     kept = [name for name in grown if name in there]
@@ -99,7 +99,7 @@ def test_the_next_run_upgrades_it(members: Universe, tmp_path: Path) -> None:
     assert rows(PUBLISHED, f"select count(*) > 0 from signals.rotation_evidence where session = '{NEXT}'") == [(True,)]
 
     derived = sorted(m.name for m in models() if m.kind == "derived" and m.name.startswith(("core.", "signals.")))
-    anew = tmp_path / "anew.duckdb"
-    rebuild.rebuild(load_settings(), None, anew, datetime(2025, 12, 6, tzinfo=UTC))
-    assert world.content(PUBLISHED, *derived) == world.content(anew, *derived)
+    rebuilt = tmp_path / "rebuilt.duckdb"
+    rebuild.rebuild(load_settings(), None, rebuilt, datetime(2025, 12, 6, tzinfo=UTC))
+    assert world.content(PUBLISHED, *derived) == world.content(rebuilt, *derived)
     assert "older version" not in cli("status")

@@ -96,7 +96,7 @@ def test_a_second_writer_is_told_who_writes(tmp_path):
 
 
 def test_a_run_waits_for_its_turn(tmp_path, caplog):
-    """A run says for whom it waits, and goes on as soon as that one has ended; when its time is over it says who writes."""
+    """A run logs which process it waits for, and continues as soon as that process ends; after the time limit its error names the process."""
     path = tmp_path / "build.duckdb"
     with other_process(path, "write") as other:
         with pytest.raises(WarehouseBusy, match=f"process {other.pid}"), warehouse.writing_in_turn(path, 0):
@@ -190,7 +190,7 @@ def test_reading_refuses_to_write(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_transaction_rolls_back_on_any_error(tmp_path, error):
-    """All that was done inside is undone, tables included, and the error goes on; a good end commits."""
+    """An error rolls back everything inside, tables included, and is raised; a good end commits."""
     with warehouse.writing(tmp_path / "a.duckdb") as con:
         with warehouse.transaction(con):
             con.execute("create table core.kept as select 1 as i")
@@ -240,7 +240,7 @@ def seen(path: Path) -> str:
 
 
 def test_readers_see_the_old_or_the_new(build):
-    """Who has the published file open keeps the old content, through further publishing too; who opens it sees the new."""
+    """A reader with the published file open keeps the old content, also through further publishing; a new reader sees the new content."""
     con, source, published = build
     publish(con, source, published)
     with other_process(published, "read") as early:
@@ -264,7 +264,7 @@ def test_nothing_is_left_beside_the_published_file(build):
 
 
 def test_the_published_file_is_read_only(build):
-    """Nobody has permission to write the published file, and it can be replaced all the same."""
+    """The published file is read-only for everyone, and can still be replaced."""
     con, source, published = build
     for _ in range(2):
         publish(con, source, published)
@@ -347,7 +347,7 @@ def test_a_table_of_an_older_version_gets_its_new_columns(tmp_path):
 
 
 def test_an_unset_variable_is_an_error_that_names_it():
-    """A file that reads a variable nobody set is refused with its name, for tables that are derived and those that grow."""
+    """A file that reads an unset variable is refused with its name, for derived and growing tables."""
     with warehouse.writing(Path(":memory:")) as con:
         for name in ("universe", "pairs"):
             con.execute(
