@@ -14,15 +14,15 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 .PHONY: install run test test-fast lint format docs lock wheel bench clean
 .DEFAULT_GOAL := run
 
-install: $(VENV)/.installed  ## What running needs, into .venv
+install: $(VENV)/.installed  ## Install the locked dependencies of a run into .venv
 
-run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE says otherwise; with FAULT, what happens when a vendor goes wrong
+run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE names another source; with FAULT, a demonstration of fault injection
 	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
 test: $(VENV)/.installed-dev  ## All tests; under eight minutes on two cores
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/.installed-dev  ## Some of every package, without whole runs, browser or server; under 90 seconds on two cores
+test-fast: $(VENV)/.installed-dev  ## A subset of all packages, without whole runs, browser or server; under 90 seconds on two cores
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
@@ -39,10 +39,10 @@ format: $(VENV)/.installed-dev
 wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 	@$(UV) build --quiet --out-dir dist
 
-bench: $(VENV)/.installed-dev  ## What the performance claims rest on
+bench: $(VENV)/.installed-dev  ## The benchmark behind the performance claims
 	@$(BIN)/python -m benchmarks.derive
 
-docs: $(VENV)/.installed  ## The table reference, from the headers of the SQL files
+docs: $(VENV)/.installed  ## The generated references: tables, expectations, settings, commands
 	@$(BIN)/python docs/generate.py
 
 lock: $(VENV)/.uv  ## Pin the newest allowed versions, with hashes and without naming the host they came from

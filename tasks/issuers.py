@@ -82,7 +82,7 @@ ISSUERS: dict[str, Issuer] = {
 
 
 def publisher(instrument: Instrument) -> Issuer | None:
-    """The issuer whose reader can be asked about `instrument`, None where there is no reader or no `issuer_id`."""
+    """The issuer with a reader for `instrument`, None where there is no reader or no `issuer_id`."""
     issuer = ISSUERS.get(instrument.issuer or "")
     return issuer if issuer and issuer.reader and instrument.issuer_id else None
 

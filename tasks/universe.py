@@ -164,7 +164,7 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         raise ConfigError(
             f"{path}: cannot be read ({error}); give a UTF-8 CSV file with the columns {', '.join(columns)}."
         ) from error
-    # A field as long as the whole file is no error of its own: the row's check will say what is wrong with it.
+    # A field as long as the whole file is not an error here: the row's check will report it.
     csv.field_size_limit(max(len(text), 131_072))
     reader = csv.DictReader(text.splitlines(), restkey="")
     header = [name.strip() for name in reader.fieldnames or []]

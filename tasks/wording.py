@@ -11,7 +11,7 @@ MAX_VALUES = 10
 
 
 def row(values: Mapping[str, Any], columns: Collection[str] = ()) -> str:
-    """A row as `IWM 2026-01-16: close 221.3, open 1.2`: its symbol, its day, then its values by name, `missing` where there is none.
+    """A row as `IWM 2026-01-16: close 221.3, open 1.2`: its symbol, its day, then its values by name, `missing` for None.
 
     `columns`, where given, limits the values to these, as far as the row has any of them.
     """

@@ -206,7 +206,7 @@ def fetch_in_order(context: RunContext, requests: Sequence[Request]) -> list[Ans
 def run(source: Source, session: date | None = None, now: datetime | None = None, **parameters: Any) -> Run:
     """A run of the daily job on the evening of `session`, with one attempt per symbol.
 
-    What keeps a run from starting, and an unforeseen error, are raised, so that no test passes over them.
+    Errors that keep a run from starting, and unexpected errors, are raised, so that no test ignores them.
     """
     if now is None:
         assert session is not None

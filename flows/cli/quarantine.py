@@ -26,7 +26,7 @@ HINT = (
 )
 BLOCKED = (
     "The last run was blocked, so nothing of it was published. The rows marked `blocked` are those that it would have set aside; "
-    "`rotation status` says what blocked it."
+    "`rotation status` shows what blocked it."
 )
 
 

@@ -3,7 +3,7 @@
 -- sources: core.instruments, core.prices, core.sessions
 -- lookback: all; the sessions between the two that are given
 -- null: total_return where the symbol has no price on either session; session_from and session_to where no session is that early
--- formula: total_return_index at session_to / at session_from - 1. A date that is no session stands for the last session before it, so that
+-- formula: total_return_index at session_to / at session_from - 1. A date without a session means the last session before it, so that
 --   returns_between('2024-12-31', '2025-12-31') is the return of 2025
 create or replace macro core.returns_between(a, b) as table
 with asked as (

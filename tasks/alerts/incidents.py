@@ -1,4 +1,4 @@
-"""The incidents of a run: what a person must know or act on. One incident per cause, told apart by its fingerprint."""
+"""The incidents of a run: problems that a person must know of or act on. One incident per cause, identified by its fingerprint."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _of_dataset(dataset: str, new_rows: int, new_symbols: int, old: int, example
         "warning",
         f"Set aside: {' and '.join(new) or wording.count(old, 'row')} of {_spoken(dataset)}",
         "\n".join(lines),
-        f"nothing, if the vendor corrects it: the rows then come in by themselves. To see them, and accept those that are right: {_LIST}.",
+        f"nothing, if the vendor corrects the rows: they are then published automatically. To list them, and to accept a row that is right: {_LIST}.",
         is_news=bool(new),
     )
 

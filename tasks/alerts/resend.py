@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def resend(settings: Settings, now: datetime, max_age: timedelta = deliver.STALE_AFTER) -> dict[str, str | None]:
-    """Sends what waits and is no older than `max_age`, and publishes what was sent; returns each channel's error, None where it took all.
-
-    Empty when nothing waits. Raises `RotationError` where there is no warehouse, `WarehouseBusy` while a run writes it.
-    """
+    """Sends pending alerts that are not older than `max_age`, and publishes the result; returns each channel's error, None when it accepted all. Empty when nothing is pending. Raises `RotationError` where there is no warehouse, `WarehouseBusy` while a run writes it."""
     with warehouse.reading(settings.published) as con:
         if not con.execute("select 1 from ops.alerts where sent_at is null limit 1").fetchone():
             return {}

@@ -25,7 +25,7 @@ DUE = time(20)
 def watch(now: datetime) -> str | None:
     """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
 
-    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert goes out all the same.
+    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent directly.
     """
     settings = load_settings()
     session = due_session(now)

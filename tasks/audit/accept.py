@@ -78,10 +78,10 @@ def entries(con: duckdb.DuckDBPyConnection, *, resolved: bool = False) -> list[E
 
 
 def accept(settings: Settings, given: str, because: str, user: str, now: datetime) -> tuple[Entry, list[Entry]]:
-    """Records that the row of the entry whose ID begins with `given` is to be taken in as it is, and publishes the record.
+    """Records that the row of the entry whose ID begins with `given` is to be accepted as it is, and publishes the record.
 
     Returns the entry, and the other open ones of the same row. Raises `ConfigError` where there is no such row or it cannot
-    be taken in, and `WarehouseBusy` while a run is going on.
+    be accepted, and `WarehouseBusy` during a run.
     """
     if not because.strip():
         raise ConfigError("Accepting a row needs a reason, which stays on record; give it with --because TEXT.")

@@ -64,7 +64,7 @@ def build(folder: Path, results: Sequence[Result], run_id: str, run_time: dateti
     _sweep(folder)
     try:
         _write(made, folder, results, run_id, run_time)
-        # A folder cannot be replaced in one step: for a moment there is none, but never one that is half written.
+        # A folder cannot be replaced in one step: for a moment it is missing, but it is never half written.
         if folder.exists():
             folder.rename(old)
         try:

@@ -1,4 +1,4 @@
-"""Expectations that follow from the header of a table's SQL file, so that nobody has to write them.
+"""Expectations that follow from the header of a table's SQL file, so that they need not be written.
 
 From `-- grain: a, b` follows that no two rows share a and b. From `-- rows: …` follows that no row is lost and none is added:
 `every session since the first price`, or `every row of schema.table` for a table of the same grain.

@@ -60,8 +60,7 @@ class BorrowedConnection(ConnectionWrapper):
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):
     """GX's SQL engine, with one connection for its whole life.
 
-    GX runs a query that failed three times and keeps the last error. In a transaction only the first one says what was wrong, after which
-    DuckDB refuses everything: a query that failed fails again with its own error.
+    GX runs a query that failed three times and keeps the last error. In a transaction only the first one names the cause; after it DuckDB refuses every statement. So a failed query fails again with its own error.
     """
 
     def __init__(self, *args: Any, **values: Any) -> None:
@@ -113,7 +112,7 @@ def context() -> EphemeralDataContext:
 
 
 def _new_context() -> EphemeralDataContext:
-    # GX's default would leave a folder for a site nobody opens in the machine's temporary folder at each run.
+    # GX's default would leave a folder for an unused site in the machine's temporary folder at each run.
     config = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
     made = gx.get_context(mode="ephemeral", project_config=config)
     made.variables.progress_bars = ProgressBarsConfig(globally=False)

@@ -13,7 +13,7 @@ EXPECTATIONS = Path(__file__).parents[2] / "expectations"
 
 
 def load(table: str, folder: Path = EXPECTATIONS) -> Suite:
-    """The suite of `table` (`schema.table`). Raises `ConfigError` where there is none, or naming what is wrong in its file."""
+    """The suite of `table` (`schema.table`). Raises `ConfigError` when it does not exist, or with the fault in its file."""
     schema, _, name = table.partition(".")
     path = folder / schema / f"{name}.sql"
     follows = generated.expectations(table)

@@ -1,4 +1,4 @@
-"""The report of a run, and of any past session as it was known then: read, written, and sent to who wants it."""
+"""The report of a run, and of any past session as it was known then: read, written, and sent to the report's channels."""
 
 from __future__ import annotations
 

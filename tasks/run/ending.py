@@ -124,7 +124,7 @@ def _send_directly(settings: Settings, run: Run, error: BaseException) -> None:
 
 @contextmanager
 def _tried(what: str) -> Iterator[None]:
-    """Logs an error inside at debug level, whose text may hold the address of a channel, and goes on."""
+    """Logs an error inside at debug level, whose text may hold the address of a channel, and continues."""
     try:
         yield
     except Exception:

@@ -1,4 +1,4 @@
-"""The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It knows nothing of Prefect.
+"""The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It does not depend on Prefect.
 
 `run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it directly.
 """
@@ -177,7 +177,7 @@ class Steps:
 def run(parameters: Parameters, steps: Steps | None = None, source: Source | None = None) -> Run:
     """Runs the whole sequence; returns the run, whatever its outcome.
 
-    An expected failure, an error of a setting and an unforeseen error are recorded in `ops.runs` and alerted; then `error` of the run is
+    An expected failure, an error of a setting and an unexpected error are recorded in `ops.runs` and alerted; then `error` of the run is
     set. `source` replaces the one that the settings name. Raises `UsageError` for a wrong parameter, before anything is recorded, and
     passes on what stops the process (Ctrl-C, SIGTERM, a cancelled flow run), after recording it.
     """

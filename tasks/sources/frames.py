@@ -36,7 +36,7 @@ def parser(
     """Decorates a parser of `vendor`'s documents, called as `(document, symbol, …)`, so that it fails only with typed errors.
 
     Whatever it raises beside a `RotationError` becomes a `SourceUnavailable` that names the vendor, `what` and the symbol, so that one
-    document of an unforeseen layout cannot end a run. A panic in a compiled reader is no `Exception`, and is caught as well.
+    document of an unexpected layout cannot end a run. A panic in a compiled reader is no `Exception`, and is caught as well.
     """
 
     def decorate(

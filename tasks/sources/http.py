@@ -86,7 +86,7 @@ def get(
 
     try:
         # A session of its own: a file is requested once, and nothing of one answer can leak into another.
-        # Not `stream=True`: with that, curl_cffi's time-out bounds silences, and a slow transfer can last for ever.
+        # Not `stream=True`: with that, curl_cffi's time-out limits only pauses, and a slow transfer could last indefinitely.
         with requests.Session[Any](
             impersonate="chrome",
             verify=ca_bundle(),  # type: ignore[arg-type]  # a path is allowed; the hint says bool
@@ -136,8 +136,7 @@ class Documents:
     def read(self, url: str, fetch: Callable[[], bytes], parse: Callable[[bytes], T]) -> T:
         """What `parse` makes of the document at `url`, got by `fetch` unless it is kept. Raises what either raises.
 
-        Threads that want the same document wait for one download. A document that `parse` refuses is asked for again
-        by the next call.
+        Threads that want the same document wait for one download. A document that `parse` refuses is requested again by the next call.
         """
         with self._lock:
             lock = self._locks.setdefault(url, threading.Lock())

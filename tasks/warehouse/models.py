@@ -1,6 +1,6 @@
 """Reads the SQL files: what each creates, what it reads, its header, and the order that follows.
 
-Every table is one file, `sql/<schema>/<table>.sql`, of one of three kinds told apart by its first statement:
+Every table is one file, `sql/<schema>/<table>.sql`, of one of three kinds, by its first statement:
 - `select …` or `with …`: a table derived from others, replaced as a whole;
 - `create table if not exists …`: a table that only grows; a second statement, `insert …`, says what a run adds to it;
 - `create or replace macro …`: a macro.

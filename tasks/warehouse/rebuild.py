@@ -37,7 +37,7 @@ class Rebuilt:
 def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now: datetime) -> Rebuilt:
     """Derives `core`, `signals` and `ops.revisions` from the published `raw` as known at `as_of` (default: all) into `target`.
 
-    The published file is only read, and a run may go on meanwhile. `target` (default: rebuilt.duckdb beside it) is replaced as a whole
+    The published file is only read, also during a run. `target` (default: rebuilt.duckdb beside it) is replaced as a whole
     once everything is derived and audited. Raises `ConfigError` for an invalid time or file, `AuditFailed` when what was derived
     is not as it must be.
     """

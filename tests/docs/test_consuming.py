@@ -226,9 +226,9 @@ def test_status_says_by_its_exit_code_that_data_is_stale() -> None:
     """Long after the session `rotation status --json` exits 3, with the keys of the page; healthy is for as long as the page says."""
     result = CliRunner().invoke(main, ["status", "--json"])
     assert result.exit_code == 3
-    told = json.loads(result.stdout)
-    assert told["problems"][0].startswith("Stale: the latest session is 2026-01-16")
-    assert {row["dataset"] for row in told["freshness"]} >= {"prices", "fund_nav"}
+    state = json.loads(result.stdout)
+    assert state["problems"][0].startswith("Stale: the latest session is 2026-01-16")
+    assert {row["dataset"] for row in state["freshness"]} >= {"prices", "fund_nav"}
     assert status.GRACE.total_seconds() == 4 * 3600
     assert "until four hours after the close" in WORDS
 

@@ -355,8 +355,8 @@ def test_adjusted_close_of_the_source(
     """The source's adjusted close may miss 0.2 % of the price, not more, of what the bar says was distributed, either way."""
     frames = market()
     close = frames["IWM"]["close"].to_numpy()
-    told, paid = 1.0 * close[99] / 100, (1.0 + amount) * close[99] / 100
-    factor = np.where(np.arange(COUNT) < 100, 1 - told / close[99], 1.0)
+    stated, paid = 1.0 * close[99] / 100, (1.0 + amount) * close[99] / 100
+    factor = np.where(np.arange(COUNT) < 100, 1 - stated / close[99], 1.0)
     put(con, at(at(frames, "IWM", slice(None), vendor_adj_close=close * factor), "IWM", 100, **{column: paid}))
     assert found(con) == ({"adj_close_as_vendor": rows} if rows else {})
 

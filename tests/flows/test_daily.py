@@ -81,8 +81,8 @@ def test_forty_symbols_come_in(market: Vendor, members: Universe) -> None:
     assert rows("select count(distinct symbol), max(session) from core.prices") == [(40, BEFORE)]
     assert (market.count("/v8/finance/chart/"), market.count("fc.yahoo.com")) == (40, 1)
     held = dict(rows(f"select symbol, close from core.prices where session = '{BEFORE}'"))
-    told = {s: market.source.prices(s, BEFORE, BEFORE)["close"].item() for s in members.symbols}
-    assert held == pytest.approx(told, rel=1e-12)
+    expected = {s: market.source.prices(s, BEFORE, BEFORE)["close"].item() for s in members.symbols}
+    assert held == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     requested = Counter()
 
     class Vendor:
-        "HEALS is down at first, DOWN for ever, GONE is not known, GOOD is there."
+        "HEALS is down at first, DOWN always, GONE is not known, GOOD is there."
         def prices(self, symbol, start, end):
             requested[symbol] += 1
             if symbol.startswith("DOWN") or (symbol.startswith("HEALS") and requested[symbol] < 3):

@@ -113,7 +113,7 @@ class Yahoo:
         return HTMLResponse(PAGE)
 
     async def crumb(self, request: Request) -> Response:
-        """A new crumb for who brings the cookie."""
+        """A new crumb for a request with the cookie."""
         self.note(request)
         hit = self.take("*", frozenset({"crumb_429", "crumb_html"}))
         if "crumb_429" in hit:

@@ -1,1 +1,1 @@
-"""The exhibits of the report: a query and what is said of it."""
+"""The exhibits of the report: a query, its chart or table, and its text."""

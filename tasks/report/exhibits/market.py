@@ -237,5 +237,5 @@ def drawdowns(rows: pd.DataFrame, sql: str) -> Exhibit:
 
 
 def _last(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """The last row, None where there is none."""
+    """The last row, None when it has no rows."""
     return plain(rows.tail(1))[0] if len(rows) else None

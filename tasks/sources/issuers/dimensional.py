@@ -1,6 +1,6 @@
 """Dimensional's holdings file of one fund and day, CSV.
 
-`https://tools-blob.dimensional.com/etf/{YYYYMMDD}/{TICKER}.csv`; a day that is no session, or not yet published, answers 404. Dimensional
+`https://tools-blob.dimensional.com/etf/{YYYYMMDD}/{TICKER}.csv`; a day without a session, or one not yet published, answers 404. Dimensional
 publishes no share count in any file, so this reader has no fund records. Address and layout are those that public code used in 2026;
 they could not be reached where this was written.
 """
@@ -50,7 +50,7 @@ class DimensionalSource(Reader):
                 raise
             except SourceUnavailable as error:
                 failure = error
-        raise failure or File(ISSUER, f"holdings of {symbol}").refusal(f"there is no session up to {as_of}")
+        raise failure or File(ISSUER, f"holdings of {symbol}").refusal(f"no session is known up to {as_of}")
 
 
 @parser(ISSUER, "holdings")

@@ -53,7 +53,7 @@ _CLASSES = {
 class ISharesSource(Reader):
     """iShares' files; see `Reader`. `ids` are iShares' portfolio numbers by symbol.
 
-    A file has no ticker, so only the fund's name tells that it is another fund's. Without a name that is not checked.
+    A file has no ticker, so only the fund's name identifies another fund's file. Without a name this is not checked.
     """
 
     name = "ishares"

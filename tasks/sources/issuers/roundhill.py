@@ -144,7 +144,7 @@ def parse_holdings(content: bytes, symbol: str, ticker: str, session: date) -> H
     """What the holdings file of `session` says of `ticker`; only shares of US companies have a symbol.
 
     Raises `NoFile` for a web page, and `SourceUnavailable` for anything but a whole file with that fund, dated within the week after
-    `session`. A file can be cut between two rows; where the fund's rows are its last, their weights tell that none is missing.
+    `session`. A file can be cut between two rows; where the fund's rows are its last, their weights show that none is missing.
     """
     file = File(ISSUER, f"holdings of {symbol}")
     start = content[:2000].lower()

@@ -1,6 +1,6 @@
 """Reads SpreadsheetML 2003 (one XML file with sheets of rows) as iShares writes it: not well-formed, yet no row is lost.
 
-Known faults of that writer: two byte-order marks, and bare ampersands in names and links. Both are mended before the parser
+Known faults of that writer: two byte-order marks, and bare ampersands in names and links. Both are repaired before the parser
 sees them. Of further faults only those in the disclaimers, which come first, are left to the parser's own mending: in a table
 it could make 394.2 of 394.2<79. Afterwards rows and cells are counted against the text of the file.
 """
@@ -48,10 +48,10 @@ def read_sheets(content: bytes, file: File) -> dict[str, list[Row]]:
         root = None
     table = _FIRST_TABLE.search(content)
     first_line = 1 + content.count(b"\n", 0, table.start() if table else 0)
-    mended = next((error for error in parser.error_log if error.line >= first_line), None)
-    if mended is not None:
-        raise file.refusal(f"its file is damaged in line {mended.line}", "try again later")
-    if root is None or root.tag != f"{_SS}Workbook":  # a parser that mends can give nothing at all
+    repaired = next((error for error in parser.error_log if error.line >= first_line), None)
+    if repaired is not None:
+        raise file.refusal(f"its file is damaged in line {repaired.line}", "try again later")
+    if root is None or root.tag != f"{_SS}Workbook":  # a recovering parser may return nothing
         raise file.refusal("its file is damaged", "try again later")
     sheets: dict[str, list[Row]] = {}
     counts = {b"Worksheet": 0, b"Row": 0, b"Cell": 0}

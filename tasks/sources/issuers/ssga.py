@@ -138,8 +138,7 @@ def parse_premiums(content: bytes, symbol: str, start: date, end: date) -> pd.Da
 def parse_distributions(content: bytes, symbol: str) -> dict[date, float]:
     """USD per share by ex-date in the file of all funds' distributions: dividend and capital gains together, payments of zero left out.
 
-    Only the rows of `symbol` are read, so that an odd row of another fund changes nothing. Empty for a fund that never paid; that
-    cannot be told from a fund that is not State Street's. Raises `SourceUnavailable` for anything but a whole file.
+    Only the rows of `symbol` are read, so that an odd row of another fund changes nothing. Empty for a fund that never paid; this cannot be distinguished from a fund that is not State Street's. Raises `SourceUnavailable` for anything but a whole file.
     """
     file = File(ISSUER, f"distributions of {symbol}", grouped=True)
     _, table = find_table(file, _rows(content, file), ("TICKER", "EX-DATE", *_PAYMENTS))

@@ -81,7 +81,7 @@ class Table:
             raise self.file.refusal(fault, "try again later")
 
     def day(self, row: Row, column: str, reading: Callable[[str], date | None] = english_day) -> date:
-        """The date in a cell, as `reading` reads it; refuses the file where there is none."""
+        """The date in a cell, as `reading` reads it; refuses the file if the cell has none."""
         value = row.cells[self.columns[column]] if self.columns[column] < len(row.cells) else ""
         return read_day(self.file, value, f"row {row.number}", column, reading)
 

@@ -187,7 +187,7 @@ class SampleSource:
         if not followed:
             raise SymbolNotFound(
                 f"sample: no analyst follows {symbol}, which is not a company of the simulated market; "
-                f"ask for a stock of the universe or a constituent of a fund."
+                f"request a stock of the universe or a constituent of a fund."
             )
         small = instrument.size_bucket in ("small", "micro") if instrument else companies.is_small(symbol)
         current, following = companies.growth(symbol, small, as_of)

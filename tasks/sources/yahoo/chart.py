@@ -87,7 +87,7 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
     if named.upper() != symbol.upper():
         raise _unavailable(symbol, f"it answered for {named[:20]}", "check whether the symbol was renamed")
     if granularity != "1d":
-        raise _unavailable(symbol, f"its bars are of {granularity:.20}, not of one day", "ask for a shorter range")
+        raise _unavailable(symbol, f"its bars are of {granularity:.20}, not of one day", "request a shorter range")
     if any(len(values) != len(days) for values in bars.values()):
         raise _unavailable(symbol, "its columns are of unequal length", "try again later")
     if foreign := currencies - {"USD"}:

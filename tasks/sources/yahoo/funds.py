@@ -1,6 +1,6 @@
 """Yahoo Finance's quoteSummary service: what it knows of a fund, and what analysts expect of a company.
 
-It tells of today only and dates hardly anything. Unlike the chart service it refuses who brings no cookie and crumb. Numbers come
+It has data of today only and dates hardly any of it. Unlike the chart service it requires a cookie and a crumb. Numbers come
 plain or as `{"raw": 0.002, "fmt": "0.20%"}`, and what is not known is null, `{}`, left out, or 0.
 """
 
@@ -34,7 +34,7 @@ NAV_MODULES = ("quoteType", "price", "summaryDetail", "defaultKeyStatistics")
 FACTS_MODULES = (*NAV_MODULES, "fundProfile", "topHoldings")
 GROWTH_MODULES = ("quoteType", "earningsTrend")
 
-#: Where an expense ratio is told, best first, and what makes it a fraction: `netExpenseRatio` alone is in percent.
+#: The fields with an expense ratio, best first, and the factor that makes it a fraction: `netExpenseRatio` alone is in percent.
 EXPENSE_RATIOS = (
     (("fundProfile", "feesExpensesInvestment", "annualReportExpenseRatio"), 1.0),
     (("fundProfile", "feesExpensesInvestment", "netExpRatio"), 1.0),
@@ -45,7 +45,7 @@ EXPENSE_RATIOS = (
 #: No fund charges a tenth of its assets a year; such a ratio is in another unit.
 HIGHEST_EXPENSE_RATIO = 0.1
 
-#: How far the day of Yahoo's latest quote can lie from the session asked for: a week-end and holidays.
+#: How far the day of Yahoo's latest quote may be from the requested session: a weekend and holidays.
 NEAR = timedelta(days=7)
 
 log = logging.getLogger("rotation.yahoo")

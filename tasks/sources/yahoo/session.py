@@ -19,7 +19,7 @@ log = logging.getLogger("rotation.yahoo")
 
 
 class NoCrumbError(Exception):
-    """Yahoo gave no crumb, and what is asked is refused without one."""
+    """Yahoo returned no crumb, without which it refuses the request."""
 
 
 class Client:
@@ -53,7 +53,7 @@ class Client:
             answer = self._yfinance.get(url + quote(symbol, safe=""), parameters, self._timeout_s)
         except YFRateLimitError:
             raise _rate_limited(wanted, symbol) from None
-        except Exception as error:  # curl's, and whatever an unforeseen cookie or consent page makes yfinance raise
+        except Exception as error:  # curl's, and whatever an unexpected cookie or consent page makes yfinance raise
             if isinstance(error, NoCrumbError) and len(self._session.cookies.jar):
                 self.forget_cookies()  # a new cookie may get one
             # Not chained: curl's text can repeat the proxy's address with its password.
@@ -138,7 +138,7 @@ def explanation(payload: object, url: str) -> str:
 
 
 def unavailable(wanted: str, symbol: str, what: str, remedy: str) -> SourceUnavailable:
-    """The error for an answer that is of no use: what was wanted, what was wrong, what to do."""
+    """The error for an unusable response: the wanted data, the fault, the remedy."""
     return SourceUnavailable(f"Yahoo gave no {wanted} of {symbol}: {what}; {remedy}.")
 
 

@@ -75,11 +75,11 @@ def test_other_folders_are_left_alone(tmp_path: Path, kind: str) -> None:
 def test_unknown_fault_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     """A name there is not exits 2 with all names there are, before anything is made."""
     assert demonstration.main(["bad-tik"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert said(told.err).startswith("Error: Unknown fault 'bad-tik'; FAULT is one of bad-tick,")
-    assert all(name in told.err for name in FAULTS)
-    assert len(told.err.splitlines()) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said(printed.err).startswith("Error: Unknown fault 'bad-tik'; FAULT is one of bad-tick,")
+    assert all(name in printed.err for name in FAULTS)
+    assert len(printed.err.splitlines()) == 1
     assert not demonstration.HOME.exists()
 
 

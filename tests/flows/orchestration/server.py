@@ -80,7 +80,7 @@ class Prefect:
             )
 
     def call(self, *arguments: str) -> str:
-        """What `prefect <arguments>` prints. Nobody answers its questions."""
+        """The output of `prefect <arguments>`, without answers to its questions."""
         return self._output(sys.executable, "-m", "prefect", *arguments)
 
     def rotation(self, *arguments: str) -> str:

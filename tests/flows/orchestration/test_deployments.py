@@ -247,7 +247,7 @@ def test_the_watchdog_speaks_up(seen: dict[str, Any]) -> None:
 
 
 def test_the_end_of_the_incident(seen: dict[str, Any]) -> None:
-    """The vendor mended, the next run publishes and closes the incident."""
+    """After the vendor's correction, the next run publishes and closes the incident."""
     healed = seen["healed"]
     assert healed["run"]["state_name"] == "Completed"
     assert healed["run"]["state"]["message"].startswith("Published 2025-12-26.")

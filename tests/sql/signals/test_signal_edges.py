@@ -552,7 +552,7 @@ def test_returns_around_a_hole(hole):
 
 
 def test_rows_around_a_hole(hole):
-    """The pair and the rotation have no row on the hole, windows of rows go on without it, and breadth counts it as missing."""
+    """The pair and the rotation have no row for the missing session, windows of rows continue without it, and breadth counts it as missing."""
     pair = only(hole["relative_strength"], pair="IWM/IWB")
     assert set(DAYS[:120]) - set(pair.index) == {DAYS[30]}
     assert pair["ratio_ma50"].first_valid_index() == DAYS[50]

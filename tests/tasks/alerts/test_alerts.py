@@ -191,7 +191,7 @@ def test_a_reminder_says_what_is_new(hook: webhook.Webhook) -> None:
 
 
 def test_sets_aside_of_an_older_version_are_one_incident(hook: webhook.Webhook) -> None:
-    """Open incidents of single expectations, as version 0.1 wrote them, go on as that of their dataset: no second alert, one recovery."""
+    """Open incidents of single expectations, as version 0.1 wrote them, continue as that of their dataset: no second alert, one recovery."""
     world.run(market(), DAYS[30])
     world.run(holed(), DAYS[31])
     with warehouse.writing(load_settings().build) as con:
@@ -246,7 +246,7 @@ def test_a_channel_that_is_removed(hook: webhook.Webhook, monkeypatch: pytest.Mo
         assert len(hook.messages) == 1
 
 
-@pytest.mark.parametrize("kinds", ["json://{0} form://{1}", "json://{0} json://{1}"], ids=["told apart", "alike"])
+@pytest.mark.parametrize("kinds", ["json://{0} form://{1}", "json://{0} json://{1}"], ids=["two kinds", "one kind"])
 def test_channels_remembered_by_an_older_version(
     hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, kinds: str
 ) -> None:
@@ -458,7 +458,7 @@ def test_a_fault_of_the_delivery_itself_changes_no_run(
 
 
 def test_a_simulated_market_is_said_to_be_one(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is alarmed by a demonstration: the message names the simulated market."""
+    """A demonstration causes no false alarm: the message names the simulated market."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
     world.run(market(), DAYS[30])
     world.run(duplicated(), DAYS[31])

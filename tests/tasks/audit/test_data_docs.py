@@ -75,16 +75,16 @@ def test_pages_tell_what_was_expected_and_found(con: duckdb.DuckDBPyConnection, 
     assert {r.expectation.id for r in results if not r.success} == {"in_universe", "close_present"}
     index = data_docs.build(tmp_path / "data_docs", results, "r1", STARTED)
     assert "1 critical, 1 warning 2024-02-01 23:30 UTC r1 4" in text(index)
-    told = text(index.parent / "runs" / "r1.html")
+    page = text(index.parent / "runs" / "r1.html")
     for result in results:
-        assert f"{result.expectation.id} ({result.expectation.severity}) {result.expectation.sentence}" in told
+        assert f"{result.expectation.id} ({result.expectation.severity}) {result.expectation.sentence}" in page
     assert re.search(
-        r"failed stage\.prices in_universe .* 20 60 failed stage\.prices close_present .* 1 60 passed", told
+        r"failed stage\.prices in_universe .* 20 60 failed stage\.prices close_present .* 1 60 passed", page
     )
-    assert told.count(" 0 60 ") == 2
-    assert f'{{"symbol": "IWM", "session": "{DAYS[7]}"' in told
-    assert told.count(EVIL) == data_docs.EXAMPLES
-    order = [told.index(f" {name} (") for name in ("in_universe", "close_present", "one_row_per_bar")]
+    assert page.count(" 0 60 ") == 2
+    assert f'{{"symbol": "IWM", "session": "{DAYS[7]}"' in page
+    assert page.count(EVIL) == data_docs.EXAMPLES
+    order = [page.index(f" {name} (") for name in ("in_universe", "close_present", "one_row_per_bar")]
     assert order == sorted(order)
 
 
@@ -103,10 +103,10 @@ def test_every_link_leads_to_a_page(tmp_path: Path) -> None:
 def test_every_expectation_is_shown_with_its_query(tmp_path: Path) -> None:
     """The page of the suites has each expectation of each table, with its sentence and its SQL."""
     index = data_docs.build(tmp_path / "data_docs", passing(), "r1", STARTED)
-    told = text(index.parent / "suites.html")
+    page = text(index.parent / "suites.html")
     for table in suites.names():
         for e in suites.load(table).expectations:
-            assert f"{e.id} ({e.severity}) {e.sentence} {' '.join(e.query.split())}" in told
+            assert f"{e.id} ({e.severity}) {e.sentence} {' '.join(e.query.split())}" in page
 
 
 def test_pages_load_and_run_nothing(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_check_that_raised_is_no_pass(tmp_path: Path) -> None:
     broken = results[-1].expectation
     results[-1] = Result(results[0].suite, broken, False, True, None, 98, "Binder Error: <b>no such column")
     index = data_docs.build(tmp_path / "data_docs", results, "r1", STARTED)
-    told = text(index.parent / "runs" / "r1.html")
+    page = text(index.parent / "runs" / "r1.html")
     shown = (f"not checked stage.prices {broken.id} ", "Binder Error: <b>no such column", " one_row_per_bar (")
-    assert [told.index(part) for part in shown] == sorted(told.index(part) for part in shown)
+    assert [page.index(part) for part in shown] == sorted(page.index(part) for part in shown)
     assert f"1 {broken.severity} 2024-02-01" in text(index)
 
 

@@ -220,9 +220,9 @@ def check_quarantine(case: Case) -> None:
     for session, bar in bars.items():
         given = faulty(case).prices(case.symbol, EARLY, SESSION).set_index("session")
         if pd.Timestamp(session) in given.index:
-            told = given.loc[pd.Timestamp(session)]
+            expected = given.loc[pd.Timestamp(session)]
             names = ["open", "high", "low", "close", "volume", "dividend"]
-            assert [bar[name] for name in names] == pytest.approx([told[name] for name in names])
+            assert [bar[name] for name in names] == pytest.approx([expected[name] for name in names])
 
 
 def check_published(good: Path, case: Case) -> None:

@@ -380,7 +380,7 @@ def test_the_budget_is_kept_over_threads_and_runs(name: str, vendor: Vendor) -> 
 
 
 def test_a_damaged_count_is_counted_anew(name: str, vendor: Vendor, tmp_path: Path) -> None:  # noqa: F811
-    """The file of the counts may be empty or garbage; requests go on and are counted."""
+    """The file of the counts may be empty or garbage; requests still work and are counted."""
     vendor.now = EVENING
     limited(name, 100).prices("SPY", START, END)
     (file,) = (tmp_path / "warehouse" / "requests").iterdir()

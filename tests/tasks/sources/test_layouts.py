@@ -306,13 +306,13 @@ def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callabl
     refused = 0
     for path in paths(document):
         for value in odd:
-            spoilt = json.loads(json.dumps(document))
-            node = spoilt
+            changed = json.loads(json.dumps(document))
+            node = changed
             for name in path[:-1]:
                 node = node[name]
             node[path[-1]] = value
             try:
-                parse(spoilt)
+                parse(changed)
             except RotationError:
                 refused += 1
     assert refused

@@ -286,7 +286,7 @@ def _do(command: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def prices_example() -> Iterator[Vendor]:
-    """A server whose prices.example answers from a simulated market to who has the key."""
+    """A server whose prices.example serves a simulated market to requests with the key."""
     members = [world.instrument(symbol) for symbol in ("SPY", "IWM", "VB")]
     market = world.SampleSource(calendar.load(date(2024, 1, 2), SESSION), members)
 
@@ -317,8 +317,8 @@ def test_the_example_runs_from_a_wheel_of_its_own(example: Path, prices_example:
     )
     missing = {name: value for name, value in environment.items() if name != "EXAMPLE_API_KEY"}
     assert "Error: The source 'example' needs a key; set EXAMPLE_API_KEY." in _rotation(missing, 2, "run")
-    told = _rotation(environment, 0, "run", "--session", str(SESSION))
-    assert KEY not in told
+    output = _rotation(environment, 0, "run", "--session", str(SESSION))
+    assert KEY not in output
     assert published(
         small, "select symbol, count(*), any_value(source) from core.prices group by all order by all"
     ) == [

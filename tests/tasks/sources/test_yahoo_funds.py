@@ -229,7 +229,7 @@ def test_without_a_crumb_nothing_is_asked_and_the_next_call_gets_one(
 
 @pytest.mark.parametrize("kind", ["crumb_429", "cookie_hang"])
 def test_a_crumb_that_charts_gave_up_is_asked_for(kind: str, market: Vendor) -> None:
-    """Charts that go on without a crumb do not keep fund data from getting one, even if the cookie's host hung."""
+    """Charts that work without a crumb do not keep fund data from getting one, even if the cookie's host hung."""
     yahoo = YahooSource(timeout_s=0.5)
     market.fault("*", kind)
     assert len(yahoo.prices("VOO", START, END)) == 10
@@ -501,8 +501,8 @@ def test_real_facts_of_a_fund(recorded: Callable[[str], Any]) -> None:
         "index_name": None,
         "source": "yahoo",
     }
-    told = payload["quoteSummary"]["result"][0]["summaryDetail"]["trailingPE"]
-    assert frame["trailing_pe"].iloc[0] == pytest.approx(told, rel=0.01)
+    stated = payload["quoteSummary"]["result"][0]["summaryDetail"]["trailingPE"]
+    assert frame["trailing_pe"].iloc[0] == pytest.approx(stated, rel=0.01)
 
 
 def test_real_nav_of_a_fund(recorded: Callable[[str], Any]) -> None:
