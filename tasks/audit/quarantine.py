@@ -79,7 +79,7 @@ def set_aside(con: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
 
 def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
-    """Opens an entry of `ops.quarantine` for each rejection without an open one; returns how many rejections this run has.
+    """Opens an entry of `ops.quarantine` for each rejection without an open one; returns how many rows and symbols this run newly set aside.
 
     An entry is about one row as it was: when the source gives another bad row in its place, the entry is closed and that row gets its own.
     """
@@ -105,7 +105,19 @@ def record(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
         """,
         [run_id],
     )
-    (count,) = con.execute("select count(*) from stage.rejected").fetchone() or (0,)
+    (count,) = con.execute(
+        "select count(distinct (dataset, symbol, session)) from ops.quarantine where run_id = $1 and not is_blocked",
+        [run_id],
+    ).fetchone() or (0,)
+    return int(count)
+
+
+def open_before(con: duckdb.DuckDBPyConnection, run_id: str) -> int:
+    """The number of rows and symbols that runs before `run_id` set aside and that are still open."""
+    (count,) = con.execute(
+        "select count(distinct (dataset, symbol, session)) from ops.quarantine where resolved_at is null and run_id < $1",
+        [run_id],
+    ).fetchone() or (0,)
     return int(count)
 
 

@@ -247,8 +247,10 @@ def _message(context: RunContext) -> str:
             message += f" {today} is not a session of the exchange."
     else:
         message = f"Published {context.session}."
-    if run.rows_quarantined:
-        message += f" {run.rows_quarantined} rows or symbols are in quarantine; see `rotation quarantine list`."
+    earlier = quarantine.open_before(context.con, run.run_id)
+    counts = [(run.rows_quarantined, "newly set aside"), (earlier, "set aside earlier and still open")]
+    if listed := " and ".join(f"{count:,} {state}" for count, state in counts if count):
+        message += f" Rows and symbols in quarantine: {listed}; see `rotation quarantine list`."
     return message
 
 

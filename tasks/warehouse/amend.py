@@ -30,7 +30,7 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             if settings.published.is_file()
             else f"warehouse at {settings.published}"
         )
-        raise RotationError(f"There is no {missing} yet; make one with `rotation run`, or set ROTATION_HOME.")
+        raise RotationError(f"There is no {missing} yet; create one with `rotation run`, or set ROTATION_HOME.")
     with writing(settings.build) as con:
         yield con
         # Data staged by an interrupted run is not audited and must not reach readers.

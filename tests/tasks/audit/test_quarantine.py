@@ -271,7 +271,7 @@ def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
     accept(by["IWM", "bar_consistent"])
     second = by["IWM", "volume_not_negative"]
     assert (
-        f"The row also failed volume_not_negative ({second}: The volume is negative.) and stays set aside until that is resolved or accepted."
+        f"The row also failed volume_not_negative ({second}: The volume is negative, or not a count of shares below 2^63.) and stays set aside until that is resolved or accepted."
         in shown(capsys)
     )
     accept(by["IJR", "volume_not_negative"])
@@ -596,7 +596,7 @@ def test_while_a_run_is_going_on(blemished):
 def test_without_a_warehouse(source):
     """Before the first publication both commands name the remedy and create nothing."""
     for act in (lambda: accept("abcd"), lambda: command.show_list(False, False)):
-        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; make one with `rotation run`"):
+        with pytest.raises(RotationError, match=r"There is no warehouse at .* yet; create one with `rotation run`"):
             act()
     assert not Path("warehouse").exists()
 
@@ -607,7 +607,7 @@ def test_without_the_build_database(blemished):
     before = PUBLISHED.read_bytes()
     with pytest.raises(
         RotationError,
-        match=r"no build database at .*build\.duckdb yet; make one with `rotation run`, or set ROTATION_HOME\.$",
+        match=r"no build database at .*build\.duckdb yet; create one with `rotation run`, or set ROTATION_HOME\.$",
     ):
         accept(only_entry().id)
     assert PUBLISHED.read_bytes() == before

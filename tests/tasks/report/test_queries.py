@@ -396,31 +396,40 @@ def test_nothing_is_open(small):
     assert (len(exhibit.rows), exhibit.finding) == (0, "Nothing is open.")
 
 
-def test_open_problems_are_listed():
-    """A failed expectation, an open row and an unsent alert are listed with their counts; what was resolved or sent is not."""
+def test_one_fact_is_one_problem():
+    """Quarantined rows are listed once per dataset, new ones first, and not also as failed expectations; unsent alerts are one line."""
     frames = [world.bars(symbol, [100.0] * 5) for symbol in few_symbols().symbols]
     with world.derived(frames, few_symbols(), world.days()[4]) as con:
         con.execute(
             """
-            insert into ops.runs by name select 'r1' as run_id, now() as started_at, 'published' as status, 'test' as source,
+            insert into ops.runs by name select unnest(['r1', 'r2']) as run_id, now() as started_at, 'published' as status, 'test' as source,
                 true as published, '1' as code_version;
-            insert into ops.validations by name select 'r1' as run_id, 'prices' as suite, 'prices' as dataset, 'price_moves' as expectation,
-                'warning' as severity, false as success, false as raised, 2 as unexpected_count, 'It stands still.' as details;
-            insert into ops.validations by name select 'r1' as run_id, 'prices' as suite, 'prices' as dataset, 'fine' as expectation,
+            insert into ops.validations by name select 'r2' as run_id, 'prices' as suite, 'prices' as dataset,
+                unnest(['price_moves', 'volume_known']) as expectation, 'warning' as severity, false as success, false as raised,
+                2 as unexpected_count, 'It stands still.' as details;
+            insert into ops.validations by name select 'r2' as run_id, 'prices' as suite, 'prices' as dataset, 'fine' as expectation,
                 'critical' as severity, true as success, false as raised;
-            insert into ops.quarantine by name select 'r1' as run_id, 'prices' as dataset, 'IWM' as symbol, date '2024-01-05' as session,
-                'price_moves' as expectation, 'It stands still.' as reason, unnest([null, now()]) as resolved_at;
-            insert into ops.alerts by name select unnest(['a', 'b']) as alert_id, 'f' as fingerprint, 'failure' as kind, 'critical' as severity,
-                'Blocked' as title, '' as body, now() as created_at, unnest([null, now()]) as sent_at, 1 as attempts;
+            insert into ops.quarantine by name select 'r1' as run_id, 'prices' as dataset, 'IWM' as symbol, unnest([date '2024-01-02', date '2024-01-03',
+                date '2024-01-04']) as session, 'price_moves' as expectation, 'It stands still.' as reason;
+            insert into ops.quarantine by name select 'r2' as run_id, 'prices' as dataset, 'IWB' as symbol, date '2024-01-02' as session,
+                unnest(['price_moves', 'close_jump']) as expectation, 'It jumped.' as reason, unnest([null, null]) as resolved_at;
+            insert into ops.quarantine by name select 'r2' as run_id, 'prices' as dataset, 'SPY' as symbol, date '2024-01-02' as session,
+                'price_moves' as expectation, 'It stood still.' as reason, now() as resolved_at;
+            insert into ops.alerts by name select unnest(['a', 'b', 'c']) as alert_id, 'f' as fingerprint, 'failure' as kind,
+                'critical' as severity, 'Blocked' as title, '' as body, now() as created_at, unnest([null, null, now()]) as sent_at, 1 as attempts;
             """
         )
         exhibit = made(collect.collect(con))["problems"]
-    assert list(exhibit.rows["problem"]) == ["Expectation failed", "Rows set aside", "Alert not sent"]
-    assert list(exhibit.rows["affected"])[:2] == [2, 1]
-    assert exhibit.rows["example"][1] == "IWM 2024-01-05"
+    rows = exhibit.rows.set_index("problem")
+    assert list(rows.index) == ["Expectation failed", "Rows set aside", "Alerts not sent"]
+    assert list(rows["affected"]) == [2, 4, 2]
+    assert rows.loc["Expectation failed", "subject"] == "volume_known"
+    assert rows.loc["Rows set aside", "subject"] == "close_jump, price_moves"
+    assert rows.loc["Rows set aside", "sentence"] == "1 of them new. It jumped."
+    assert rows.loc["Rows set aside", "example"] == "IWB 2024-01-02, IWM 2024-01-04, IWM 2024-01-03"
     assert (
         exhibit.finding
-        == "3 problems are open, 1 of them critical: expectation failed, rows set aside and alert not sent."
+        == "3 problems are open, 1 of them critical: expectation failed, rows set aside and alerts not sent."
     )
 
 

@@ -201,7 +201,7 @@ def test_bar_still_missing_is_one_entry_and_not_a_new_version() -> None:
     world.run(source, DAYS[60])
     before = world.content(PUBLISHED, *DATA)
     again = world.run(source, DAYS[60])
-    assert (again.status, again.rows_quarantined) == ("up_to_date", 1)
+    assert (again.status, again.rows_quarantined) == ("up_to_date", 0)
     assert rows("select symbol, session, expectation, resolved_at from ops.quarantine") == [
         ("IJR", DAYS[60], "no_session_missing", None)
     ]
@@ -260,7 +260,7 @@ def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyP
     before = world.content(PUBLISHED, *DATA, "raw.prices")
 
     suite = suites.load("core.fund_flows")
-    broken = replace(suite.expectations[-1], query="select no_such_column from core.fund_flows")
+    broken = replace(suite.expectations[-1], id="unreadable", query="select no_such_column from core.fund_flows")
     whole = [*suites.derived(), Suite(suite.table, suite.dataset, suite.about, (broken,))]
     monkeypatch.setattr("market_rotation.tasks.audit.suites.derived", lambda: whole)
     run = world.run(market(), DAYS[60])

@@ -79,7 +79,7 @@ def test_no_empty_warehouse(settings: Settings) -> None:
     settings.build.unlink()
     with (
         pytest.raises(
-            RotationError, match=r"no build database at .* yet; make one with `rotation run`, or set ROTATION_HOME\.$"
+            RotationError, match=r"no build database at .* yet; create one with `rotation run`, or set ROTATION_HOME\.$"
         ),
         warehouse.amend(settings),
     ):
