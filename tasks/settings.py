@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from datetime import date, timedelta
@@ -178,6 +179,10 @@ def load_settings(**overrides: Any) -> Settings:
             else ""
         )
         message = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{_home() / 'rotation.toml'}: {name} is not a setting{_nearest(name)}; correct it or remove it."
+            ) from None
         where = name if overrides.get(name) is not None else _where(name)
         raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -187,6 +192,13 @@ def load_settings(**overrides: Any) -> Settings:
             f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
         )
     return settings
+
+
+def unknown_variables() -> list[str]:
+    """One sentence for each variable `ROTATION_…` of the environment that is not a setting, with the nearest that is one."""
+    known = {f"ROTATION_{name}".upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith("ROTATION_") and name.upper() not in known)
+    return [f"{name} is not a setting and has no effect{_nearest(name)}." for name in unknown]
 
 
 def fallback_settings() -> Settings:
@@ -217,6 +229,13 @@ class _Located(Settings):
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (more["init_settings"],)
+
+
+def _nearest(name: str) -> str:
+    """` (did you mean …?)` with the setting whose name is nearest to `name`, written as `name` is; empty when none is near."""
+    prefix = "ROTATION_" if name.upper().startswith("ROTATION_") else ""
+    near = difflib.get_close_matches(name.upper().removeprefix(prefix).lower(), Settings.model_fields, n=1)
+    return f" (did you mean {prefix}{near[0].upper() if prefix else near[0]}?)" if near else ""
 
 
 def _home() -> Path:

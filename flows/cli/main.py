@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -15,11 +16,18 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         from market_rotation.tasks.errors import ConfigError, RotationError
+        from market_rotation.tasks.settings import unknown_variables
 
+        as_json = "--json" in ctx.args
+        if ctx.parent is None:
+            for sentence in unknown_variables():
+                click.secho(f"Warning: {sentence}", fg="yellow", err=True)
         try:
             return super().invoke(ctx)
         except RotationError as error:
             click.secho(f"Error: {error}", fg="red", err=True)
+            if as_json:
+                click.echo(json.dumps({"error": str(error)}))
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
         except KeyboardInterrupt as interrupt:
             # The run adds its outcome as a note.
@@ -80,13 +88,13 @@ def run(session: date | None, source: str | None, log_format: str, debug: bool) 
 
 
 def _symbols(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
-    return [symbol.strip() for symbol in (value or "").split(",") if symbol.strip()]
+    return [symbol.strip().upper() for symbol in (value or "").split(",") if symbol.strip()]
 
 
 @main.command()
-@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First session to request.")
+@click.option("--from", "start", callback=_day, required=True, metavar="YYYY-MM-DD", help="First day to request.")
 @click.option(
-    "--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last session to request (default: last closed session)."
+    "--to", "end", callback=_day, metavar="YYYY-MM-DD", help="Last day to request (default: last closed session)."
 )
 @click.option("--symbols", callback=_symbols, metavar="A,B", help="Symbols to request (default: the whole universe).")
 @_log_format

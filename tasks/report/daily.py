@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver
-from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report.exhibits.collect import collect
 from market_rotation.tasks.report.files import write
 from market_rotation.tasks.report.page import SIMULATED
@@ -70,11 +70,12 @@ def _as_known_then(settings: Settings, session: date, now: datetime) -> Iterator
 
 
 def _known_at(con: duckdb.DuckDBPyConnection, session: date) -> datetime:
-    first, last, moment = con.execute(
+    first, last, is_known, moment = con.execute(
         """
         select
             (select min(session) from core.prices),
             (select max(session) from core.prices),
+            exists (from core.prices where session = $1),
             coalesce(
                 max(started_at) filter (session = $1),
                 min(started_at) filter (session > $1)
@@ -83,12 +84,12 @@ def _known_at(con: duckdb.DuckDBPyConnection, session: date) -> datetime:
         where status in ('published', 'up_to_date')
         """,
         [session],
-    ).fetchone() or (None, None, None)
+    ).fetchone() or (None, None, False, None)
     if first is None:
         raise RotationError("Nothing was published yet, so there is nothing to report; start with `rotation run`.")
-    if not first <= session <= last:
-        raise RotationError(
-            f"The warehouse goes from {first} to {last}, and {session} is not in it; choose a session between them."
+    if not is_known:
+        raise UsageError(
+            f"{session} is not a session of the warehouse, which goes from {first} to {last}; choose a trading day between them."
         )
     found: datetime = moment
     return found

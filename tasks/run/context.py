@@ -105,7 +105,11 @@ def resolve(parameters: Parameters) -> Resolved:
     if settings.history_start >= parameters.now.date():
         raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
     days = calendar.load(universe.first_day(settings.history_start), parameters.now.date())
-    session = _session(parameters.session, days, settings, parameters.now)
+    wanted = parameters.session
+    if wanted and parameters.start and not days.is_session(wanted):
+        # A backfill is of a range of days, so its end need not be a session.
+        wanted = days.latest_on_or_before(wanted)
+    session = _session(wanted, days, settings, parameters.now)
     resolved = Resolved(settings, universe, days, session)
     if parameters.start is None:
         return resolved

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report import queries
 from market_rotation.tasks.report.exhibits import market, money, overview, sectors
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
@@ -84,7 +84,7 @@ def _origin(con: duckdb.DuckDBPyConnection, session: date | None) -> dict[str, A
     if origin["last_session"] is None:
         raise RotationError("Nothing was published yet, so there is nothing to report; start with `rotation run`.")
     if session and (origin["session"] is None or origin["session"].date() != session):
-        raise RotationError(
+        raise UsageError(
             f"{session} is not a session of the warehouse, which goes from {origin['first_session']:%Y-%m-%d} to "
             f"{origin['last_session']:%Y-%m-%d}; choose a trading day between them."
         )
