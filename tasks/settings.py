@@ -18,12 +18,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from market_rotation.tasks import secret_files
 from market_rotation.tasks.errors import ConfigError
 
 LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 #: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
 SOURCE_GROUP = "market_rotation.sources"
+#: Settings whose values are never shown.
+SECRET = ("alert_urls", "report_urls", "ping_url")
 #: The source whose prices are simulated.
 SIMULATED = "sample"
 
@@ -41,6 +44,17 @@ def _source_order(value: str) -> str:
     if SIMULATED in names and len(names) > 1:
         raise ValueError(f"simulated and real prices are never mixed; use {SIMULATED!r} alone or leave it out")
     return ",".join(names)
+
+
+class _Secrets(PydanticBaseSettingsSource):
+    """The secret settings; see `market_rotation.tasks.secret_files`."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return (secret_files.read(_variable(field_name)) if field_name in SECRET else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -71,6 +85,11 @@ class Settings(BaseSettings):
     alert_urls: SecretStr = Field(
         default=SecretStr(""),
         description="[Apprise addresses](https://appriseit.com/services/) that receive alerts, separated by spaces. Secret.",
+    )
+    ping_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Address of a dead man's switch, such as a check of [healthchecks.io](https://healthchecks.io), called when a run begins "
+        "(`/start`), ends well, and ends badly (`/fail`, with the message). Secret.",
     )
     report: bool = Field(default=True, description="Whether each run writes the report of its session.")
     report_urls: SecretStr = Field(
@@ -120,7 +139,7 @@ class Settings(BaseSettings):
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, _home() / "rotation.toml")
-        return more["init_settings"], more["env_settings"], toml
+        return more["init_settings"], more["env_settings"], _Secrets(settings_cls), toml
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -173,11 +192,7 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         # The value of an unknown key may be a secret under a misspelt name.
-        shown = (
-            f" (it is {first['input']!r})"
-            if name in Settings.model_fields and name not in ("alert_urls", "report_urls")
-            else ""
-        )
+        shown = f" (it is {first['input']!r})" if name in Settings.model_fields and name not in SECRET else ""
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             raise ConfigError(
@@ -196,7 +211,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 def unknown_variables() -> list[str]:
     """One sentence for each variable `ROTATION_…` of the environment that is not a setting, with the nearest that is one."""
-    known = {f"ROTATION_{name}".upper() for name in Settings.model_fields}
+    known = {_variable(name) for name in Settings.model_fields} | {f"{_variable(name)}_FILE" for name in SECRET}
     unknown = sorted(name for name in os.environ if name.upper().startswith("ROTATION_") and name.upper() not in known)
     return [f"{name} is not a setting and has no effect{_nearest(name)}." for name in unknown]
 
@@ -211,12 +226,13 @@ def fallback_settings() -> Settings:
     except (OSError, ValueError):
         file = {}
     found: dict[str, Any] = {}
-    for name in ("home", "warehouse", "source", "alert_urls", "alert_repeat_h"):
-        value = os.environ.get(f"ROTATION_{name.upper()}") or file.get(name)
+    for name in ("home", "warehouse", "source", "alert_urls", "ping_url", "alert_repeat_h"):
         try:
+            set_to = secret_files.read if name in SECRET else os.environ.get
+            value = set_to(_variable(name)) or file.get(name)
             if value is not None:
                 found[name] = getattr(_Located.model_validate({name: value}), name)
-        except ValidationError:
+        except (ValidationError, ConfigError):
             continue
     return Settings.model_construct(**found)
 
@@ -242,6 +258,10 @@ def _home() -> Path:
     return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser()
 
 
+def _variable(name: str) -> str:
+    return f"ROTATION_{name.upper()}"
+
+
 def _where(name: str) -> str:
-    variable = f"ROTATION_{name.upper()}"
+    variable = _variable(name)
     return variable if os.environ.get(variable) else f"{_home() / 'rotation.toml'}, {name}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
 from market_rotation.tasks.run import ledger, stage
@@ -45,11 +46,13 @@ def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
 
     try:
         yield run, ended
+        ping(fallback_settings(), "success", run.message)
     except UsageError:
         raise
     except BaseException as error:
         if run.error is None:
             _end_without_warehouse(parameters, run, error)
+        ping(fallback_settings(), "success" if run.has_reached_readers else "failure", run.message)
         if not isinstance(error, Exception):
             # For the command line, which shows the outcome of the run.
             error.add_note(run.message)

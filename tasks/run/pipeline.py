@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.audit.run import audit as audit_suites
@@ -184,6 +185,7 @@ def run(parameters: Parameters, steps: Steps | None = None, source: Source | Non
     steps = steps or Steps()
     with ending.recorded(parameters) as (made, ended):
         resolved = resolve(parameters)
+        ping(resolved.settings, "begin")
         try:
             with opened(resolved, parameters, made, source) as context, ended(context):
                 sequence(context, steps)

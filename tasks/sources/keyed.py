@@ -1,18 +1,18 @@
 """Vendors with a JSON API and a key: the key, the request budget, and the meaning of each refusal.
 
-A key comes from the environment alone and goes into requests alone. No text of an answer is shown, since a vendor may repeat the key in
-it; nor is an address, which may hold it.
+A key comes from the environment, or from a file that it names, and goes into requests alone. No text of an answer is shown, since a vendor
+may repeat the key in it; nor is an address, which may hold it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from market_rotation.tasks import secret_files
 from market_rotation.tasks.errors import AccessRefused, ConfigError, SymbolNotFound
 from market_rotation.tasks.sources.budget import Budget
 from market_rotation.tasks.sources.http import get, rate_limited, unavailable
@@ -38,10 +38,12 @@ class Vendor:
 
 
 def key_of(vendor: Vendor) -> str:
-    """The key in the environment. Raises `ConfigError` where it is missing or cannot be one; the sentence does not show it."""
-    key = os.environ.get(vendor.variable, "").strip()
+    """The key in the environment, or in the file that it names. Raises `ConfigError` where it is missing or cannot be one; the sentence does not show it."""
+    key = secret_files.read(vendor.variable) or ""
     if not key:
-        raise ConfigError(f"The source {vendor.name} needs a key; set {vendor.variable} in the environment.")
+        raise ConfigError(
+            f"The source {vendor.name} needs a key; set {vendor.variable} in the environment, or {vendor.variable}_FILE to a file with it."
+        )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(f"{vendor.variable} holds blanks or signs that no key has; set it again.")
     return key

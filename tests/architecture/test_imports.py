@@ -18,7 +18,7 @@ PACKAGE = "market_rotation"
 #: What everything may import, and what imports nothing else of the project.
 GROUND = frozenset(
     f"{PACKAGE}.tasks.{name}"
-    for name in ("errors", "settings", "calendar", "universe", "datasets", "issuers", "wording")
+    for name in ("errors", "settings", "calendar", "universe", "datasets", "issuers", "wording", "secret_files")
 )
 
 MOST_LINES = 260
@@ -29,6 +29,7 @@ LONG = {
     "tasks.report.exhibits.overview": "the regime in words; to be split with the next change of the report",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
+    "tasks.settings": "one field a setting, and what is said of a wrong one",
     "tasks.run.pipeline": "the one sequence of a run, a function a step",
     "tasks.sources.simulated.prices": "one simulation, step by step",
     "tasks.sources.simulated.source": "one source, a method a dataset",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.settings import fallback_settings, load_settings, unknown_variables
 
 SECRET = "slack://token-4711@channel"  # noqa: S105
 
@@ -272,3 +272,23 @@ def test_no_files_folder(home, tmp_path, monkeypatch, what):
     with pytest.raises(ConfigError, match=r"^[^\n]*ROTATION_FILES[^\n]*\.$") as caught:
         load_settings().files_folder()
     assert what == "unset" or str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["alert_urls", "report_urls", "ping_url"])
+def test_secret_in_a_file(home, monkeypatch, tmp_path, name):
+    """`ROTATION_X_FILE` names a file with the secret; the variable itself wins, and the file wins over rotation.toml."""
+    toml(home, f'{name} = "json://toml"\n')
+    (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    monkeypatch.setenv(f"ROTATION_{name.upper()}_FILE", str(tmp_path / "secret"))
+    assert getattr(load_settings(), name).get_secret_value() == SECRET
+    assert getattr(fallback_settings(), name).get_secret_value() == (SECRET if name != "report_urls" else "")
+    assert unknown_variables() == []
+    monkeypatch.setenv(f"ROTATION_{name.upper()}", "json://variable")
+    assert getattr(load_settings(), name).get_secret_value() == "json://variable"
+
+
+def test_secret_file_that_cannot_be_read(home, monkeypatch, tmp_path):
+    """The sentence names the variable and the path."""
+    monkeypatch.setenv("ROTATION_ALERT_URLS_FILE", str(tmp_path / "none"))
+    refused("ROTATION_ALERT_URLS_FILE=", "none cannot be read (No such file or directory)", "correct the path")
+    assert fallback_settings().alert_urls.get_secret_value() == ""
