@@ -87,7 +87,11 @@ with closes as (
     from (from stage.prices where not is_withdrawn) as b
     full join fn.prices_known_at('infinity'::timestamptz) as k using (symbol, session)
 ),
-steps as (select *, lag(close) over (partition by symbol order by session) as previous_close from closes)
+-- A close that is not positive is a fault of its own bar, and says nothing about the next one.
+steps as (
+    select *, lag(case when close > 0 then close end ignore nulls) over (partition by symbol order by session) as previous_close
+    from closes
+)
 select b.symbol, b.session, s.previous_close, b.dividend, b.capital_gain, b.split_ratio
 from stage.prices as b
 join steps as s on s.symbol = b.symbol and s.session = b.session

@@ -24,8 +24,8 @@ DAYS = world.days()
 FIRST, SECOND, THIRD = (datetime(2024, 1, day, 23, tzinfo=UTC) for day in (4, 5, 8))
 MEMBERS = world.universe(world.instrument("SPY"), world.instrument("IWM"), pairs=[("IWM", "SPY")])
 
-#: Columns in which a difference is no restatement: who said it, and a close that every later dividend rescales.
-NOT_COMPARED = {"source", "vendor_adj_close"}
+#: Columns in which a difference is no restatement: the source and how it counts shares, and a close that every later dividend rescales.
+NOT_COMPARED = {"source", "vendor_adj_close", "share_count_basis"}
 #: A constituent with another ticker or name is another constituent.
 COMPARED = [
     (dataset.name, column)

@@ -141,7 +141,7 @@ def months(
 def test_impossible_counts_and_closed_days_are_set_aside(seen: Seen) -> None:
     """Exactly nine impossible share counts and the four records on days without a session are in quarantine."""
     rows = seen.tables["ops.quarantine"]
-    assert {(r.dataset, r.symbol) for r in rows.itertuples()} == {("fund_nav", "IWM")}
+    assert {(r.dataset, r.symbol) for r in rows.itertuples()} == {("fund_nav", "IWM"), ("core.fund_nav", "IWM")}
     assert rows["resolved_at"].isna().all()
     found = {name: [day.date() for day in sorted(days)] for name, days in rows.groupby("expectation")["session"]}
     assert found == {"share_count_possible": IMPOSSIBLE, "on_a_session": NO_SESSIONS}
@@ -221,4 +221,4 @@ def test_second_run_changes_nothing(seen: Seen) -> None:
 def test_nothing_is_taken_for_a_dead_source(seen: Seen) -> None:
     """In 26 years the issuer's counts never stood still for longer than they do; alerted is only what was set aside, once."""
     assert (seen.tables["core.fund_flows"]["null_reason"] != "dead source").all()
-    assert list(seen.tables["ops.alerts"]["fingerprint"]) == ["set-aside:fund_nav"]
+    assert list(seen.tables["ops.alerts"]["fingerprint"]) == ["set-aside:fund_nav", "set-aside:core.fund_nav"]

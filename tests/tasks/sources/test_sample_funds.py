@@ -232,9 +232,9 @@ def test_nothing_before_the_inception(source):
     assert len(none) == 0
     assert dtypes(none) == FUND_NAV_COLUMNS
     assert len(source.fund_nav("SPY", END, START)) == 0
-    with pytest.raises(SymbolNotFound, match=r"nothing is known of VOO on 2010-09-08"):
+    with pytest.raises(SymbolNotFound, match=r"there is no record of VOO on 2010-09-08"):
         source.fund_facts("VOO", date(2010, 9, 8))
-    with pytest.raises(SymbolNotFound, match=r"nothing is known of SPSM on 2013-07-09"):
+    with pytest.raises(SymbolNotFound, match=r"there is no record of SPSM on 2013-07-09"):
         source.holdings("SPSM", date(2013, 7, 9))
 
 
@@ -363,9 +363,9 @@ def test_every_stock_has_an_estimate(nyse, source):
         ("fund_nav", "ZZZ", "has no symbol ZZZ; add a row"),
         ("fund_facts", "ZZZ", "has no symbol ZZZ; add a row"),
         ("holdings", "ZZZ", "has no symbol ZZZ; add a row"),
-        ("fund_nav", "AAPL", "AAPL is a stock, of which no fund data exist"),
-        ("fund_facts", "AAPL", "AAPL is a stock, of which no fund data exist"),
-        ("holdings", "AAPL", "AAPL is a stock, of which no fund data exist"),
+        ("fund_nav", "AAPL", "AAPL is a stock and has no fund data"),
+        ("fund_facts", "AAPL", "AAPL is a stock and has no fund data"),
+        ("holdings", "AAPL", "AAPL is a stock and has no fund data"),
         ("holdings", "VB", "issuer of VB publishes no holdings file here"),
         ("holdings", "MAGS", "issuer of MAGS publishes no holdings file here"),
         ("earnings_growth", "SPY", "no analyst follows SPY"),

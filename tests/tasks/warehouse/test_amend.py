@@ -106,7 +106,7 @@ def test_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "_copy", fail)
         with (
-            pytest.raises(RotationError, match=r"on record in .*No space left on device"),
+            pytest.raises(RotationError, match=r"The change is recorded in .*No space left on device"),
             warehouse.amend(settings) as con,
         ):
             insert(con)

@@ -101,7 +101,7 @@ def test_a_missing_file_is_named(tmp_path, schema):
 )
 def test_a_circle_is_reported(tmp_path, files, names):
     """Files that read each other in a circle are refused in one sentence that names them."""
-    with pytest.raises(RotationError, match=r"in a circle: [^\n]*\.$") as caught:
+    with pytest.raises(RotationError, match=r"in a cycle: [^\n]*\.$") as caught:
         models(folder_of(tmp_path, **files))
     for name in names:
         assert name in str(caught.value)
