@@ -24,9 +24,7 @@ GROUND = frozenset(
 MOST_LINES = 260
 #: Longer modules that have one purpose, and the reason.
 LONG = {
-    "flows.cli.demonstration": "to be split: the scenes, and how they are printed",
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
-    "tasks.report.exhibits.overview": "the regime in words; to be split with the next change of the report",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
     "tasks.settings": "one field a setting, and what is said of a wrong one",

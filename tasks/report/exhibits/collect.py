@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report import queries
-from market_rotation.tasks.report.exhibits import market, money, overview, sectors
+from market_rotation.tasks.report.exhibits import data, market, money, regime, sectors
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
 from market_rotation.tasks.report.phrases import plain
 
@@ -20,11 +20,11 @@ Builder = Callable[["pd.DataFrame", str], Exhibit]
 
 #: The exhibits by the names of their queries, and what makes them of the rows and the text of the query.
 TOP: dict[str, Builder] = {
-    "headline": overview.headline,
-    "evidence": overview.evidence,
-    "changes": overview.changes,
-    "freshness": overview.freshness,
-    "problems": overview.problems,
+    "headline": regime.headline,
+    "evidence": regime.evidence,
+    "changes": regime.changes,
+    "freshness": data.freshness,
+    "problems": data.problems,
 }
 SECTIONS: dict[str, Builder] = {
     "relative_strength": market.relative_strength,

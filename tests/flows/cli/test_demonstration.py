@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import world
 
-from market_rotation.flows.cli import demonstration
+from market_rotation.flows.cli import demonstration, demonstration_output
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.sources.simulated.faults import FAULTS, FaultySource
@@ -145,9 +145,9 @@ def test_rows_set_aside_are_shown_until_they_are_back(members: Universe, capsys:
     world.run(source, SESSIONS[-3])
     world.run(FaultySource(source, "sign-flip", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
-        assert demonstration.show_findings(con)
-        assert not demonstration.show_quarantine(con)
-        demonstration.show_readers(con, "IWM", FAULTS["sign-flip"])
+        assert demonstration_output.show_findings(con)
+        assert not demonstration_output.show_quarantine(con)
+        demonstration_output.show_readers(con, "IWM", FAULTS["sign-flip"])
     shown = said(capsys.readouterr().out)
     close = source.prices("IWM", SESSIONS[-2], SESSIONS[-2])["close"].item()
     assert "prices_positive, warning, 1 row: A price is zero, negative or not finite." in shown
@@ -158,9 +158,9 @@ def test_rows_set_aside_are_shown_until_they_are_back(members: Universe, capsys:
 
     world.run(source, SESSIONS[-1])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
-        assert not demonstration.show_findings(con)
-        assert demonstration.show_quarantine(con)
-        demonstration.show_readers(con, "IWM", FAULTS["sign-flip"])
+        assert not demonstration_output.show_findings(con)
+        assert demonstration_output.show_quarantine(con)
+        demonstration_output.show_readers(con, "IWM", FAULTS["sign-flip"])
     shown = said(capsys.readouterr().out)
     assert f"IWM {SESSIONS[-2]}, prices_positive: resolved {SESSIONS[-1]}" in shown
     assert f"6 of 6 symbols up to {SESSIONS[-1]}; IWM up to {SESSIONS[-1]}" in shown
@@ -174,7 +174,7 @@ def test_symbol_without_an_answer_is_shown_in_the_vendors_words(
     world.run(source, SESSIONS[-3])
     world.run(FaultySource(source, "missing-symbol", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
-        assert demonstration.show_findings(con)
+        assert demonstration_output.show_findings(con)
     assert "IWM as a whole: IWM is not known to the vendor" in said(capsys.readouterr().out)
 
 
@@ -184,8 +184,8 @@ def test_blocked_run_is_shown(members: Universe, capsys: pytest.CaptureFixture[s
     world.run(source, SESSIONS[-3])
     world.run(FaultySource(source, "future-date", "IWM"), SESSIONS[-2])
     with warehouse.reading(Path("warehouse/rotation.duckdb")) as con:
-        assert demonstration.show_findings(con)
-        demonstration.show_readers(con, "IWM", FAULTS["future-date"])
+        assert demonstration_output.show_findings(con)
+        demonstration_output.show_readers(con, "IWM", FAULTS["future-date"])
     shown = said(capsys.readouterr().out)
     assert "not_after_session, critical, 1 row" in shown
     assert f"6 of 6 symbols up to {SESSIONS[-3]}" in shown
@@ -199,9 +199,9 @@ def test_only_new_alerts_are_shown(members: Universe, capsys: pytest.CaptureFixt
             "insert into ops.alerts (alert_id, fingerprint, kind, severity, title, body, created_at, attempts) "
             "values ('1', 'f', 'failure', 'critical', 'It is [bold]', 'Do this.', '2026-01-16 23:00:00+00', 0)"
         )
-        known = demonstration.show_alerts(con)
+        known = demonstration_output.show_alerts(con)
         assert "failure, critical: It is [bold] Do this." in said(capsys.readouterr().out)
-        assert demonstration.show_alerts(con, known) == known
+        assert demonstration_output.show_alerts(con, known) == known
     assert "Alerts (ops.alerts)\n  None.\n" in capsys.readouterr().out
 
 
@@ -210,7 +210,7 @@ def test_only_new_alerts_are_shown(members: Universe, capsys: pytest.CaptureFixt
 DEMONSTRATION = """
 import sys
 from datetime import timedelta
-from market_rotation.flows.cli import demonstration
+from market_rotation.flows.cli import demonstration, demonstration_output
 demonstration.HISTORY = timedelta(days={days})
 sys.exit(demonstration.main(sys.argv[1:]))
 """
