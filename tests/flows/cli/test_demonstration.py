@@ -210,7 +210,7 @@ def test_only_new_alerts_are_shown(members: Universe, capsys: pytest.CaptureFixt
 DEMONSTRATION = """
 import sys
 from datetime import timedelta
-from market_rotation.flows.cli import demonstration, demonstration_output
+from market_rotation.flows.cli import demonstration
 demonstration.HISTORY = timedelta(days={days})
 sys.exit(demonstration.main(sys.argv[1:]))
 """
