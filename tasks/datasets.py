@@ -64,13 +64,26 @@ HOLDINGS_COLUMNS: dict[str, str] = {
     "source": "object",
 }
 
-#: Analysts' estimates of a company's earnings growth, fractions, for the fiscal year under way and the next.
+#: Analysts' mean estimates of a company's earnings per share for the fiscal year under way (the first that is not reported) and the
+#: next, each with the last day of that year. `eps_*` and `price` per share, in one currency and on one basis of splits; growth as
+#: fractions; `analysts` and the revisions of the last 30 days (numbers of estimates) are those of the next year. `answer` is what the
+#: vendor said, as JSON: estimates of a past day cannot be requested later.
 EARNINGS_GROWTH_COLUMNS: dict[str, str] = {
     "symbol": "object",
     "as_of": "datetime64[s]",
+    "period_end_current_year": "datetime64[s]",
+    "period_end_next_year": "datetime64[s]",
+    "eps_year_ago": "float64",
+    "eps_current_year": "float64",
+    "eps_next_year": "float64",
     "growth_current_year": "float64",
     "growth_next_year": "float64",
+    "analysts": "float64",
+    "revisions_up_30d": "float64",
+    "revisions_down_30d": "float64",
+    "price": "float64",
     "source": "object",
+    "answer": "object",
 }
 
 

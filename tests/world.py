@@ -91,6 +91,30 @@ def records(
     return typed({**plain, **columns}, FUND_NAV_COLUMNS)
 
 
+def estimate(symbol: str, as_of: date, growth: float | None, **values: Any) -> dict[str, Any]:
+    """A row of `EARNINGS_GROWTH_COLUMNS`: a company that earned 4 a share, then 5, and `growth` more in the calendar year ahead of `as_of`.
+
+    Its fiscal years are calendar years; its shares cost 100. `values` replace columns.
+    """
+    year = as_of.year + (as_of.month > 6)
+    return {
+        "symbol": symbol,
+        "as_of": pd.Timestamp(as_of),
+        "period_end_current_year": pd.Timestamp(year - 1, 12, 31),
+        "period_end_next_year": pd.Timestamp(year, 12, 31),
+        "eps_year_ago": 4.0,
+        "eps_current_year": 5.0,
+        "eps_next_year": None if growth is None else 5.0 * (1 + growth),
+        "growth_current_year": 0.25,
+        "growth_next_year": growth,
+        "analysts": 10.0,
+        "revisions_up_30d": 0.0,
+        "revisions_down_30d": 0.0,
+        "price": 100.0,
+        "source": "analysts",
+    } | values
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that `make` filled, once for all the processes that run these tests; tests must not change it."""
     root = factory.getbasetemp()

@@ -7,3 +7,33 @@
 select symbol, as_of as session, growth_current_year, growth_next_year
 from stage.earnings_growth
 where not growth_current_year between -20 and 20 or not growth_next_year between -20 and 20;
+
+-- expectation: fiscal_years_follow_each_other
+-- severity: warning
+-- sentence: The next fiscal year does not end about a year after the one under way: between 350 and 380 days, or one of the two days is missing.
+select symbol, as_of as session, period_end_current_year, period_end_next_year
+from stage.earnings_growth
+where coalesce(period_end_next_year - period_end_current_year, 0) not between 350 and 380
+    and (period_end_current_year is not null or period_end_next_year is not null);
+
+-- expectation: fiscal_year_near_snapshot
+-- severity: warning
+-- sentence: The fiscal year under way ended more than 200 days before the snapshot or ends more than 400 days after it.
+select symbol, as_of as session, period_end_current_year
+from stage.earnings_growth
+where period_end_current_year - as_of not between -200 and 400;
+
+-- expectation: counts_of_estimates_plausible
+-- severity: warning
+-- sentence: A number of analysts or of revised estimates is negative, not whole, or above 500.
+select symbol, as_of as session, analysts, revisions_up_30d, revisions_down_30d
+from stage.earnings_growth
+where len(list_filter([analysts, revisions_up_30d, revisions_down_30d], lambda n: n < 0 or n > 500 or n <> floor(n))) > 0;
+
+-- expectation: earnings_per_share_and_price_plausible
+-- severity: warning
+-- sentence: The price is not positive, or earnings per share are infinite, above the price or a loss above ten times the price.
+select symbol, as_of as session, eps_year_ago, eps_current_year, eps_next_year, price
+from stage.earnings_growth
+where not (price > 0 and isfinite(price))
+    or len(list_filter([eps_year_ago, eps_current_year, eps_next_year], lambda eps: not isfinite(eps) or eps not between -10 * price and price)) > 0;

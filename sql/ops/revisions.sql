@@ -81,7 +81,14 @@ holdings as (
 earnings_growth as (
     select
         symbol, as_of as session, null::varchar as constituent, known_at, run_id,
-        [fn.number_cell('growth_current_year', growth_current_year), fn.number_cell('growth_next_year', growth_next_year)] as cells
+        [
+            fn.text_cell('period_end_current_year', period_end_current_year), fn.text_cell('period_end_next_year', period_end_next_year),
+            fn.number_cell('eps_year_ago', eps_year_ago), fn.number_cell('eps_current_year', eps_current_year),
+            fn.number_cell('eps_next_year', eps_next_year), fn.number_cell('growth_current_year', growth_current_year),
+            fn.number_cell('growth_next_year', growth_next_year), fn.number_cell('analysts', analysts),
+            fn.number_cell('revisions_up_30d', revisions_up_30d), fn.number_cell('revisions_down_30d', revisions_down_30d),
+            fn.number_cell('price', price)
+        ] as cells
     from raw.earnings_growth
     qualify count(*) over (partition by symbol, as_of) > 1
 ),

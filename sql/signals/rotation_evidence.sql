@@ -167,7 +167,7 @@ board as (
         w.net_flow_usd, w.months_text, w.members_known, w.members, w.symbols_without_assets,
         t.symbol as technology_symbol, t.rank_3m::double as technology_rank_3m, t.sectors, t.return_3m as technology_return_3m,
         m.mag7_minus_rest_3m, m.missing_symbols,
-        e.gap, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct,
+        e.gap, e.period_end, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct,
         -- Unlike least() NULL where either is.
         case
             when e.small_coverage_pct <= e.large_coverage_pct then e.small_coverage_pct
@@ -252,9 +252,10 @@ spoken as (
                 || format('{:.0f} % of the assets).', b.covered_assets_pct)
             when 'earnings' then
                 format(
-                    'Analysts expect the earnings of small companies to grow by {:.1f} % next year, of large ones by {:.1f} % '
+                    'Analysts expect the earnings of small companies to grow by {:.1f} % in {}, of large ones by {:.1f} % '
                     || '(estimates cover {:.0f} and {:.0f} % of the funds).',
-                    100 * b.small_growth_next_year, 100 * b.large_growth_next_year, b.small_coverage_pct, b.large_coverage_pct
+                    100 * b.small_growth_next_year, year(b.period_end), 100 * b.large_growth_next_year,
+                    b.small_coverage_pct, b.large_coverage_pct
                 )
         end as sentence,
         case j.evidence
@@ -278,6 +279,8 @@ spoken as (
                 end
             when 'earnings' then
                 case
+                    when b.gap is null and b.coverage_pct >= 50 then
+                        'the companies of one side together earn nothing in the year before, from which no growth can be computed.'
                     when b.gap is null or b.coverage_pct is null then 'there are no estimates of the last 20 sessions for both sides.'
                     else
                         format(

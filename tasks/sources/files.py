@@ -7,7 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, PRICE_COLUMNS, Offer
+from market_rotation.tasks.datasets import (
+    EARNINGS_GROWTH_COLUMNS,
+    FUND_FACTS_COLUMNS,
+    FUND_NAV_COLUMNS,
+    HOLDINGS_COLUMNS,
+    PRICE_COLUMNS,
+    Offer,
+)
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.frames import typed
 
@@ -23,17 +30,33 @@ REQUIRED = {
     "prices": ("symbol", "session", "open", "high", "low", "close", "volume", "dividend", "split_ratio"),
     "fund_nav": ("symbol", "session", "nav", "shares_outstanding", "distribution"),
     "fund_facts": ("symbol", "as_of", "expense_ratio"),
+    "holdings": ("fund_symbol", "as_of", "symbol", "name", "weight"),
+    "earnings_growth": (
+        "symbol",
+        "as_of",
+        "period_end_current_year",
+        "period_end_next_year",
+        "eps_year_ago",
+        "eps_current_year",
+        "eps_next_year",
+    ),
 }
-FRAMES = {"prices": PRICE_COLUMNS, "fund_nav": FUND_NAV_COLUMNS, "fund_facts": FUND_FACTS_COLUMNS}
+FRAMES = {
+    "prices": PRICE_COLUMNS,
+    "fund_nav": FUND_NAV_COLUMNS,
+    "fund_facts": FUND_FACTS_COLUMNS,
+    "holdings": HOLDINGS_COLUMNS,
+    "earnings_growth": EARNINGS_GROWTH_COLUMNS,
+}
 
 _SQL_TYPES = {"object": "varchar", "datetime64[s]": "date", "float64": "double"}
 
 
 class FilesSource:
-    """Reads `prices.(parquet|csv)` and, where they are, `fund_nav.(parquet|csv)` and `fund_facts.(parquet|csv)` in `folder`."""
+    """Reads `prices.(parquet|csv)` and, where they are, the files of the other datasets in `folder`, such as `fund_nav.csv`."""
 
     name = "files"
-    datasets: ClassVar[frozenset[str]] = frozenset({"prices", "fund_nav", "fund_facts"})
+    datasets: ClassVar[frozenset[str]] = frozenset(FRAMES)
     is_local = True
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +82,7 @@ class FilesSource:
         """The fund datasets that the files hold, symbol by symbol."""
         return [
             Offer(dataset, instrument.symbol, 0)
-            for dataset in ("fund_nav", "fund_facts")
+            for dataset in ("fund_nav", "fund_facts", "holdings")
             for instrument in instruments
             if instrument.symbol in self._rows.get(dataset, {})
         ]
@@ -75,6 +98,19 @@ class FilesSource:
     def fund_facts(self, symbol: str, as_of: date) -> pd.DataFrame:
         """Every snapshot of the fund in the file up to `as_of`: `FUND_FACTS_COLUMNS`."""
         return self._within("fund_facts", symbol, "as_of", date.min, as_of)
+
+    def holdings(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """Every snapshot of the fund's holdings in the file up to `as_of`: `HOLDINGS_COLUMNS`."""
+        return self._within("holdings", symbol, "as_of", date.min, as_of)
+
+    def earnings_growth(self, symbol: str, as_of: date) -> pd.DataFrame:
+        """Every snapshot of the company's estimates in the file up to `as_of`: `EARNINGS_GROWTH_COLUMNS`; no row where it has none.
+
+        The companies requested are those of the holdings, and a file need not know all of them.
+        """
+        if symbol not in self._rows.get("earnings_growth", {}):
+            return typed({}, EARNINGS_GROWTH_COLUMNS)
+        return self._within("earnings_growth", symbol, "as_of", date.min, as_of)
 
     def _within(self, dataset: str, symbol: str, day: str, start: date, end: date) -> pd.DataFrame:
         rows = self._rows[dataset].get(symbol)

@@ -27,6 +27,7 @@ from market_rotation.tasks.sources.base import typed
 
 DAYS = world.days(date(2024, 1, 2))
 SESSION = DAYS[89]
+LONG_AGO, YEAR = pd.Timestamp(2022, 12, 31), pd.Timedelta(days=365)
 MEMBERS = world.universe(*map(world.instrument, ("SPY", "IWM", "IJR")))
 #: The suites of what is fetched; that of the flows is checked on what is derived.
 FETCHED = ("fund_nav", "fund_facts", "holdings", "earnings_growth")
@@ -70,7 +71,6 @@ def good_frames() -> Frames:
         "weight": [0.4, 0.35, 0.249, 0.001],
     }
     closes = [1.002 * nav for nav in navs]
-    growth = {"as_of": pd.Timestamp(SESSION), "growth_current_year": 0.1, "growth_next_year": -0.2, "source": "vendor"}
     return {
         "fund_nav": pd.concat(
             world.records(fund, navs, shares, total_net_assets_usd=assets, distribution=paid) for fund in funds
@@ -79,8 +79,8 @@ def good_frames() -> Frames:
         "holdings": pd.concat(
             typed({"fund_symbol": fund, **held, "source": "issuer"}, HOLDINGS_COLUMNS) for fund in funds
         ),
-        "earnings_growth": pd.concat(
-            typed({"symbol": [name], **growth}, EARNINGS_GROWTH_COLUMNS) for name in ("AAA", "BBB")
+        "earnings_growth": typed(
+            pd.DataFrame([world.estimate(name, SESSION, -0.2) for name in ("AAA", "BBB")]), EARNINGS_GROWTH_COLUMNS
         ),
         "prices": pd.concat(world.bars(fund, closes) for fund in funds),
     }
@@ -174,6 +174,22 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
     ("earnings_growth", "one_row_per_snapshot"): (repeated("earnings_growth"), [("AAA", SESSION)]),
     ("earnings_growth", "growth_plausible"): (
         changed("earnings_growth", 0, growth_next_year=20.5),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "fiscal_years_follow_each_other"): (
+        changed("earnings_growth", 0, period_end_next_year=None),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "fiscal_year_near_snapshot"): (
+        changed("earnings_growth", 0, period_end_current_year=LONG_AGO, period_end_next_year=LONG_AGO + YEAR),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "counts_of_estimates_plausible"): (
+        changed("earnings_growth", 0, revisions_up_30d=2.5),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "earnings_per_share_and_price_plausible"): (
+        changed("earnings_growth", 0, eps_next_year=101.0),
         [("AAA", SESSION)],
     ),
 }
@@ -281,6 +297,13 @@ def test_bad_flows_fail(con: duckdb.DuckDBPyConnection, expectation: str) -> Non
         ("holdings", {"weight": 40.0}, "weights_add_up"),
         ("earnings_growth", {"growth_current_year": -20.5}, "growth_plausible"),
         ("earnings_growth", {"growth_next_year": float("inf")}, "growth_plausible"),
+        ("earnings_growth", {"period_end_current_year": None}, "fiscal_years_follow_each_other"),
+        ("earnings_growth", {"period_end_next_year": LONG_AGO}, "fiscal_years_follow_each_other"),
+        ("earnings_growth", {"analysts": -1.0}, "counts_of_estimates_plausible"),
+        ("earnings_growth", {"revisions_down_30d": float("inf")}, "counts_of_estimates_plausible"),
+        ("earnings_growth", {"price": 0.0}, "earnings_per_share_and_price_plausible"),
+        ("earnings_growth", {"price": float("inf")}, "earnings_per_share_and_price_plausible"),
+        ("earnings_growth", {"eps_year_ago": float("-inf")}, "earnings_per_share_and_price_plausible"),
     ],
 )
 def test_other_values_that_are_none(
@@ -315,8 +338,7 @@ def test_what_is_not_published_is_no_fault(con: duckdb.DuckDBPyConnection) -> No
     frames["fund_nav"] = frames["fund_nav"].assign(shares_outstanding=float("nan"), distribution=float("nan"))
     blank = dict.fromkeys(("expense_ratio", "total_net_assets_usd", "nav", "trailing_pe"), float("nan"))
     frames["fund_facts"] = frames["fund_facts"].assign(**blank)
-    nothing = dict.fromkeys(("growth_current_year", "growth_next_year"), float("nan"))
-    frames["earnings_growth"] = frames["earnings_growth"].assign(**nothing)
+    frames["earnings_growth"] = typed(frames["earnings_growth"][["symbol", "as_of", "source"]], EARNINGS_GROWTH_COLUMNS)
     put(con, frames)
     assert {name: failed(audit(con, suites.staged(name))) for name in FETCHED} == {name: {} for name in FETCHED}
 

@@ -78,13 +78,14 @@ def fetched() -> dict[str, pd.DataFrame]:
         {"fund_symbol": fund, "as_of": pd.Timestamp(DAYS[250]), "symbol": [*names, None], "name": [*names, "Cash"]}
         for fund, names in (("IWM", ("TINY", "WEE")), ("IWB", ("BIG", "HUGE")))
     ]
-    estimates = {"symbol": ["TINY", "WEE", "BIG", "HUGE"], "as_of": pd.Timestamp(DAYS[285]), "source": "analysts"}
+    expected = {"TINY": 0.2, "WEE": 0.1, "BIG": 0.05, "HUGE": 0.07}
+    estimates = [world.estimate(symbol, DAYS[285], growth) for symbol, growth in expected.items()]
     return {
         "fund_nav": pd.concat(records),
         "holdings": pd.concat(
             typed({**file, "weight": [0.6, 0.39, 0.01], "source": "issuer"}, HOLDINGS_COLUMNS) for file in files
         ),
-        "earnings_growth": typed({**estimates, "growth_next_year": [0.2, 0.1, 0.05, 0.07]}, EARNINGS_GROWTH_COLUMNS),
+        "earnings_growth": typed(pd.DataFrame(estimates), EARNINGS_GROWTH_COLUMNS),
     }
 
 
@@ -278,6 +279,14 @@ CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
     "fund_comparison_full_windows": (
         changed("fund_comparison", "max_drawdown_252d = 0.01", "symbol = 'VB'"),
         [("VB", DAYS[250])],
+    ),
+    "earnings_momentum_shares_in_range": (
+        changed("earnings_momentum", "small_revision_breadth = 2"),
+        [("signals", LAST)],
+    ),
+    "earnings_momentum_calendar_year": (
+        changed("earnings_momentum", "period_end = period_end + 1"),
+        [("signals", LAST)],
     ),
     "earnings_momentum_gap_adds_up": (changed("earnings_momentum", "gap = gap + 1e-9"), [("signals", LAST)]),
     "every_number_finite": (changed("fund_comparison", "beta_252d = 'nan'", "symbol = 'VB'"), [("VB", LAST)]),
@@ -493,6 +502,9 @@ MORE: list[tuple[str, str]] = [
         f"where symbol = 'VB' and session in ('{DAYS[250]}', '{LAST}')",
     ),
     ("earnings_momentum_gap_adds_up", changed("earnings_momentum", "gap = null")),
+    ("earnings_momentum_shares_in_range", changed("earnings_momentum", "large_coverage_pct = -1")),
+    ("earnings_momentum_shares_in_range", changed("earnings_momentum", "large_revision_breadth = -1.5")),
+    ("earnings_momentum_calendar_year", changed("earnings_momentum", "period_end = null")),
     ("earnings_momentum_gap_adds_up", changed("earnings_momentum", "small_growth_next_year = null")),
 ]
 

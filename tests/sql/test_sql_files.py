@@ -38,13 +38,14 @@ CONTRACT = {
     "core.fund_flows": "symbol session net_flow_usd flow_pct_of_assets source",
     "core.fund_facts": "symbol as_of expense_ratio holdings_count total_net_assets_usd nav category index_name trailing_pe "
     "source known_at",
-    "core.earnings_growth": "symbol as_of growth_current_year growth_next_year source known_at",
+    "core.earnings_growth": "symbol as_of period_end_current_year period_end_next_year eps_year_ago eps_current_year "
+    "eps_next_year growth_current_year growth_next_year analysts revisions_up_30d revisions_down_30d source known_at",
     "signals.fund_flows_monthly": "symbol month net_flow_usd flow_pct_of_assets cumulative_ytd_usd streak_months "
     "sessions_covered_pct is_partial members_known members",
     "signals.fund_comparison": "symbol session expense_ratio holdings_count total_net_assets_usd return_12m beta_252d "
     "volatility_252d max_drawdown_252d median_dollar_volume_30d_usd premium_pct net_flow_12m_usd",
     "signals.earnings_momentum": "session small_growth_next_year large_growth_next_year gap small_coverage_pct "
-    "large_coverage_pct",
+    "large_coverage_pct small_median large_median small_revision_breadth large_revision_breadth period_end",
     "signals.mega_cap": "session "
     + " ".join(f"{side}_{h}" for side in SIDES for h in ("1m", "3m", "6m", "12m", "ytd")),
     "signals.breadth": "session sectors_beating_spy_3m sectors_above_200d equal_minus_cap_3m universe_above_200d_pct counted missing",

@@ -24,8 +24,15 @@ DAYS = world.days()
 FIRST, SECOND, THIRD = (datetime(2024, 1, day, 23, tzinfo=UTC) for day in (4, 5, 8))
 MEMBERS = world.universe(world.instrument("SPY"), world.instrument("IWM"), pairs=[("IWM", "SPY")])
 
-#: Columns in which a difference is no restatement: the source and how it counts shares, and a close that every later dividend rescales.
-NOT_COMPARED = {"source", "vendor_adj_close", "share_count_basis"}
+#: Columns in which a difference is no restatement: the source and how it counts shares, the answer that the values were read from, and a
+#: close that every later dividend rescales.
+NOT_COMPARED = {"source", "share_count_basis", "answer", "vendor_adj_close"}
+#: A value of each type of column, another one, and how SQL gives them back.
+PLAIN: dict[str, tuple[Any, Any]] = {
+    "float64": (10.0, 11.0),
+    "object": ("words", "other words"),
+    "datetime64[s]": (date(2024, 12, 31), date(2025, 1, 31)),
+}
 #: A constituent with another ticker or name is another constituent.
 COMPARED = [
     (dataset.name, column)
@@ -38,7 +45,7 @@ COMPARED = [
 def rows(dataset: str, *changes: dict[str, Any]) -> pd.DataFrame:
     """A frame of `dataset` with one row per item of `changes`, of IWM on the second session unless the item says otherwise."""
     registered = DATASETS[dataset]
-    plain = {column: 10.0 if kind == "float64" else "words" for column, kind in registered.columns.items()}
+    plain = {column: PLAIN[kind][0] for column, kind in registered.columns.items()}
     plain |= {registered.symbol: "IWM", registered.day: pd.Timestamp(DAYS[1])}
     return typed(pd.DataFrame([plain | change for change in changes]), registered.columns)
 
@@ -81,8 +88,7 @@ def everything(*changes: dict[str, Any]) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize(("dataset", "column"), COMPARED)
 def test_a_corrected_value_is_a_new_version(dataset: str, column: str) -> None:
     """Whichever value a vendor corrects for the same day: raw has both versions, ops.revisions lists the change, core shows the newer."""
-    is_number = DATASETS[dataset].columns[column] == "float64"
-    old, new = (10.0, 11.0) if is_number else ("words", "other words")
+    old, new = PLAIN[DATASETS[dataset].columns[column]]
     with opened() as con:
         assert take_in(con, FIRST, **everything()) == (len(DATASETS), 0)
         assert take_in(con, SECOND, **everything() | {dataset: rows(dataset, {column: new})}) == (0, 1)
@@ -124,7 +130,7 @@ def test_a_value_that_comes_or_goes_is_a_revision(dataset: str, column: str) -> 
         found = con.execute(
             "select coalesce(old_value::varchar, old_text), coalesce(new_value::varchar, new_text) from ops.revisions"
         ).fetchall()
-        given = "10.0" if DATASETS[dataset].columns[column] == "float64" else "words"
+        given = str(PLAIN[DATASETS[dataset].columns[column]][0])
         gone = None if blank is None else str(blank)
         assert found == [(given, gone), (gone, given)]
 

@@ -116,6 +116,7 @@ class Summary:
         if facts is not None:
             return modules | _fund_modules(modules, facts)
         assert growth is not None
+        modules["price"] |= _known({"regularMarketPrice": growth["price"]})
         modules["earningsTrend"] = {"trend": _trend(growth), "maxAge": 1}
         return modules
 
@@ -152,11 +153,51 @@ def _fund_modules(modules: dict[str, Any], facts: dict[str, Any]) -> dict[str, A
 
 
 def _trend(growth: dict[str, Any]) -> list[dict[str, Any]]:
-    fractions = {"0q": 0.531, "+1q": 0.266, "0y": growth["growth_current_year"], "+1y": growth["growth_next_year"]}
-    return [
-        {"maxAge": 1, "period": period, "growth": _object(fraction, f"{100 * fraction:.2f}%")}
-        for period, fraction in fractions.items()
+    """The trend of a company: two quarters and two years, each with its end, mean estimate, and revisions; five years without."""
+    quarters = {"0q": ("2026-03-31", 0.98, 0.64, 0.531), "+1q": ("2026-06-30", 0.81, 0.64, 0.266)}
+    years = {
+        period: (_date(growth[f"period_end_{year}"]), growth[f"eps_{year}"], growth[before], growth[f"growth_{year}"])
+        for period, year, before in (("0y", "current_year", "eps_year_ago"), ("+1y", "next_year", "eps_current_year"))
+    }
+    counts = [growth[name] for name in ("analysts", "revisions_up_30d", "revisions_down_30d")]
+    return [_period(period, *values, counts) for period, values in (quarters | years).items()] + [
+        _period("+5y", None, math.nan, math.nan, 0.1469, [math.nan] * 3)
     ]
+
+
+def _period(
+    period: str, end: str | None, average: float, year_ago: float, growth: float, counts: list[float]
+) -> dict[str, Any]:
+    analysts, up, down = counts
+    fraction = _object(growth, f"{100 * growth:.2f}%")
+    # Nobody's mean is written as 0, as in the recorded answer about BMW.DE.
+    mean = _object(0 if analysts == 0 else average, f"{average:.2f}")
+    return {
+        "maxAge": 1,
+        "period": period,
+        "endDate": end,
+        "growth": fraction,
+        "earningsEstimate": {
+            "avg": mean,
+            "low": mean,
+            "high": mean,
+            "yearAgoEps": _object(year_ago, f"{year_ago:.2f}"),
+            "numberOfAnalysts": _object(analysts, f"{analysts:.0f}"),
+            "growth": fraction,
+            "earningsCurrency": "USD",
+        },
+        "epsTrend": {"current": mean, "7daysAgo": mean, "30daysAgo": mean},
+        "epsRevisions": {
+            "upLast7days": _object(0, "0"),
+            "upLast30days": _object(up, f"{up:.0f}"),
+            "downLast30days": _object(down, f"{down:.0f}"),
+            "downLast90days": {},
+        },
+    }
+
+
+def _date(day: Any) -> str | None:
+    return None if day != day or day is None else f"{day:%Y-%m-%d}"
 
 
 def _known(numbers: dict[str, float]) -> dict[str, float]:

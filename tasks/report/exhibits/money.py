@@ -150,7 +150,7 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
         finding = missing = "There are no estimates for this session; past estimates are not available."
     else:
         finding = (
-            f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} next year, of large ones by "
+            f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} in {last['period_end'].year}, of large ones by "
             f"{percent(last['large_growth_next_year'])}; the gap is {percent(last['gap'])}."
         )
         if last["gap"] is None:
@@ -159,7 +159,7 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
         id="earnings",
         title=title,
         finding=finding,
-        note="Analysts' estimates, which are revised and on the whole too high, weighted as in the funds. They cover the largest companies of each side, a small part of "
+        note="Analysts' estimates, which are revised and on the whole too high, added up as the funds hold the companies, for the same calendar year on both sides. They cover the largest companies of each side, a small part of "
         "the small one. The line begins with the first snapshot, since past estimates are not available.",
         sql=sql,
         rows=rows,
@@ -169,6 +169,8 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("small_growth_next_year", "Small companies", "fraction"),
             Column("large_growth_next_year", "Large companies", "fraction"),
             Column("gap", "Gap", "fraction"),
+            Column("small_median", "Median, small", "fraction"),
+            Column("large_median", "Median, large", "fraction"),
             Column("small_coverage_pct", "Covered, small", "percent"),
             Column("large_coverage_pct", "Covered, large", "percent"),
         ),

@@ -7,6 +7,8 @@ hold overlapping ranges of them. All is drawn from streams named after the compa
 from __future__ import annotations
 
 import re
+from calendar import monthrange
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,8 +17,6 @@ import numpy as np
 from market_rotation.tasks.sources.simulated.prices import ANCHOR, Floats, stream
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from market_rotation.tasks.universe import Instrument
 
 
@@ -131,6 +131,69 @@ def growth(symbol: str, small: bool, as_of: date) -> tuple[float, float]:
     swing = spread / 3 * np.sin(2 * np.pi * (week / own.uniform(40, 120, 2) + own.uniform(size=2)))
     this, following = np.round(base + swing, 4).tolist()
     return this, following
+
+
+class Estimates(NamedTuple):
+    """Estimates of a company's earnings per share (USD) for two fiscal years, each with its last day; NaN: no estimate."""
+
+    period_end_current_year: date
+    period_end_next_year: date
+    eps_year_ago: float
+    eps_current_year: float
+    eps_next_year: float
+    growth_current_year: float
+    growth_next_year: float
+    analysts: float
+    revisions_up_30d: float
+    revisions_down_30d: float
+    price: float
+
+
+#: The last month of the fiscal year, of mega caps and of others: most end it with the calendar year.
+FISCAL_YEAR_ENDS = {"NVDA": 1, "AAPL": 9, "MSFT": 6}
+OTHER_YEAR_ENDS = (12, 12, 12, 12, 12, 12, 12, 9, 6, 3)
+#: How long after the end of a fiscal year a company reports it, and the estimates move on to the next.
+REPORTED_AFTER = timedelta(days=45)
+#: Fiscal years before the one under way have earned more each year by this fraction.
+TREND = 0.08
+
+
+def estimates(symbol: str, small: bool, as_of: date) -> Estimates:
+    """What analysts expect on `as_of`. Growth is that of `growth`; earnings of a year that is reported never change."""
+    own = stream(symbol, "earnings")
+    first, ratio = own.uniform(1, 6), own.uniform(14, 26)
+    drawn = int(own.choice(OTHER_YEAR_ENDS))
+    month = FISCAL_YEAR_ENDS.get(symbol, 12 if symbol in {row[0] for row in MEGA_CAPS} else drawn)
+    end = next(
+        day
+        for year in range(as_of.year - 1, as_of.year + 2)
+        if (day := month_end(year, month)) + REPORTED_AFTER > as_of
+    )
+    this, following = growth(symbol, small, as_of)
+    year_ago = first * (1 + TREND) ** (end.year - 2021)
+    # What was raised since a month ago, for the revisions: a company's analysts mostly agree.
+    change = following - growth(symbol, small, as_of - timedelta(days=28))[1]
+    analysts = float(own.integers(3, 12) if small else own.integers(15, 45))
+    share = float(np.clip(0.3 + 30 * change, 0, 0.6))
+    followed = not np.isnan(this)
+    return Estimates(
+        period_end_current_year=end,
+        period_end_next_year=month_end(end.year + 1, month),
+        eps_year_ago=round(year_ago, 4),
+        eps_current_year=round(year_ago * (1 + this), 4),
+        eps_next_year=round(year_ago * (1 + this) * (1 + following), 4),
+        growth_current_year=this,
+        growth_next_year=following,
+        analysts=analysts if followed else 0.0,
+        revisions_up_30d=float(round(share * analysts)) if followed else 0.0,
+        revisions_down_30d=float(round((0.6 - share) * analysts)) if followed else 0.0,
+        price=round(ratio * first * (1 + TREND) ** ((as_of - date(2020, 12, 31)).days / 365.25), 2),
+    )
+
+
+def month_end(year: int, month: int) -> date:
+    """The last day of a month."""
+    return date(year, month, monthrange(year, month)[1])
 
 
 @lru_cache(maxsize=64)

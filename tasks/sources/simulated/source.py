@@ -177,7 +177,7 @@ class SampleSource:
         return typed(columns, HOLDINGS_COLUMNS)
 
     def earnings_growth(self, symbol: str, as_of: date) -> pd.DataFrame:
-        """Earnings growth expected of a company on `as_of`: one row of `EARNINGS_GROWTH_COLUMNS`, fractions, NaN: no estimate.
+        """What analysts expect a company to earn, on `as_of`: one row of `EARNINGS_GROWTH_COLUMNS`, NaN: no estimate.
 
         Companies are the stocks among the instruments and all constituents of simulated indices. Raises `SymbolNotFound` for
         any other symbol.
@@ -190,15 +190,9 @@ class SampleSource:
                 f"request a stock of the universe or a constituent of a fund."
             )
         small = instrument.size_bucket in ("small", "micro") if instrument else companies.is_small(symbol)
-        current, following = companies.growth(symbol, small, as_of)
-        columns = {
-            "symbol": [symbol],
-            "as_of": np.array([as_of], "datetime64[s]"),
-            "growth_current_year": current,
-            "growth_next_year": following,
-            "source": "sample",
-        }
-        return typed(columns, EARNINGS_GROWTH_COLUMNS)
+        expected = companies.estimates(symbol, small, as_of)._asdict()
+        row = {"symbol": symbol, "as_of": as_of, "source": "sample"} | expected
+        return typed({name: [value] for name, value in row.items()}, EARNINGS_GROWTH_COLUMNS)
 
     def _fund(self, symbol: str) -> Instrument:
         instrument = self._instrument(symbol)

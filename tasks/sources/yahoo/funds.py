@@ -6,6 +6,7 @@ plain or as `{"raw": 0.002, "fmt": "0.20%"}`, and what is not known is null, `{}
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from datetime import date, datetime, timedelta
@@ -32,7 +33,7 @@ SUMMARY = "https://query2.finance.yahoo.com/v10/finance/quoteSummary/"
 #: `quoteType` says which symbol was answered for, and is there for every symbol that Yahoo knows.
 NAV_MODULES = ("quoteType", "price", "summaryDetail", "defaultKeyStatistics")
 FACTS_MODULES = (*NAV_MODULES, "fundProfile", "topHoldings")
-GROWTH_MODULES = ("quoteType", "earningsTrend")
+GROWTH_MODULES = ("quoteType", "price", "earningsTrend")
 
 #: The fields with an expense ratio, best first, and the factor that makes it a fraction: `netExpenseRatio` alone is in percent.
 EXPENSE_RATIOS = (
@@ -127,15 +128,51 @@ def parse_fund_facts(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
 
 @parser("Yahoo", "earnings estimates")
 def parse_earnings_growth(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
-    """One row of `EARNINGS_GROWTH_COLUMNS`, fractions, dated `as_of`. NaN where there is no estimate, which is no failure.
+    """One row of `EARNINGS_GROWTH_COLUMNS` dated `as_of`, NaN or NaT where there is no estimate, which is no failure.
 
-    Raises `SymbolNotFound` where Yahoo does not know the symbol, and `SourceUnavailable` for what is not a whole answer about it.
+    A mean of no estimates is written as 0 and is NaN here. `price` is NaN where the shares are quoted in another currency than the
+    earnings. Raises `SymbolNotFound` where Yahoo does not know the symbol, and `SourceUnavailable` for what is not a whole answer
+    about it.
     """
     modules = _modules(payload, symbol, "earnings estimates")
     trends = _at(modules, "earningsTrend", "trend") or []
-    growth = {str(trend["period"]): _number(trend.get("growth")) for trend in trends}
-    years = {"growth_current_year": growth.get("0y", math.nan), "growth_next_year": growth.get("+1y", math.nan)}
-    return _row(EARNINGS_GROWTH_COLUMNS, symbol=symbol, as_of=as_of, source="yahoo", **years)
+    years = {str(trend["period"]): trend for trend in trends}
+    current, following = years.get("0y", {}), years.get("+1y", {})
+    estimates: dict[str, Any] = {
+        "period_end_current_year": _day(current.get("endDate")),
+        "period_end_next_year": _day(following.get("endDate")),
+        "eps_year_ago": _number(_at(current, "earningsEstimate", "yearAgoEps")),
+        "eps_current_year": _estimate(current),
+        "eps_next_year": _estimate(following),
+        "growth_current_year": _number(current.get("growth")),
+        "growth_next_year": _number(following.get("growth")),
+        "analysts": _number(_at(following, "earningsEstimate", "numberOfAnalysts")),
+        "revisions_up_30d": _number(_at(following, "epsRevisions", "upLast30days")),
+        "revisions_down_30d": _number(_at(following, "epsRevisions", "downLast30days")),
+        "price": _price(modules, current),
+    }
+    said = {name: modules[name] for name in GROWTH_MODULES if name in modules}
+    answer = json.dumps(said, separators=(",", ":"), sort_keys=True)
+    return _row(EARNINGS_GROWTH_COLUMNS, symbol=symbol, as_of=as_of, source="yahoo", answer=answer, **estimates)
+
+
+def _estimate(year: dict[str, Any]) -> float:
+    """The mean estimate of a year's earnings per share. With no analyst Yahoo writes 0, which is not an estimate."""
+    if _number(_at(year, "earningsEstimate", "numberOfAnalysts")) == 0:
+        return math.nan
+    return _number(_at(year, "earningsEstimate", "avg"))
+
+
+def _price(modules: dict[str, Any], year: dict[str, Any]) -> float:
+    """The last price. Older answers do not name the currency of the earnings; then it is that of the price."""
+    quoted, earned = _at(modules, "price", "currency"), _at(year, "earningsEstimate", "earningsCurrency")
+    if earned is not None and earned != quoted:
+        return math.nan
+    return _positive(_at(modules, "price", "regularMarketPrice"))
+
+
+def _day(text: Any) -> date | None:
+    return None if text is None else date.fromisoformat(str(text))
 
 
 def _modules(payload: Any, symbol: str, wanted: str) -> dict[str, Any]:

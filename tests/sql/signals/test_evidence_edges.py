@@ -7,7 +7,7 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from world import bars, days, derived, fill, instrument, records, universe
+from world import bars, days, derived, estimate, fill, instrument, records, universe
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, HOLDINGS_COLUMNS
@@ -184,7 +184,7 @@ def test_mega_cap(con, difference, verdict):
 )
 def test_earnings(con, gap, covered, verdict):
     """For where small companies are expected to grow faster by more than one percent, against where slower by more than that."""
-    sides = {"small_growth_next_year": 0.2, "large_growth_next_year": 0.1}
+    sides = {"small_growth_next_year": 0.2, "large_growth_next_year": 0.1, "period_end": date(2024, 12, 31)}
     coverage = {"small_coverage_pct": covered[0], "large_coverage_pct": covered[1]}
     fill(con, "signals.earnings_momentum", {"session": DAY, "gap": gap, **sides, **coverage})
     assert_verdict(judged(con, "earnings"), verdict, gap)
@@ -361,18 +361,15 @@ def test_earnings_from_holdings_and_estimates():
         ("A", 20, 0.125),
         ("B", 20, 0.375),
     ]
-    estimates = [
-        {"symbol": s, "as_of": pd.Timestamp(DAYS[i]), "growth_current_year": 9.0, "growth_next_year": g}
-        for s, i, g in said
-    ]
+    estimates = [estimate(s, DAYS[i], g) for s, i, g in said]
     members = universe(instrument("SPY"), instrument("SML"), pairs=[("SML", "SPY")])
     pair = members.pairs[0].model_copy(update={"earnings": True})
     frames = {
         "holdings": typed(pd.DataFrame(held).assign(source="issuer"), HOLDINGS_COLUMNS),
-        "earnings_growth": typed(pd.DataFrame(estimates).assign(source="analysts"), EARNINGS_GROWTH_COLUMNS),
+        "earnings_growth": typed(pd.DataFrame(estimates), EARNINGS_GROWTH_COLUMNS),
     }
     with derived([bars("SPY", [100.0])], members.model_copy(update={"pairs": (pair,)}), DAYS[39], **frames) as con:
         rows = con.sql("from signals.rotation_evidence where evidence = 'earnings' order by session").df()
     wanted = [None] + [1] * 4 + [0] * 4 + [-1] * 20 + [None] * 11
     assert [None if pd.isna(verdict) else verdict for verdict in rows["verdict"]] == wanted
-    assert rows["value"].dropna().tolist() == [0.125] * 4 + [0.0] * 4 + [-0.25] * 20
+    assert rows["value"].dropna().tolist() == pytest.approx([0.125] * 4 + [0.0] * 4 + [-0.25] * 20)

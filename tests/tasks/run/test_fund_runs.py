@@ -76,8 +76,7 @@ class FundSource(world.FakeSource):
         if symbol == "BIG3":
             raise SymbolNotFound("BIG3 is followed by no analyst.")
         growth = 0.2 if symbol.startswith("TINY") else 0.1
-        row = {"symbol": [symbol], "as_of": pd.Timestamp(as_of), "growth_next_year": growth, "source": "analysts"}
-        return typed(row, EARNINGS_GROWTH_COLUMNS)
+        return typed(pd.DataFrame([world.estimate(symbol, as_of, growth)]), EARNINGS_GROWTH_COLUMNS)
 
     def asked_of(self, dataset: str) -> list[str]:
         """The symbols requested for a dataset since the last call of `forget`, in order."""

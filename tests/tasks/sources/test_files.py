@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from io import StringIO
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from world import instrument
 
-from market_rotation.tasks.datasets import PRICE_COLUMNS
+from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, PRICE_COLUMNS, Offer
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.files import FilesSource
 
@@ -233,3 +235,37 @@ def test_real_data(real_data):
         assert frame["session"].is_unique
         assert frame["close"].gt(0).all()
         assert frame["dividend"].ge(0).all()
+
+
+ESTIMATES = (
+    "symbol,as_of,period_end_current_year,period_end_next_year,eps_year_ago,eps_current_year,eps_next_year,growth_next_year,price\n"
+    "AAA,2024-01-02,2023-12-31,2024-12-31,4,5,5.5,0.1,100\n"
+    "AAA,2024-01-04,2023-12-31,2024-12-31,4,5,6,0.2,\n"
+)
+
+
+def test_holdings_and_estimates(tmp_path):
+    """Holdings and dated estimates come from files as well: each snapshot up to the day, what a column lacks as NaN."""
+    folder = write(tmp_path)
+    held = "fund_symbol,as_of,symbol,name,weight\nSPY,2024-01-02,AAA,A,0.9\nSPY,2024-01-02,,Cash,0.1\n"
+    (folder / "holdings.csv").write_text(held, encoding="utf-8")
+    (folder / "earnings_growth.csv").write_text(ESTIMATES, encoding="utf-8")
+    source = FilesSource(folder)
+    holdings = source.holdings("SPY", END)
+    assert holdings[["symbol", "weight", "source"]].to_numpy().tolist() == [["AAA", 0.9, "files"], [None, 0.1, "files"]]
+    assert source.offers([instrument("SPY"), instrument("IWM")]) == [Offer("holdings", "SPY", 0)]
+    estimates = source.earnings_growth("AAA", END)
+    assert {name: str(kind) for name, kind in estimates.dtypes.items()} == EARNINGS_GROWTH_COLUMNS
+    assert estimates["period_end_next_year"].tolist() == [pd.Timestamp(2024, 12, 31)] * 2
+    assert estimates["eps_next_year"].tolist() == [5.5, 6.0]
+    assert estimates["price"].tolist() == pytest.approx([100.0, float("nan")], nan_ok=True)
+    assert len(source.earnings_growth("AAA", START)) == 1
+    # The companies requested are those of the holdings: one without an estimate is no failure.
+    assert source.earnings_growth("BBB", END).empty
+
+
+def test_an_estimate_without_its_period_is_refused(tmp_path):
+    """An estimate without the fiscal year that it is for says nothing: a file without that column is not usable."""
+    frame = pd.read_csv(StringIO(ESTIMATES)).drop(columns="period_end_next_year")
+    frame.to_csv(write(tmp_path) / "earnings_growth.csv", index=False)
+    unavailable(tmp_path, "earnings_growth.csv lacks the column period_end_next_year")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -350,11 +350,30 @@ def test_every_stock_has_an_estimate(nyse, source):
     """The universe's own stocks, a user's among them, are followed like constituents, in the agreed dtypes."""
     stocks = [s for s, row in ROWS.items() if row.kind == "stock"]
     frames = pd.concat([source.earnings_growth(s, END) for s in stocks])
-    assert frames.notna().all(axis=None)
+    assert frames.drop(columns="answer").notna().all(axis=None)
     assert dtypes(frames) == EARNINGS_GROWTH_COLUMNS
     own = SampleSource(nyse, [instrument("OWN", kind="stock", size_bucket="small")])
     assert len(own.earnings_growth("OWN", END)) == 1
     pd.testing.assert_frame_equal(own.earnings_growth("AAPL", END), source.earnings_growth("AAPL", END))
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "NVDA", "LAAAB", "SAAAB", "SAACD"])
+def test_estimates_move_on_to_the_next_fiscal_year(source, symbol):
+    """Over two years: the next year becomes the one under way, weeks after its end, and growth is that of the earnings."""
+    frames = pd.concat([source.earnings_growth(symbol, date(2024, 1, 1) + timedelta(days=d)) for d in range(0, 730, 3)])
+    current, following = frames["period_end_current_year"], frames["period_end_next_year"]
+    assert (following - current).dt.days.between(365, 366).all()
+    assert (frames["as_of"] - current).dt.days.between(-366 + 45, 45).all()
+    assert current.nunique() == 3
+    assert current.is_monotonic_increasing
+    assert frames.groupby(current)["eps_year_ago"].nunique().max() == 1
+    for growth, eps, before in (
+        ("growth_current_year", "eps_current_year", "eps_year_ago"),
+        ("growth_next_year", "eps_next_year", "eps_current_year"),
+    ):
+        assert (frames[eps] / frames[before] - 1 - frames[growth]).abs().max() < 3e-4
+    assert (frames["price"] > 5 * frames["eps_next_year"].abs()).all()
+    assert (frames["revisions_up_30d"] + frames["revisions_down_30d"] <= frames["analysts"] + 1).all()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor
+from world import estimate
 
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS
 from market_rotation.tasks.errors import RateLimited, RotationError, SourceUnavailable, SymbolNotFound
@@ -54,7 +55,9 @@ class Backing:
         if symbol not in self.companies:
             raise SymbolNotFound(symbol)
         this_year, next_year = self.companies[symbol]
-        row = {"symbol": symbol, "as_of": as_of, "growth_current_year": this_year, "growth_next_year": next_year}
+        followed = {"growth_current_year": this_year, "revisions_up_30d": 3.0, "revisions_down_30d": 1.0}
+        nobody = dict.fromkeys(("analysts", "revisions_up_30d", "revisions_down_30d"), 0.0)
+        row = estimate(symbol, as_of, next_year, **(followed if this_year == this_year else followed | nobody))
         return typed({name: [value] for name, value in row.items()}, EARNINGS_GROWTH_COLUMNS)
 
 
@@ -140,6 +143,45 @@ def test_estimates_arrive_and_none_is_no_failure(yahoo: YahooSource) -> None:
         assert frame[["symbol", "as_of", "source"]].to_numpy().tolist() == [[symbol, pd.Timestamp(END), "yahoo"]]
         got = frame[["growth_current_year", "growth_next_year"]].iloc[0].tolist()
         assert got == pytest.approx(expected, nan_ok=True)
+
+
+def test_estimates_are_dated_and_kept_whole(yahoo: YahooSource) -> None:
+    """An estimate comes with its periods, earnings per share, analysts, revisions and price, and with the answer it was read from."""
+    row = yahoo.earnings_growth("AAPL", END).to_dict("records")[0]
+    answer = json.loads(row.pop("answer"))
+    assert row == estimate(
+        *("AAPL", END, pytest.approx(0.041)),
+        growth_current_year=0.348,
+        eps_next_year=pytest.approx(5 * 1.041),
+        revisions_up_30d=3.0,
+        revisions_down_30d=1.0,
+        source="yahoo",
+    )
+    assert sorted(answer) == ["earningsTrend", "price", "quoteType"]
+    assert [year["period"] for year in answer["earningsTrend"]["trend"]] == ["0q", "+1q", "0y", "+1y", "+5y"]
+
+
+def test_the_mean_of_no_estimates_is_not_zero(yahoo: YahooSource) -> None:
+    """Where no analyst follows a company its earnings are not known, though Yahoo writes 0."""
+    row = yahoo.earnings_growth("NIL", END).iloc[0]
+    assert row["analysts"] == 0
+    assert row[["eps_current_year", "eps_next_year"]].isna().all()
+
+
+@pytest.mark.parametrize(("earned", "price"), [("USD", 50.0), (None, 50.0), ("TWD", math.nan)])
+def test_earnings_in_another_currency_have_no_price(earned: str | None, price: float) -> None:
+    """Shares quoted in dollars of a company that reports in another currency have no price in that of the earnings."""
+    trend = [{"period": "0y", "endDate": "2025-12-31", "earningsEstimate": {"earningsCurrency": earned}}]
+    quoted = {"currency": "USD", "regularMarketPrice": 50.0}
+    frame = parse_earnings_growth(summary(price=quoted, earningsTrend={"trend": trend}), "ABC", END)
+    assert frame["price"].tolist() == pytest.approx([price], nan_ok=True)
+
+
+def test_a_period_that_is_no_date_is_an_unknown_layout() -> None:
+    """Where the end of a fiscal year cannot be read the answer is refused, not dated some other way."""
+    trend = [{"period": "0y", "endDate": "31 December"}]
+    with pytest.raises(SourceUnavailable, match="unknown layout"):
+        parse_earnings_growth(summary(earningsTrend={"trend": trend}), "ABC", END)
 
 
 def test_a_company_is_not_found_as_a_fund(yahoo: YahooSource, market: Vendor) -> None:
@@ -524,6 +566,19 @@ def test_real_estimates(recorded: Callable[[str], Any], name: str, symbol: str, 
     frame = parse_earnings_growth(recorded(name), symbol, AS_OF)
     got = frame[["growth_current_year", "growth_next_year"]].iloc[0].tolist()
     assert got == pytest.approx(growth, nan_ok=True)
+
+
+def test_real_estimates_of_apple(recorded: Callable[[str], Any]) -> None:
+    """Apple's fiscal years end in September; the estimates of the next one were raised by 29 analysts and lowered by one."""
+    row = parse_earnings_growth(recorded("allModules-AAPL"), "AAPL", AS_OF).iloc[0]
+    assert row["period_end_current_year":"price"].tolist() == [  # type: ignore[misc]
+        *(pd.Timestamp("2021-09-30"), pd.Timestamp("2022-09-30")),
+        *(3.28, 4.42, 4.6, 0.348, 0.040999997, 32.0, 29.0, 1.0, 131.96),
+    ]
+    assert (
+        json.loads(row["answer"])["earningsTrend"]
+        == recorded("allModules-AAPL")["quoteSummary"]["result"][0]["earningsTrend"]
+    )
 
 
 def test_real_answers_that_are_no_facts(recorded: Callable[[str], Any]) -> None:
