@@ -15,6 +15,7 @@ where not (
     isfinite(small_growth_next_year) and isfinite(large_growth_next_year) and isfinite(gap)
     and isfinite(small_coverage_pct) and isfinite(large_coverage_pct)
     and isfinite(small_median) and isfinite(large_median)
+    and isfinite(small_revision_breadth) and isfinite(large_revision_breadth)
 );
 
 -- expectation: earnings_momentum_shares_in_range

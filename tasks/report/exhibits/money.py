@@ -150,8 +150,9 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
         finding = missing = "There are no estimates for this session; past estimates are not available."
     else:
         finding = (
-            f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} in {last['period_end'].year}, of large ones by "
-            f"{percent(last['large_growth_next_year'])}; the gap is {percent(last['gap'])}."
+            f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} in "
+            f"{last['period_end'].year}, of large ones by {percent(last['large_growth_next_year'])}; "
+            f"the gap is {percent(last['gap'])}."
         )
         if last["gap"] is None:
             missing = "There are no estimates of the last 20 sessions for both sides."
@@ -159,8 +160,9 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
         id="earnings",
         title=title,
         finding=finding,
-        note="Analysts' estimates, which are revised and on the whole too high, added up as the funds hold the companies, for the same calendar year on both sides. They cover the largest companies of each side, a small part of "
-        "the small one. The line begins with the first snapshot, since past estimates are not available.",
+        note="Analysts' estimates, which are revised and on the whole too high, added up in proportion to the funds' holdings, for "
+        "the same calendar year on both sides. They cover the largest companies of each side, a small part of the small one. The "
+        "line begins with the first snapshot, since past estimates are not available.",
         sql=sql,
         rows=rows,
         table=rows.tail(1).reset_index(drop=True),

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.frames import parser, price_frame
-from market_rotation.tasks.sources.yahoo.funds import SUMMARY, FundMethods
+from market_rotation.tasks.sources.yahoo.funds import FundMethods
 from market_rotation.tasks.sources.yahoo.session import Client, explanation, unavailable
+from market_rotation.tasks.sources.yahoo.summary import SUMMARY
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,39 +1,27 @@
-"""Yahoo Finance's quoteSummary service: what it knows of a fund, and what analysts expect of a company.
-
-It has data of today only and dates hardly any of it. Unlike the chart service it requires a cookie and a crumb. Numbers come
-plain or as `{"raw": 0.002, "fmt": "0.20%"}`, and what is not known is null, `{}`, left out, or 0.
-"""
+"""What Yahoo Finance's quoteSummary service knows of a fund: NAV, total assets, and the facts that change slowly."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.calendar import NEW_YORK
-from market_rotation.tasks.datasets import (
-    EARNINGS_GROWTH_COLUMNS,
-    FUND_FACTS_COLUMNS,
-    FUND_NAV_COLUMNS,
-    YAHOO_FUND_NAV,
-)
+from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, FUND_NAV_COLUMNS, YAHOO_FUND_NAV
 from market_rotation.tasks.errors import SymbolNotFound
 from market_rotation.tasks.sources.frames import parser, typed
-from market_rotation.tasks.sources.yahoo.session import explanation, unavailable
+from market_rotation.tasks.sources.yahoo.estimates import GROWTH_MODULES, parse_earnings_growth
+from market_rotation.tasks.sources.yahoo.session import unavailable
+from market_rotation.tasks.sources.yahoo.summary import SUMMARY, at, modules_of, number, positive, row
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market_rotation.tasks.sources.yahoo.session import Client
 
-SUMMARY = "https://query2.finance.yahoo.com/v10/finance/quoteSummary/"
-
-#: `quoteType` says which symbol was answered for, and is there for every symbol that Yahoo knows.
 NAV_MODULES = ("quoteType", "price", "summaryDetail", "defaultKeyStatistics")
 FACTS_MODULES = (*NAV_MODULES, "fundProfile", "topHoldings")
-GROWTH_MODULES = ("quoteType", "price", "earningsTrend")
 
 #: The fields with an expense ratio, best first, and the factor that makes it a fraction: `netExpenseRatio` alone is in percent.
 EXPENSE_RATIOS = (
@@ -87,7 +75,7 @@ def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.Data
     """
     modules = _fund(payload, symbol, "NAV")
     nav, assets = _nav(modules), _assets(modules)
-    quoted = _new_york_date(_at(modules, "price", "regularMarketTime"))
+    quoted = _new_york_date(at(modules, "price", "regularMarketTime"))
     if start > end or (quoted and quoted > end + NEAR):
         return typed({}, FUND_NAV_COLUMNS)
     if quoted and quoted < end - NEAR:
@@ -95,7 +83,7 @@ def parse_fund_nav(payload: Any, symbol: str, start: date, end: date) -> pd.Data
     for value, name in ((nav, "NAV"), (assets, "total assets")):
         if math.isnan(value):
             raise unavailable("NAV", symbol, f"its answer has no {name}", "try again later")
-    return _row(
+    return row(
         FUND_NAV_COLUMNS,
         symbol=symbol,
         session=end,
@@ -123,138 +111,47 @@ def parse_fund_facts(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
     }
     if all(value is None or value != value for value in facts.values()):
         raise unavailable("fund facts", symbol, "its answer has none", "try again later")
-    return _row(FUND_FACTS_COLUMNS, symbol=symbol, as_of=as_of, index_name=None, source="yahoo", **facts)
-
-
-@parser("Yahoo", "earnings estimates")
-def parse_earnings_growth(payload: Any, symbol: str, as_of: date) -> pd.DataFrame:
-    """One row of `EARNINGS_GROWTH_COLUMNS` dated `as_of`, NaN or NaT where there is no estimate, which is no failure.
-
-    A mean of no estimates is written as 0 and is NaN here. `price` is NaN where the shares are quoted in another currency than the
-    earnings. Raises `SymbolNotFound` where Yahoo does not know the symbol, and `SourceUnavailable` for what is not a whole answer
-    about it.
-    """
-    modules = _modules(payload, symbol, "earnings estimates")
-    trends = _at(modules, "earningsTrend", "trend") or []
-    years = {str(trend["period"]): trend for trend in trends}
-    current, following = years.get("0y", {}), years.get("+1y", {})
-    estimates: dict[str, Any] = {
-        "period_end_current_year": _day(current.get("endDate")),
-        "period_end_next_year": _day(following.get("endDate")),
-        "eps_year_ago": _number(_at(current, "earningsEstimate", "yearAgoEps")),
-        "eps_current_year": _estimate(current),
-        "eps_next_year": _estimate(following),
-        "growth_current_year": _number(current.get("growth")),
-        "growth_next_year": _number(following.get("growth")),
-        "analysts": _number(_at(following, "earningsEstimate", "numberOfAnalysts")),
-        "revisions_up_30d": _number(_at(following, "epsRevisions", "upLast30days")),
-        "revisions_down_30d": _number(_at(following, "epsRevisions", "downLast30days")),
-        "price": _price(modules, current),
-    }
-    said = {name: modules[name] for name in GROWTH_MODULES if name in modules}
-    answer = json.dumps(said, separators=(",", ":"), sort_keys=True)
-    return _row(EARNINGS_GROWTH_COLUMNS, symbol=symbol, as_of=as_of, source="yahoo", answer=answer, **estimates)
-
-
-def _estimate(year: dict[str, Any]) -> float:
-    """The mean estimate of a year's earnings per share. With no analyst Yahoo writes 0, which is not an estimate."""
-    if _number(_at(year, "earningsEstimate", "numberOfAnalysts")) == 0:
-        return math.nan
-    return _number(_at(year, "earningsEstimate", "avg"))
-
-
-def _price(modules: dict[str, Any], year: dict[str, Any]) -> float:
-    """The last price. Older answers do not name the currency of the earnings; then it is that of the price."""
-    quoted, earned = _at(modules, "price", "currency"), _at(year, "earningsEstimate", "earningsCurrency")
-    if earned is not None and earned != quoted:
-        return math.nan
-    return _positive(_at(modules, "price", "regularMarketPrice"))
-
-
-def _day(text: Any) -> date | None:
-    return None if text is None else date.fromisoformat(str(text))
-
-
-def _modules(payload: Any, symbol: str, wanted: str) -> dict[str, Any]:
-    """The modules in Yahoo's answer about `symbol`."""
-    refusal = explanation(payload, SUMMARY)
-    # "No fundamentals data found" is said of QQQ too if asked for earnings alone; of a known symbol never if asked for quoteType.
-    if refusal.startswith("Not Found") and ("No fundamentals data" not in refusal or "quoteType" in refusal):
-        raise SymbolNotFound(f"Yahoo does not know the symbol {symbol}; correct it in the universe or remove it there.")
-    if refusal:
-        raise unavailable(wanted, symbol, f"it refused ({refusal[:100]})", "try again later")
-    modules: dict[str, Any] = payload["quoteSummary"]["result"][0]
-    named = _at(modules, "quoteType", "symbol")
-    if named is None:
-        raise unavailable(wanted, symbol, "its answer does not say for which symbol it is", "try again later")
-    if str(named).upper() != symbol.upper():
-        raise unavailable(wanted, symbol, f"it answered for {named:.20}", "check whether the symbol was renamed")
-    return modules
+    return row(FUND_FACTS_COLUMNS, symbol=symbol, as_of=as_of, index_name=None, source="yahoo", **facts)
 
 
 def _fund(payload: Any, symbol: str, wanted: str) -> dict[str, Any]:
     """The modules in Yahoo's answer about `symbol`, if that is a fund in USD."""
-    modules = _modules(payload, symbol, wanted)
-    kind = _at(modules, "quoteType", "quoteType")
+    modules = modules_of(payload, symbol, wanted)
+    kind = at(modules, "quoteType", "quoteType")
     if kind not in ("ETF", "MUTUALFUND"):
         remedy = "correct its kind in the universe or remove it there"
         raise SymbolNotFound(f"Yahoo knows no fund {symbol}, but lists it as {str(kind)[:20]}; {remedy}.")
-    named = [currency for name in ("price", "summaryDetail") if (currency := _at(modules, name, "currency"))]
+    named = [currency for name in ("price", "summaryDetail") if (currency := at(modules, name, "currency"))]
     if foreign := [str(currency) for currency in named or ["no currency"] if currency != "USD"]:
         raise unavailable(wanted, symbol, f"it answered in {foreign[0][:20]}, not USD", "follow only what is in USD")
     return modules
 
 
-def _row(types: dict[str, str], **values: Any) -> pd.DataFrame:
-    return typed({name: [value] for name, value in values.items()}, types)
-
-
-def _at(modules: dict[str, Any], *path: str) -> Any:
-    """What is at `path`, None where any part of it is missing."""
-    found: Any = modules
-    for name in path:
-        found = None if found is None else found.get(name)
-    return found
-
-
-def _number(value: Any) -> float:
-    """A number of either form; NaN where it is null, `{}` or, as Yahoo writes it, "Infinity"."""
-    raw = value.get("raw") if isinstance(value, dict) else value
-    number = math.nan if raw is None else float(raw)
-    return number if math.isfinite(number) else math.nan
-
-
-def _positive(value: Any) -> float:
-    """A number that cannot be 0: so Yahoo writes what it does not know (expenses of a Canadian fund that has some)."""
-    number = _number(value)
-    return number if number > 0 else math.nan
-
-
 def _nav(modules: dict[str, Any]) -> float:
-    return _positive(_at(modules, "summaryDetail", "navPrice"))
+    return positive(at(modules, "summaryDetail", "navPrice"))
 
 
 def _assets(modules: dict[str, Any]) -> float:
     """USD. `totalNetAssets` in fundProfile is something else: millions, and more than the fund has."""
-    both = [_positive(_at(modules, name, "totalAssets")) for name in ("summaryDetail", "defaultKeyStatistics")]
+    both = [positive(at(modules, name, "totalAssets")) for name in ("summaryDetail", "defaultKeyStatistics")]
     return next((assets for assets in both if assets == assets), math.nan)
 
 
 def _category(modules: dict[str, Any]) -> str | None:
     places = (("defaultKeyStatistics", "category"), ("fundProfile", "categoryName"))
-    return next((name for place in places if (name := _at(modules, *place)) and isinstance(name, str)), None)
+    return next((name for place in places if (name := at(modules, *place)) and isinstance(name, str)), None)
 
 
 def _price_to_earnings(modules: dict[str, Any]) -> float:
     """Price over earnings. Yahoo gives earnings over price under that name (0.02938 for 34.04), once it gave what it says."""
-    ratio = _positive(_at(modules, "topHoldings", "equityHoldings", "priceToEarnings"))
-    return _number(1 / ratio) if ratio < 1 else ratio  # no fund pays less than one year's earnings for its shares
+    ratio = positive(at(modules, "topHoldings", "equityHoldings", "priceToEarnings"))
+    return number(1 / ratio) if ratio < 1 else ratio  # no fund pays less than one year's earnings for its shares
 
 
 def _expense_ratio(modules: dict[str, Any], symbol: str) -> float:
     """A fraction. One in a wrong unit is left out with a warning: NAV and assets beside it are right, and needed every day."""
     for path, unit in EXPENSE_RATIOS:
-        ratio = _positive(_at(modules, *path)) * unit
+        ratio = positive(at(modules, *path)) * unit
         if ratio <= HIGHEST_EXPENSE_RATIO:
             return ratio
         if ratio > HIGHEST_EXPENSE_RATIO:
@@ -263,5 +160,5 @@ def _expense_ratio(modules: dict[str, Any], symbol: str) -> float:
 
 
 def _new_york_date(stamp: Any) -> date | None:
-    moment = _number(stamp)
+    moment = number(stamp)
     return None if math.isnan(moment) else datetime.fromtimestamp(moment, NEW_YORK).date()

@@ -19,7 +19,8 @@ from layouts import Layout, Said, all_layouts
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
 from market_rotation.tasks.sources.frames import parser
 from market_rotation.tasks.sources.yahoo.chart import parse_chart
-from market_rotation.tasks.sources.yahoo.funds import parse_earnings_growth, parse_fund_facts, parse_fund_nav
+from market_rotation.tasks.sources.yahoo.estimates import parse_earnings_growth
+from market_rotation.tasks.sources.yahoo.funds import parse_fund_facts, parse_fund_nav
 
 LAYOUTS = all_layouts()
 each = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)

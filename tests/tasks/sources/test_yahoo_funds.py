@@ -23,7 +23,8 @@ from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, FUND_FACTS_C
 from market_rotation.tasks.errors import RateLimited, RotationError, SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.base import typed
 from market_rotation.tasks.sources.yahoo.chart import YahooSource
-from market_rotation.tasks.sources.yahoo.funds import parse_earnings_growth, parse_fund_facts, parse_fund_nav
+from market_rotation.tasks.sources.yahoo.estimates import parse_earnings_growth
+from market_rotation.tasks.sources.yahoo.funds import parse_fund_facts, parse_fund_nav
 
 # A Friday evening.
 EVENING = datetime(2026, 1, 16, 22, 0, tzinfo=UTC)
@@ -150,8 +151,9 @@ def test_estimates_are_dated_and_kept_whole(yahoo: YahooSource) -> None:
     row = yahoo.earnings_growth("AAPL", END).to_dict("records")[0]
     answer = json.loads(row.pop("answer"))
     assert row == estimate(
-        *("AAPL", END, pytest.approx(0.041)),
+        *("AAPL", END, 0.041),
         growth_current_year=0.348,
+        growth_next_year=pytest.approx(0.041),
         eps_next_year=pytest.approx(5 * 1.041),
         revisions_up_30d=3.0,
         revisions_down_30d=1.0,
