@@ -90,12 +90,26 @@ def test_the_record_of_the_regime_is_what_real_prices_give(real_data: Path) -> N
     assert found["sessions"] > 5000
 
 
-def test_january_2026_is_what_real_prices_give(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each query of docs/january-2026.md gives what is shown there, on real prices up to that session."""
-    monkeypatch.setenv("ROTATION_SOURCE", "files")
-    monkeypatch.setenv("ROTATION_FILES", str(real_data / "files"))
-    assert world.run(FilesSource(real_data / "files"), date(2026, 1, 16)).status == "published"
-    shown = world.shown_queries(ROOT / "docs" / "january-2026.md")
-    assert len(shown) == 12
+@pytest.fixture(scope="module")
+def january(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the published warehouse of 16 January 2026 on real prices. Tests must not change it."""
+    home = tmp_path_factory.mktemp("january")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROTATION_HOME", str(home))
+        patch.setenv("ROTATION_REPORT", "false")
+        patch.setenv("ROTATION_SOURCE", "files")
+        patch.setenv("ROTATION_FILES", str(real_data / "files"))
+        assert world.run(FilesSource(real_data / "files"), date(2026, 1, 16)).status == "published"
+    return home
+
+
+@pytest.mark.parametrize(("page", "count"), [("january-2026", 12), ("the-article", 15)])
+def test_pages_show_what_real_prices_give(
+    january: Path, monkeypatch: pytest.MonkeyPatch, page: str, count: int
+) -> None:
+    """Each query of docs/january-2026.md and docs/the-article.md gives what is shown there, on real prices up to that session."""
+    monkeypatch.setenv("ROTATION_HOME", str(january))
+    shown = world.shown_queries(ROOT / "docs" / f"{page}.md")
+    assert len(shown) == count
     for command, output in shown:
         assert world.output_of(command) == output.strip().splitlines(), command
