@@ -151,7 +151,7 @@ def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:
     else:
         finding = (
             f"Analysts expect earnings of small companies to grow by {percent(last['small_growth_next_year'])} in "
-            f"{last['period_end'].year}, of large ones by {percent(last['large_growth_next_year'])}; "
+            f"{last['calendar_year']:.0f}, of large ones by {percent(last['large_growth_next_year'])}; "
             f"the gap is {percent(last['gap'])}."
         )
         if last["gap"] is None:
