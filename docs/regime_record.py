@@ -142,7 +142,7 @@ def derived(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     source, members = FilesSource(folder), load_universe()
     answers = [
         Answer(Request("prices", symbol, START, END, True), source.prices(symbol, START, END), None)
-        for symbol in members.symbols
+        for symbol in (i.symbol for i in members.instruments if i.in_breadth)
     ]
     known_at = datetime(END.year, END.month, END.day, 23, 30, tzinfo=UTC)
     with warehouse.writing(Path(":memory:")) as con:

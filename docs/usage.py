@@ -35,7 +35,9 @@ def settings() -> str:
         "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        lines.append(f"| `ROTATION_{name.upper()}` | {_default(field.default)} | {field.description} |")
+        is_table = field.default_factory is not None
+        shown, default = (f"[{name}.…]", "") if is_table else (f"ROTATION_{name.upper()}", _default(field.default))
+        lines.append(f"| `{shown}` | {default} | {field.description} |")
     lines += [f"| `{names}` | | {meaning} |" for names, meaning in OTHER_VARIABLES.items()]
     return "\n".join([*lines, "", *FILES_LAYOUT]) + "\n"
 

@@ -195,6 +195,13 @@ def fund_offers(instruments: Sequence[Instrument]) -> list[Offer]:
     return offers
 
 
+def indexes(source: object, instruments: Sequence[Instrument]) -> frozenset[str]:
+    """The indexes among `instruments` that `source` has, by its own `indexes`; none for a source without that method."""
+    says = getattr(source, "indexes", None)
+    listed = [i for i in instruments if i.kind == "index"]
+    return frozenset(says(listed)) if says else frozenset()
+
+
 def as_fresh_as_possible(offers: Sequence[Offer]) -> list[Offer]:
     """`offers` with fund records due as soon as a session is missing: issuers publish it on the following day."""
     return [offer._replace(max_age_sessions=0) if offer.dataset == "fund_nav" else offer for offer in offers]

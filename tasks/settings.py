@@ -27,6 +27,8 @@ LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
 SOURCE_GROUP = "market_rotation.sources"
 #: Settings whose values are never shown.
 SECRET = ("alert_urls", "report_urls", "ping_url")
+#: The kinds of change that can be alerted.
+KINDS_OF_CHANGE = ("label", "state", "verdict")
 #: The source whose prices are simulated.
 SIMULATED = "sample"
 
@@ -43,6 +45,14 @@ def _source_order(value: str) -> str:
         raise ValueError(f"the source {repeated[0]!r} is listed twice; name it once")
     if SIMULATED in names and len(names) > 1:
         raise ValueError(f"simulated and real prices are never mixed; use {SIMULATED!r} alone or leave it out")
+    return ",".join(names)
+
+
+def _kinds_of_change(value: str) -> str:
+    """`value`, one of or several of `label`, `state` and `verdict` separated by commas, or `none`, without blanks."""
+    names = [name.strip() for name in value.split(",")]
+    if names != ["none"] and (unknown := [name for name in names if name not in KINDS_OF_CHANGE]):
+        raise ValueError(f"{unknown[0]!r} is not a kind of change; choose from {', '.join(KINDS_OF_CHANGE)}, or none")
     return ",".join(names)
 
 
@@ -99,6 +109,14 @@ class Settings(BaseSettings):
     alert_repeat_h: float = Field(
         default=24.0, gt=0, description="Hours between two alerts about the same open incident, at least."
     )
+    alert_on: Annotated[str, AfterValidator(_kinds_of_change)] = Field(
+        default="label,state",
+        description="Changes of `signals.verdict_changes` to alert on: `label`, `state`, `verdict`, separated by commas; `none` for none.",
+    )
+    rules: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Alert rules of your own, one table `[rules.identifier]` each; in `rotation.toml` only.",
+    )
     history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
     earnings_constituents: int = Field(
         default=40,
@@ -145,6 +163,11 @@ class Settings(BaseSettings):
     def sources(self) -> tuple[str, ...]:
         """The names in `source`, in order."""
         return tuple(self.source.split(","))
+
+    @property
+    def alert_changes(self) -> tuple[str, ...]:
+        """The kinds of change that are alerted."""
+        return tuple(name for name in self.alert_on.split(",") if name != "none")
 
     @property
     def published(self) -> Path:

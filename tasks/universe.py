@@ -15,7 +15,7 @@ from market_rotation.tasks.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "sql"
 
-Symbol = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Z0-9][A-Z0-9.\-^=]{0,14}$")]
+Symbol = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Z0-9^][A-Z0-9.\-^=]{0,14}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
@@ -39,12 +39,12 @@ class Instrument(_Row):
     """One row of the universe. `inception` is the first session with a price; blank means not known.
 
     `peer_group` says which instruments are compared side by side, `flow_group` whose flows are summed, `in_breadth` whether
-    `signals.breadth` counts the instrument.
+    `signals.breadth` counts the instrument. An `index` has a level and no price per share, so it stands in `core.context` alone.
     """
 
     symbol: Symbol
     name: Annotated[Text, StringConstraints(min_length=1)]
-    kind: Literal["fund", "sector", "stock"]
+    kind: Literal["fund", "sector", "stock", "index"]
     size_bucket: Annotated[Literal["mega", "large", "mid", "small", "micro"] | None, BeforeValidator(_blank_is_none)]
     sector: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     peer_group: Annotated[Text | None, BeforeValidator(_blank_is_none)]
@@ -94,7 +94,9 @@ class Universe(BaseModel):
 
     def first_day(self, history_start: date) -> date:
         """The day the calendar must reach back to: `history_start`, or the first fund's inception, as issuers publish all of it."""
-        return min([history_start, *(i.inception for i in self.instruments if i.kind != "stock" and i.inception)])
+        return min(
+            [history_start, *(i.inception for i in self.instruments if i.kind in ("fund", "sector") and i.inception)]
+        )
 
 
 def load_universe(path: Path | None = None) -> Universe:
@@ -113,23 +115,33 @@ def load_universe(path: Path | None = None) -> Universe:
                 f"{path}: the benchmark {instrument.benchmark} of {instrument.symbol} is not in the file; "
                 f"add a row for {instrument.benchmark}, or name another benchmark."
             )
+        if instrument.kind == "index" and (instrument.in_breadth or instrument.benchmark or instrument.flow_group):
+            raise ConfigError(
+                f"{path}: the index {instrument.symbol} is counted or measured, which needs prices per share; "
+                "set in_breadth to false and leave benchmark and flow_group blank."
+            )
         if instrument.kind == "sector" and not instrument.sector:
             raise ConfigError(
                 f"{path}: the sector fund {instrument.symbol} names no sector; fill in the sector column."
             )
+    indexes = {i.symbol for i in instruments if i.kind == "index"}
+    if against := [i for i in instruments if i.benchmark in indexes]:
+        raise ConfigError(
+            f"{path}: {against[0].symbol} has the index {against[0].benchmark} as its benchmark, which has no total return; name a fund."
+        )
     _unique(path, "sector fund", [str(i.sector) for i in instruments if i.kind == "sector"])
     if not any(i.benchmark for i in instruments):
         raise ConfigError(f"{path}: no row names a benchmark; fill in the benchmark column, for example with SPY.")
     own_pairs = path.parent / "pairs.csv"
     if own_pairs.exists():
         pairs = list(_read(own_pairs, Pair))
-        _check_pairs(own_pairs, pairs, known)
+        _check_pairs(own_pairs, pairs, known, indexes)
     else:
-        pairs = [p for p in _read(SHIPPED / "pairs.csv", Pair) if {p.small_symbol, p.large_symbol} <= known]
+        pairs = [p for p in _read(SHIPPED / "pairs.csv", Pair) if {p.small_symbol, p.large_symbol} <= known - indexes]
     return Universe(instruments=tuple(instruments), pairs=tuple(pairs))
 
 
-def _check_pairs(path: Path, pairs: list[Pair], known: set[str]) -> None:
+def _check_pairs(path: Path, pairs: list[Pair], known: set[str], indexes: set[str]) -> None:
     _unique(path, "pair", [f"{p.small_symbol}/{p.large_symbol}" for p in pairs])
     for pair in pairs:
         if pair.small_symbol == pair.large_symbol:
@@ -139,6 +151,8 @@ def _check_pairs(path: Path, pairs: list[Pair], known: set[str]) -> None:
                 raise ConfigError(
                     f"{path}: {leg} of the pair {pair.small_symbol}/{pair.large_symbol} is not in the universe; add it there."
                 )
+            if leg in indexes:
+                raise ConfigError(f"{path}: {leg} is an index, which has no total return; name a fund or a stock.")
     headlines = sum(p.headline for p in pairs)
     if headlines != 1:
         raise ConfigError(f"{path}: {headlines} pairs are marked headline; mark exactly one with true.")

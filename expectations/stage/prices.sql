@@ -41,6 +41,7 @@ where not b.is_withdrawn;
 select b.symbol, b.session, b.close
 from stage.prices as b
 anti join stage.sessions using (session)
+anti join (from stage.universe where kind = 'index') using (symbol)
 where not b.is_withdrawn;
 
 -- expectation: close_present
@@ -49,6 +50,7 @@ where not b.is_withdrawn;
 -- sentence: The bar has no close.
 select symbol, session, open, high, low, close, volume
 from stage.prices
+anti join (from stage.universe where kind = 'index') using (symbol)
 where close is null and not is_withdrawn;
 
 -- expectation: prices_positive
@@ -56,7 +58,8 @@ where close is null and not is_withdrawn;
 -- sentence: A price is zero, negative or not finite.
 select symbol, session, open, high, low, close
 from stage.prices
-where least(open, high, low, close) <= 0
+left join (select symbol, true as is_index from stage.universe where kind = 'index') using (symbol)
+where (least(open, high, low, close) <= 0 and is_index is null)
     or not isfinite(open) or not isfinite(high) or not isfinite(low) or not isfinite(close);
 
 -- expectation: bar_consistent
@@ -64,7 +67,8 @@ where least(open, high, low, close) <= 0
 -- sentence: The high is not the highest or the low is not the lowest price of the bar.
 select symbol, session, open, high, low, close
 from stage.prices
-where high < greatest(open, low, close) * (1 - 1e-6) or low > least(open, high, close) * (1 + 1e-6);
+where high < greatest(open, low, close) * (1 - 1e-6 * sign(greatest(open, low, close)))
+    or low > least(open, high, close) * (1 + 1e-6 * sign(least(open, high, close)));
 
 -- expectation: volume_not_negative
 -- severity: warning
@@ -95,6 +99,7 @@ steps as (
 select b.symbol, b.session, s.previous_close, b.dividend, b.capital_gain, b.split_ratio
 from stage.prices as b
 join steps as s on s.symbol = b.symbol and s.session = b.session
+anti join (from stage.universe where kind = 'index') as i on i.symbol = b.symbol
 where b.dividend < 0 or b.capital_gain < 0 or b.dividend + b.capital_gain >= s.previous_close or b.split_ratio <= 0
     or not isfinite(b.dividend + b.capital_gain + b.split_ratio);
 
@@ -115,6 +120,13 @@ with known as (
     select symbol, session from fn.prices_known_at('infinity'::timestamptz)
     union select symbol, session from stage.prices where not is_withdrawn
 ),
+-- The bond and currency markets have holidays of their own: an index may lack a session with a level within five days of it.
+around as (
+    select distinct symbol, session + days::integer as session
+    from known
+    semi join (from stage.universe where kind = 'index') as i using (symbol)
+    cross join range(-5, 6) as near(days)
+),
 first_bars as (select symbol, min(session) as first_session from known group by symbol)
 select a.symbol, s.session
 from (from stage.answers where dataset = 'prices') as a
@@ -122,6 +134,7 @@ join stage.universe as u on u.symbol = a.symbol
 join stage.sessions as s on s.session between a.start_session and a.end_session
 left join first_bars as f on f.symbol = a.symbol
 anti join known on known.symbol = a.symbol and known.session = s.session
+anti join around on around.symbol = a.symbol and around.session = s.session
 where a.error is null and s.session >= coalesce(f.first_session, u.inception, s.session);
 
 -- expectation: starts_at_inception
@@ -343,7 +356,8 @@ with given as (
 )
 select b.symbol, b.session, b.close, b.dividend, b.capital_gain, g.vendor_step, g.own_step
 from (from given where abs(vendor_step / own_step - 1) > 0.002) as g
-join stage.prices as b on b.symbol = g.symbol and b.session = g.session;
+join stage.prices as b on b.symbol = g.symbol and b.session = g.session
+anti join (from stage.universe where kind = 'index') as i on i.symbol = b.symbol;
 
 -- expectation: volume_moves
 -- severity: info
@@ -376,3 +390,30 @@ select 'all' as symbol, d.session, d.move as median_move, u.largest as largest_u
 from days as d
 cross join usual as u
 where d.session = (select session from newest) and u.sessions >= 250 and (d.move > u.largest or d.move = 0);
+
+-- expectation: index_plausible
+-- severity: warning
+-- column: close
+-- sentence: The level of an index jumps further than rates, volatility or currencies ever have in a session: a rate by more than 2
+--   percentage points, another level to more than four times or less than a quarter. It may be in another unit.
+with levels as (
+    select k.symbol, k.session, k.close, false as is_given
+    from fn.prices_known_at('infinity'::timestamptz) as k
+    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
+    union all
+    select symbol, session, close, true from stage.prices where not is_withdrawn
+),
+steps as (
+    select
+        l.*,
+        u.peer_group in ('rate_10y', 'rate_3m') as is_rate,
+        lag(l.close) over (partition by l.symbol order by l.session) as previous_close
+    from (from levels where close is not null and isfinite(close)) as l
+    join stage.universe as u on u.symbol = l.symbol and u.kind = 'index'
+)
+select symbol, session, close, previous_close
+from steps
+where is_given and (
+    (is_rate and (abs(close - previous_close) > 2 or not close between -5 and 25))
+    or (not is_rate and previous_close > 0 and not close between previous_close / 4 and previous_close * 4)
+);

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -37,8 +38,8 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
     with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published) as con:
         result = Path(folder) / "result"
         try:
-            _check_statement(query, only_reading=allow_files)
-            _restrict(con, result, allow_files)
+            check_statement(query, only_reading=allow_files)
+            restrict(con, result, allow_files=allow_files)
             relation = con.sql(_with_comments(con, query))
             if relation is None:
                 return
@@ -56,29 +57,6 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
             raise RotationError(f"{output} cannot be written ({error.strerror}); choose another file.") from None
 
 
-def _check_statement(query: str, *, only_reading: bool) -> None:
-    import duckdb
-
-    statements = duckdb.extract_statements(query)
-    # DuckDB splits one PIVOT into several statements that have no text.
-    count = len([statement for statement in statements if statement.query.strip()]) or min(len(statements), 1)
-    if count != 1:
-        found = "none" if not count else str(count)
-        raise UsageError(f"`rotation sql` takes one statement and found {found}; write one `select …` or `from …`.")
-    kinds = {statement.type for statement in statements if statement.query.strip()}
-    reading = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-    if only_reading and kinds - reading:
-        raise UsageError("With --allow-files the statement must be a query; write a `select …` or `from …`.")
-
-
-def _restrict(con: Any, result: Path, allow_files: bool) -> None:
-    """Restricts statements on `con`: they write only to `result`, and read only the warehouse unless `allow_files`."""
-    if not allow_files:
-        con.execute(f"set allowed_paths = ['{quoted_path(result)}']")
-        con.execute("set enable_external_access = false")
-    con.execute("set lock_configuration = true")
-
-
 def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
     files = [settings.published, settings.build, settings.home / "rotation.toml"]
     files += [path.with_name(path.name + ".wal") for path in files[:2]]
@@ -89,11 +67,6 @@ def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
         raise UsageError(
             f"{output} is a file of the warehouse, which `rotation sql` never writes; choose another file."
         )
-
-
-def quoted_path(path: Path) -> str:
-    """`path`, escaped for an SQL string literal."""
-    return str(path).replace("'", "''")
 
 
 def _plain(error: Exception) -> str:

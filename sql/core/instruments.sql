@@ -8,7 +8,7 @@
 -- columns:
 --   symbol: ticker
 --   name: name of the fund or company
---   kind: fund, sector (a sector fund) or stock
+--   kind: fund, sector (a sector fund), stock, or index (a level such as a rate, in core.context alone)
 --   size_bucket: mega, large, mid, small or micro
 --   sector: sector the instrument stands for
 --   peer_group: instruments that are compared side by side

@@ -1,4 +1,4 @@
--- core.prices: daily prices and total returns of every instrument, as known now.
+-- core.prices: daily prices and total returns of every fund and stock, as known now.
 -- grain: symbol, session
 -- sources: core.prices_as_of
 -- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value

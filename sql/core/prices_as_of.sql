@@ -13,7 +13,7 @@ with bars as (
     select k.* exclude (dividend, capital_gain), k.dividend + k.capital_gain as dividend, s.session_number
     from fn.prices_known_at(ts) as k
     join core.sessions as s using (session)
-    semi join core.instruments as i on i.symbol = k.symbol
+    semi join (from core.instruments where kind <> 'index') as i on i.symbol = k.symbol
     -- No share has a price outside these bounds; within them no later product or variance exceeds a double, which would end the run.
     where k.close between 1e-9 and 1e15
 ),

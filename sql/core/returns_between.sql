@@ -17,7 +17,7 @@ select
     d.session_from,
     d.session_to,
     late.total_return_index / early.total_return_index - 1 as total_return
-from core.instruments as i
+from (from core.instruments where kind <> 'index') as i
 cross join asked as d
 left join core.prices as early on early.symbol = i.symbol and early.session = d.session_from
 left join core.prices as late on late.symbol = i.symbol and late.session = d.session_to

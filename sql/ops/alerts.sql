@@ -2,12 +2,13 @@
 -- grain: alert_id
 -- sources: none
 -- lookback: none
--- null: run_id of an alert of the watchdog; sent_at while not delivered; taken_by until a channel accepted it; last_error where no delivery failed
+-- null: run_id of an alert of the watchdog; since of a notice; sent_at while not delivered; taken_by until a channel accepted it; last_error where
+--   no delivery failed; channel of an alert for every channel
 -- columns:
 --   alert_id: identifier
 --   fingerprint: alerts of one incident share it
---   kind: failure when an incident begins, reminder and escalation while it lasts, recovery when it is over
---   severity: critical (nothing was published) or warning (published without some rows)
+--   kind: failure when an incident begins, reminder and escalation while it lasts, recovery when it is over; notice of a change in the data
+--   severity: critical (nothing was published), warning (published without some rows) or info (a notice); a rule of one's own says its own
 --   title: one line
 --   body: the message
 --   run_id: run it is about
@@ -18,6 +19,7 @@
 --   attempts: deliveries tried
 --   taken_by: channels that accepted it, each by a hash of its address, never the address itself
 --   last_error: why the last one failed
+--   channel: the channel that receives it: kind (slack), or place and kind (2:slack)
 create table if not exists ops.alerts (
     alert_id varchar not null,
     fingerprint varchar not null,
@@ -32,5 +34,6 @@ create table if not exists ops.alerts (
     sent_at timestamptz,
     attempts integer not null,
     taken_by varchar[],
-    last_error varchar
+    last_error varchar,
+    channel varchar
 );

@@ -19,6 +19,7 @@ newest as (
     left join (
         select symbol, max(session) as day, arg_max(source, session) as source from core.prices group by symbol
     ) as p using (symbol)
+    where i.kind <> 'index'
     union all
     select 'fund_nav', symbol, null, max(session), arg_max(source, session) from core.fund_nav group by symbol
     union all

@@ -1,5 +1,5 @@
 -- ops.incidents: open incidents, as `rotation status` lists them: `from ops.incidents()`. An incident is open while its
---   newest alert is not a recovery.
+--   newest alert is not a recovery; notices are not incidents.
 -- grain: fingerprint
 -- sources: ops.alerts
 -- lookback: all; an incident is open until it is over
@@ -10,6 +10,7 @@ create or replace macro ops.incidents() as table
 with alerts as (
     select * replace (case when fingerprint like 'set-aside:%' then 'set-aside:' || split_part(fingerprint, ':', 2) else fingerprint end as fingerprint)
     from ops.alerts
+    where kind <> 'notice'
 ),
 
 numbered as (

@@ -28,7 +28,7 @@ listed as (
     select i.symbol, i.kind
     from core.instruments as i
     left join (from known where dataset = 'prices') as k using (symbol)
-    where coalesce(i.inception <= getvariable('session'), true) or k.symbol is not null
+    where i.kind <> 'index' and (coalesce(i.inception <= getvariable('session'), true) or k.symbol is not null)
 ),
 
 wanted as (

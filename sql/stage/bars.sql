@@ -1,7 +1,7 @@
--- stage.bars: the bars including this batch: its new and changed bars, and the last known version of all others. The audit of
+-- stage.bars: the bars of funds and stocks including this batch: its new and changed bars, and the last known version of all others. The audit of
 --   the batch compares its bars with them.
 -- grain: symbol, session; a bar that the vendor delivered more than once is kept as often, for the audit
--- sources: stage.prices, raw.prices
+-- sources: stage.prices, stage.universe, raw.prices
 -- lookback: all; known bars of the 400 days before the oldest bar of the batch, or of the 1,500 days before its newest, whichever reaches
 --   further
 -- null: as in the vendor's data
@@ -14,9 +14,15 @@
 --   split_ratio: new shares per old share on the session it takes effect, 1 = none
 --   is_given: in the batch, as new or changed; false = already known
 --   is_revised: the batch changes a known bar
-with given as (
+-- Rates can stand still or be 0, and volatility can double in a day: such levels have checks of their own.
+with indexes as (
+    select symbol from stage.universe where kind = 'index'
+),
+
+given as (
     select symbol, session, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
     from stage.prices
+    anti join indexes using (symbol)
     where not is_withdrawn
 ),
 
@@ -28,6 +34,7 @@ reach as (
 versions as (
     -- Not fn.prices_known_at, which looks at every version before it drops the old sessions: twice as slow.
     from raw.prices
+    anti join indexes using (symbol)
     where session >= (select first_session from reach)
     qualify row_number() over (partition by symbol, session order by known_at desc) = 1
 ),

@@ -51,6 +51,10 @@ class Channel:
         secret = self.address.get_secret_value().encode()
         return hashlib.pbkdf2_hmac("sha256", secret, b"market-rotation alert channel", 100_000, 8).hex()
 
+    def is_named(self, name: str) -> bool:
+        """Whether `name` is the name of this channel: its place and kind (`2:slack`), or its kind alone."""
+        return name.lower() in (self.label, self.label.partition(":")[2])
+
     def notify(self, title: str, body: str, kind: str, picture: Path | None = None) -> str | None:
         """Sends a message, with a picture where the channel takes one; returns the reason where that failed, else None."""
         if self.plugin is None:
@@ -59,6 +63,7 @@ class Channel:
 
         notice = {
             "recovery": apprise.NotifyType.SUCCESS,
+            "notice": apprise.NotifyType.INFO,
             "test": apprise.NotifyType.INFO,
             "report": apprise.NotifyType.INFO,
         }
@@ -119,11 +124,16 @@ def send(
     _replace_labels(con, targets)
     outcomes: dict[str, str | None] = {}
     sender = f"{SENDER} (SIMULATED MARKET)" if _is_simulated(con) else SENDER
+    names = [
+        name for (name,) in con.execute("select distinct channel from ops.alerts where sent_at is null").fetchall()
+    ]
     for channel in targets:
+        taking = [name for name in names if channel in _addressed(name, targets)]
         due = con.execute(
             "select alert_id, kind, title, body from ops.alerts "
-            "where sent_at is null and created_at > $1 and not list_contains(coalesce(taken_by, []), $2) order by created_at, alert_id",
-            [oldest, channel.key],
+            "where sent_at is null and created_at > $1 and not list_contains(coalesce(taken_by, []), $2) "
+            "and (list_contains($3, channel) or ($4 and channel is null)) order by created_at, alert_id",
+            [oldest, channel.key, [name for name in taking if name], None in taking],
         ).fetchall()
         for ids, kind, title, body in _messages(due):
             outcomes[channel.label] = error = channel.notify(f"{sender}: {title}", body, kind)
@@ -131,11 +141,18 @@ def send(
             if error:
                 log.warning("Alert channel %s failed (%s); the alert stays in the outbox.", channel.label, error)
                 break
-    con.execute(
-        "update ops.alerts set sent_at = $1 where sent_at is null and list_has_all(coalesce(taken_by, []), $2)",
-        [now, [channel.key for channel in targets]],
-    )
+    for name in names:
+        con.execute(
+            "update ops.alerts set sent_at = $1 "
+            "where sent_at is null and channel is not distinct from $3 and list_has_all(coalesce(taken_by, []), $2)",
+            [now, [channel.key for channel in _addressed(name, targets)], name],
+        )
     return outcomes
+
+
+def _addressed(name: str | None, targets: list[Channel]) -> list[Channel]:
+    """The channels that receive an alert for the channel `name`: all of them if there is no such channel, so that no alert is lost."""
+    return [channel for channel in targets if name and channel.is_named(name)] or targets
 
 
 def send_directly(urls: SecretStr, incident: Incident, now: datetime) -> dict[str, str | None]:
@@ -160,8 +177,10 @@ def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:
         yield from (([alert_id], kind, title, body) for alert_id, kind, title, body in due)
         return
     body = "\n\n".join(f"{number}. {title}\n{body}" for number, (_, _, title, body) in enumerate(due, start=1))
-    is_over = all(kind == "recovery" for _, kind, *_ in due)
-    yield [alert_id for alert_id, *_ in due], "recovery" if is_over else "failure", f"{len(due)} alerts", body
+    kinds = {kind for _, kind, *_ in due}
+    # Several kinds in one message are as urgent as the most urgent of them.
+    kind = next((kind for kind in ("recovery", "notice") if kinds == {kind}), "failure")
+    yield [alert_id for alert_id, *_ in due], kind, f"{len(due)} alerts", body
 
 
 def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:

@@ -46,7 +46,8 @@ class Ended(Protocol):
 class Incident:
     """What is wrong now. `title` is one line, `what` the facts, `next_step` what to do, ending with the command to open.
 
-    `is_news` is false where nothing has changed since the last alert, so that a reminder would say nothing.
+    `is_news` is false where nothing has changed since the last alert, so that a reminder would say nothing. `channel` is where its
+    alerts go, None for every channel.
     """
 
     fingerprint: str
@@ -55,6 +56,7 @@ class Incident:
     what: str
     next_step: str
     is_news: bool = True
+    channel: str | None = None
 
 
 def of_success(con: duckdb.DuckDBPyConnection, run: Ended) -> list[Incident]:

@@ -5,7 +5,7 @@ Which incidents are open is defined in one place, sql/ops/incidents.sql.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -16,6 +16,7 @@ from market_rotation.tasks.warehouse import macros
 if TYPE_CHECKING:
     import duckdb
 
+    from market_rotation.tasks.alerts.changes import Notice
     from market_rotation.tasks.alerts.incidents import Incident
 
 #: From this age on a reminder is an escalation.
@@ -49,12 +50,14 @@ def update(
     now: datetime,
     repeat: timedelta,
     run_id: str | None = None,
+    is_undecided: Callable[[str], bool] = lambda _: False,
 ) -> bool:
-    """Writes what is to be said now; returns whether that was anything.
+    """Writes the alerts that are due; returns whether there were any.
 
     A new incident is a `failure`. One already open is a `reminder` once `repeat` has passed and there is news, and an `escalation`
     once it has lasted three days. An open incident is over, one `recovery` with its duration, where its fingerprint begins with one of
     `scope` and `found` lacks it, unless it is about a session later than `session`: that an older one succeeds says nothing about it.
+    One whose fingerprint `is_undecided` stays open.
     """
     opened = open_incidents(con)
     published = _published(con)
@@ -78,21 +81,45 @@ def update(
             session,
             since,
             now,
+            incident.channel,
         )
         written = True
     over = opened.keys() - {incident.fingerprint for incident in found}
     for fingerprint in sorted(name for name in over if name.startswith(scope)):
         before = opened[fingerprint]
-        if session and before.session and before.session > session:
+        if is_undecided(fingerprint) or (session and before.session and before.session > session):
             continue
-        title = f"Recovered after {wording.duration(now - before.since)}: {before.title}"
+        # A rule that fires is not a fault, so its end is not a recovery from one.
+        ended = "Ended" if fingerprint.startswith("rule:") else "Recovered"
+        title = f"{ended} after {wording.duration(now - before.since)}: {before.title}"
         text = (
             f"It began {before.since:%Y-%m-%d %H:%M} UTC and is over since {now:%Y-%m-%d %H:%M} UTC.\n{published}\n"
             "What is still open: `rotation status`."
         )
-        _add(con, fingerprint, "recovery", before.severity, title, text, run_id, session, before.since, now)
+        _add(
+            con,
+            fingerprint,
+            "recovery",
+            before.severity,
+            title,
+            text,
+            run_id,
+            session,
+            before.since,
+            now,
+            _channel(con, fingerprint),
+        )
         written = True
     return written
+
+
+def announce(
+    con: duckdb.DuckDBPyConnection, notices: Sequence[Notice], session: date, now: datetime, run_id: str
+) -> None:
+    """Writes the notices that the outbox does not have. A notice is not an incident: it is never open, and nothing ends it."""
+    for notice in notices:
+        if not con.execute("select 1 from ops.alerts where fingerprint = $1", [notice.fingerprint]).fetchone():
+            _add(con, notice.fingerprint, "notice", "info", notice.title, notice.body, run_id, session, None, now, None)
 
 
 def body(incident: Incident, since: datetime, published: str = "") -> str:
@@ -113,9 +140,17 @@ def _published(con: duckdb.DuckDBPyConnection) -> str:
     return f"The warehouse shows {session}, published{when}."
 
 
+def _channel(con: duckdb.DuckDBPyConnection, fingerprint: str) -> str | None:
+    """The channel of the last alert of the incident, which also receives its end."""
+    row: tuple[str | None] | None = con.execute(
+        "select arg_max_null(channel, created_at) from ops.alerts where fingerprint = $1", [fingerprint]
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _add(con: duckdb.DuckDBPyConnection, *values: object) -> None:
     con.execute(
-        "insert into ops.alerts (alert_id, fingerprint, kind, severity, title, body, run_id, session, since, created_at, attempts) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
+        "insert into ops.alerts (alert_id, fingerprint, kind, severity, title, body, run_id, session, since, created_at, channel, attempts) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)",
         [uuid4().hex, *values],
     )

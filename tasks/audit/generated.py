@@ -28,7 +28,12 @@ def tables() -> list[str]:
 def expectations(table: str) -> tuple[Expectation, ...]:
     """What follows from the header of `table`, all of it critical; nothing where the table has no SQL file. Raises `ConfigError`."""
     model = next((model for model in models() if model.name == table), None)
-    if model is None or not _has_unique_grain(model):
+    return of_model(model) if model and _has_unique_grain(model) else ()
+
+
+def of_model(model: Model) -> tuple[Expectation, ...]:
+    """What follows from the header of `model`; nothing where it has no `grain:`. Raises `ConfigError`."""
+    if "grain" not in model.header:
         return ()
     found = (_one_row_per_grain(model), _no_row_lost(model))
     return tuple(expectation for expectation in found if expectation)

@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.datasets import Offer, as_fresh_as_possible, offers
+from market_rotation.tasks.datasets import Offer, as_fresh_as_possible, indexes, offers
 from market_rotation.tasks.errors import ConfigError, UsageError
+from market_rotation.tasks.own import files
 from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import Source, check_sources, open_source
@@ -66,13 +67,17 @@ class Resolved:
 
 @dataclass(frozen=True)
 class RunContext:
-    """The objects that every step of a run works with. `clock` gives the time, UTC; no step reads another clock."""
+    """The objects that every step of a run works with. `clock` gives the time, UTC; no step reads another clock.
+
+    `indexes` are the symbols of the universe's indexes that the source has.
+    """
 
     resolved: Resolved
     con: duckdb.DuckDBPyConnection
     run: Run
     source: Source
     offers: tuple[Offer, ...]
+    indexes: frozenset[str]
     clock: Callable[[], datetime] = field(repr=False)
 
     @property
@@ -100,6 +105,7 @@ def resolve(parameters: Parameters) -> Resolved:
     settings = load_settings(source=parameters.source)
     universe = load_universe(settings.universe)
     check_sources(settings, universe)
+    files.check_names(settings.home)
     if settings.fault:
         parse_fault(settings.fault, universe)
     if settings.history_start >= parameters.now.date():
@@ -139,7 +145,8 @@ def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source 
         offered = offers(vendor, resolved.universe.instruments)
         if parameters.is_morning:
             offered = as_fresh_as_possible(offered)
-        yield RunContext(resolved, con, run, vendor, tuple(offered), clock)
+        available = indexes(vendor, resolved.universe.instruments)
+        yield RunContext(resolved, con, run, vendor, tuple(offered), available, clock)
 
 
 def _with_backfill(resolved: Resolved, start: date, symbols: Sequence[str]) -> Resolved:

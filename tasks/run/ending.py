@@ -108,7 +108,7 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
     run.source = run.source or settings.source
     try:
         with warehouse.amend(settings) as con:
-            ledger.insert(con, run)
+            ledger.insert(con, run, settings.home)
             ledger.finish(con, run, run.known_at)
             found, now = [incidents.of_failure(run, error)], run.known_at
             outbox.update(

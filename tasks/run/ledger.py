@@ -14,6 +14,7 @@ from uuid import uuid4
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.errors import ConfigError, Failure, RotationError
+from market_rotation.tasks.own import files
 from market_rotation.tasks.warehouse.models import fingerprint
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Run:
 
     `known_at`: its start, from which its data counts as known, UTC. `error`: why it ended badly.
     `report_fault`: why there is no report, or which channels did not accept it.
-    `is_built`: its derived tables are committed to the build database.
+    `is_built`: its derived tables are committed to the build database. `own_faults` are the faults of the user's own files, None where
+    these were not read.
     """
 
     run_id: str
@@ -61,6 +63,7 @@ class Run:
     error: BaseException | None = field(default=None, repr=False)
     report_fault: str | None = None
     is_built: bool = False
+    own_faults: list[files.Fault] | None = None
 
     @property
     def has_reached_readers(self) -> bool:
@@ -89,7 +92,7 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
         run.known_at = latest + timedelta(microseconds=1)
         run.run_id = _run_id(run.known_at)
     _close_killed(con, settings.published, run.known_at)
-    insert(con, run)
+    insert(con, run, settings.home)
     warehouse.parameters(
         con,
         run_id=run.run_id,
@@ -102,12 +105,12 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
     )
 
 
-def insert(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+def insert(con: duckdb.DuckDBPyConnection, run: Run, home: Path) -> None:
     """Opens the row of `run`, with the status `running`."""
     con.execute(
         "insert into ops.runs (run_id, flow_run_id, started_at, status, source, session, published, code_version) "
         "values ($1, $2, $3, 'running', $4, $5, false, $6)",
-        [run.run_id, run.flow_run_id, run.known_at, run.source, run.session, code_version()],
+        [run.run_id, run.flow_run_id, run.known_at, run.source, run.session, code_version(home)],
     )
 
 
@@ -198,10 +201,11 @@ def refuse_mixture(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         )
 
 
-def code_version() -> str:
-    """The installed version of market-rotation, and the fingerprint of its SQL files: either may change what is derived."""
+def code_version(home: Path) -> str:
+    """The installed version of market-rotation, and the fingerprints of its SQL files and of the user's own: each may change what is derived."""
     try:
         installed = version("market-rotation")
     except PackageNotFoundError:
         installed = "unknown"
-    return f"{installed}+sql.{fingerprint()}"
+    own = files.fingerprint(home)
+    return f"{installed}+sql.{fingerprint()}" + (f"+own.{own}" if own else "")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.alerts import changes, deliver, incidents, outbox, own_files, rules
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
@@ -20,6 +20,7 @@ from market_rotation.tasks.audit.run import failures, preload, stop_if_blocked
 from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
+from market_rotation.tasks.own import derive as own
 from market_rotation.tasks.run import ending, ledger, reporting
 from market_rotation.tasks.run import stage as staging
 from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
@@ -42,7 +43,9 @@ def plan(context: RunContext) -> list[Request]:
     staging.put_offers(con, context.offers)
     if backfill := context.resolved.backfill:
         staging.put_backfill(con, backfill.symbols, backfill.start, backfill.end)
-    return staging.plan(con)
+    # A source without indexes, such as one for stocks alone, is not asked for them on every run.
+    available = {i.symbol for i in context.universe.instruments if i.kind != "index"} | context.indexes
+    return [request for request in staging.plan(con) if request.symbol in available]
 
 
 def fetch(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
@@ -142,15 +145,20 @@ def alert(context: RunContext) -> None:
     before = _outbox(con)
     run, fault = context.run, context.run.report_fault
     found = [*incidents.of_success(con, run), *([incidents.of_report(context.session, fault)] if fault else [])]
+    scope: tuple[str, ...] = incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT
+    if run.own_faults is not None:
+        found += [own_files.of_file(each.file, each.what) for each in run.own_faults]
+        scope += own_files.JUDGED
     outbox.update(
         con,
         found,
-        scope=incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT,
+        scope=scope,
         session=context.session,
         now=context.clock(),
         repeat=settings.alert_repeat,
         run_id=run.run_id,
     )
+    _apply_rules(context)
     try:
         deliver.send(con, settings, context.clock())
     except Exception as fault:
@@ -208,9 +216,43 @@ def sequence(context: RunContext, steps: Steps) -> None:
         steps.load(context)
         steps.derive(context)
     context.run.is_built = True
+    _derive_own(context)
     steps.publish(context)
     steps.report(context)
     steps.alert(context)
+
+
+def _derive_own(context: RunContext) -> None:
+    """Derives and audits the user's own signals, outside the run's transaction: an error in one of them would end it."""
+    con, run, home = context.con, context.run, context.settings.home
+    if run.status == "up_to_date" and own.is_complete(con, home):
+        return
+    outcome = own.derive(con, home)
+    run.own_faults = outcome.faults
+    run.results += outcome.results
+    ledger.record_results(con, run.run_id, outcome.results)
+
+
+def _apply_rules(context: RunContext) -> None:
+    """Writes to the outbox the changes of the verdicts, and the beginning and end of the user's own rules."""
+    con, settings, run = context.con, context.settings, context.run
+    try:
+        notices = changes.since_last_session(con, settings, run.run_id, context.session)
+        outbox.announce(con, notices, context.session, context.clock(), run.run_id)
+        judged = rules.judge(settings)
+        outbox.update(
+            con,
+            judged.incidents,
+            scope=rules.JUDGED,
+            session=context.session,
+            now=context.clock(),
+            repeat=settings.alert_repeat,
+            run_id=run.run_id,
+            is_undecided=judged.is_undecided,
+        )
+    except Exception as fault:
+        # The rules are the user's: no fault in them changes a published run.
+        log.warning("The alert rules could not be evaluated (%s: %s).", type(fault).__name__, fault)
 
 
 def preload_audit() -> None:
@@ -231,7 +273,7 @@ def _has_changed(context: RunContext) -> bool:
     last_id, last_code = context.con.execute(
         "select max(run_id), arg_max(code_version, run_id) from ops.runs where published and status = 'published'"
     ).fetchone() or (None, None)
-    if last_id is None or last_code != ledger.code_version():
+    if last_id is None or last_code != ledger.code_version(context.settings.home):
         return True
     tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
     # Also those of a run that ended after loading and before publishing.

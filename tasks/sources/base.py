@@ -56,8 +56,9 @@ class Source(Protocol):
     """A source of prices. It has one method for each name in `datasets`; methods are called from several threads at once.
 
     A method answers for one symbol. It returns a typed frame or raises one of `market_rotation.tasks.errors`, and never returns an empty
-    frame for a failure. Three more members are optional: `offers(instruments)`, which says symbol by symbol what can be requested
-    (see `market_rotation.tasks.datasets.offers`); the class method `check(settings, universe)`, which raises `ConfigError` for a
+    frame for a failure. Four more members are optional: `offers(instruments)`, which says symbol by symbol what can be requested
+    (see `market_rotation.tasks.datasets.offers`); `indexes(instruments)`, which returns the symbols of the indexes that it has, such as
+    ^TNX, without which none is requested; the class method `check(settings, universe)`, which raises `ConfigError` for a
     missing setting before a run begins; and `is_local = True` for a source that costs no request, whose answers are not cached.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.datasets import Offer, offers
+from market_rotation.tasks.datasets import Offer, indexes, offers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,10 @@ class Combined:
     def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
         """The offers of the sources, in their order."""
         return [offer for source in self._sources for offer in offers(source, instruments)]
+
+    def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
+        """The indexes of the source that has the prices."""
+        return sorted(indexes(self._owner["prices"], instruments))
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """See `market_rotation.tasks.sources.base.Source.prices`."""

@@ -87,6 +87,10 @@ class FilesSource:
             if instrument.symbol in self._rows.get(dataset, {})
         ]
 
+    def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
+        """The indexes in the file of prices."""
+        return [instrument.symbol for instrument in instruments if instrument.symbol in self._rows["prices"]]
+
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """See `market_rotation.tasks.sources.base.Source.prices`."""
         return self._within("prices", symbol, "session", start, end)

@@ -73,7 +73,7 @@ def _files(folder: Path) -> list[Path]:
 
 @cache
 def _models(folder: Path) -> tuple[Model, ...]:
-    found = {model.name: model for model in map(_parse, _files(folder))}
+    found = {model.name: model for model in map(read, _files(folder))}
     # The pipeline itself creates these tables, before any SQL file runs.
     given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "backfill", "answers")}
     given |= {f"stage.fetched_{dataset}" for dataset in DATASETS}
@@ -92,7 +92,8 @@ def _models(folder: Path) -> tuple[Model, ...]:
         raise RotationError(f"The SQL files depend on each other in a cycle: {' -> '.join(error.args[1])}.") from None
 
 
-def _parse(path: Path) -> Model:
+def read(path: Path) -> Model:
+    """The SQL file at `path`, whose folder is its schema. Raises `RotationError` naming the file, the fault and the remedy."""
     import sqlglot
     from sqlglot import exp
 
@@ -128,11 +129,11 @@ def _reads(trees: Iterable[object]) -> Iterator[str]:
     for tree in trees:
         assert isinstance(tree, exp.Expression)
         for table in tree.find_all(exp.Table):
-            if table.db in SCHEMAS:
-                yield f"{table.db}.{table.name or table.this.name}"
+            if table.db.lower() in SCHEMAS:
+                yield f"{table.db}.{table.name or table.this.name}".lower()
         for dotted in tree.find_all(exp.Dot):
-            if isinstance(dotted.expression, exp.Anonymous) and dotted.this.name in SCHEMAS:
-                yield f"{dotted.this.name}.{dotted.expression.name}"
+            if isinstance(dotted.expression, exp.Anonymous) and dotted.this.name.lower() in SCHEMAS:
+                yield f"{dotted.this.name}.{dotted.expression.name}".lower()
 
 
 def _variables(trees: Iterable[object]) -> Iterator[str]:

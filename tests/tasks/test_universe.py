@@ -12,6 +12,8 @@ from market_rotation.tasks.universe import Instrument, load_universe
 
 LADDER = "SPY IVV VOO IWB QQQ MDY IWM VTWO IJR SPSM VB IWC RSP"
 SECTORS = "XLB XLC XLE XLF XLI XLK XLP XLRE XLU XLV XLY"
+INDEXES = "^TNX ^IRX ^VIX DX-Y.NYB"
+CONTEXT = f"IWN IWO HYG IEF {INDEXES}"
 SEVEN = "AAPL MSFT GOOGL AMZN NVDA META TSLA"
 PAIRS = ["IWM/IWB", "IJR/SPY", "SPSM/SPY", "VB/SPY", "IWC/IWB", "MDY/SPY", "RSP/SPY"]
 
@@ -48,12 +50,14 @@ def pair_names(path: Path | None = None) -> list[str]:
 
 
 def test_the_shipped_universe_is_the_contracts():
-    """The shipped universe has exactly the 32 symbols promised, each once, with the contract's columns."""
+    """The shipped universe has exactly the 32 symbols promised and those of the context, each once, with the contract's columns."""
     members = load_universe()
-    assert sorted(members.symbols) == sorted(f"{LADDER} {SECTORS} {SEVEN} MAGS".split())
-    assert len(members.symbols) == 32
+    counted = [i.symbol for i in members.instruments if i.in_breadth]
+    assert sorted(counted) == sorted(f"{LADDER} {SECTORS} {SEVEN} MAGS".split())
+    assert len(counted) == 32
+    assert sorted(members.symbols) == sorted([*counted, *CONTEXT.split()])
+    assert {i.symbol for i in members.instruments if i.kind == "index"} == set(INDEXES.split())
     assert list(Instrument.model_fields) == NEWER_HEADER.strip().split(",")
-    assert all(i.in_breadth for i in members.instruments)
     groups = {
         name: [i.symbol for i in members.instruments if i.flow_group == name] for name in ("small_cap", "large_cap")
     }
@@ -117,11 +121,11 @@ def test_the_shipped_rows_say_what_they_are(symbols, field, values):
     assert {getattr(by_symbol[symbol], field) for symbol in symbols.split()} == values
 
 
-def test_every_shipped_row_is_measured_against_spy():
-    """SPY is the only benchmark, eleven sectors are distinct, and every inception is known."""
+def test_every_shipped_row_that_counts_is_measured_against_spy():
+    """SPY is the only benchmark, of all but itself and the context; eleven sectors are distinct, and every inception is known."""
     members = load_universe()
     assert {i.benchmark for i in members.instruments} == {"SPY", None}
-    assert [i.symbol for i in members.instruments if i.benchmark is None] == ["SPY"]
+    assert [i.symbol for i in members.instruments if i.benchmark is None] == ["SPY", *CONTEXT.split()]
     assert len({i.sector for i in members.instruments if i.kind == "sector"}) == 11
     assert all(i.inception for i in members.instruments)
 
@@ -230,3 +234,41 @@ def test_own_pairs_replace_the_shipped_ones(tmp_path):
 def test_without_own_pairs_the_shipped_ones_with_both_legs_known(tmp_path, rows, expected):
     """Without a pairs.csv of one's own, those shipped pairs are followed whose both legs are in the universe."""
     assert pair_names(write(tmp_path, HEADER + rows)) == expected
+
+
+INDEX = "^VIX,Volatility,index,,,volatility,,false,,,,,1990-01-02\n"
+SMALL = "SPY,S&P 500,fund,large,,,,true,,,,,1993-01-29\nIWM,Russell 2000,fund,small,,,,true,,,,SPY,\nIWB,R1,fund,large,,,,true,,,,SPY,\n"
+
+
+@pytest.mark.parametrize("symbol", ["^TNX", "^VIX", "DX-Y.NYB", "BRK-B", "EURUSD=X"])
+def test_symbols_as_yahoo_writes_them(tmp_path, symbol):
+    """A symbol may begin with a caret, and hold a dot, a hyphen and an equals sign."""
+    row = INDEX.replace("^VIX", symbol)
+    assert symbol in load_universe(write(tmp_path, NEWER_HEADER + SMALL + row)).symbols
+
+
+def test_an_index_is_counted_nowhere(tmp_path):
+    """An index left blank in in_breadth is not counted, and does not lengthen the calendar, however old it is."""
+    members = load_universe(write(tmp_path, NEWER_HEADER + SMALL + INDEX.replace("false", "").replace("1990", "1890")))
+    assert [i.symbol for i in members.instruments if not i.in_breadth] == ["^VIX"]
+    assert members.first_day(date(2005, 1, 3)) == date(1993, 1, 29)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (SMALL + INDEX.replace("false", "true"), ["the index ^VIX is counted or measured", "set in_breadth to false"]),
+        (SMALL + INDEX.replace(",,,,,1990", ",,,,SPY,1990").replace(",,,,,SPY", ",,,,SPY"), ["the index ^VIX is counted or measured"]),
+        (SMALL.replace("true,,,,SPY,\nIWB", "true,,,,^VIX,\nIWB") + INDEX, ["IWM has the index ^VIX as its benchmark", "name a fund"]),
+    ],
+)  # fmt: skip
+def test_an_index_is_neither_measured_nor_a_measure(tmp_path, text, parts):
+    """An index in breadth, with a benchmark, or as a benchmark is refused."""
+    refused(write(tmp_path, NEWER_HEADER + text), *parts)
+
+
+def test_an_index_is_no_leg_of_a_pair(tmp_path):
+    """A pair with an index is refused: it has no total return."""
+    path = write(tmp_path, NEWER_HEADER + SMALL + INDEX)
+    (path.parent / "pairs.csv").write_text("small_symbol,large_symbol,headline,earnings\nIWM,^VIX,true,false\n")
+    refused(path, "^VIX is an index, which has no total return")

@@ -86,7 +86,7 @@ def published(settings: Settings) -> Iterator[Finding]:
             "Set ROTATION_HOME to another folder, or ROTATION_SOURCE to the source it was made from.",
         )
     held_words = "simulated prices" if "sample" in sources else "real prices" if sources else "no prices yet"
-    same = code is not None and code[0] == ledger.code_version()
+    same = code is not None and code[0] == ledger.code_version(settings.home)
     derived = "derived by this version" if same else "the next run derives it again with this version"
     yield Finding(
         "ok", "warehouse", f"{settings.published} opens read-only: {held_words}{f', {derived}' if code else ''}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report import queries
-from market_rotation.tasks.report.exhibits import data, market, money, regime, sectors
+from market_rotation.tasks.report.exhibits import data, market, money, own, regime, sectors
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
 from market_rotation.tasks.report.phrases import plain
 
@@ -64,7 +64,7 @@ def collect(con: duckdb.DuckDBPyConnection, session: date | None = None, as_know
         is_simulated=bool(origin["is_simulated"]),
         as_known_then=as_known_then,
         **{name: made[name] for name in TOP},
-        exhibits=tuple(made[name] for name in SECTIONS),
+        exhibits=(*(made[name] for name in SECTIONS), *own.exhibits(con, found)),
     )
 
 

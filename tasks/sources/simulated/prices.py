@@ -88,6 +88,10 @@ class Exposure(NamedTuple):
     own_volatility: float
 
 
+#: Funds of bonds by peer group: credit moves with the market, treasuries a little against it.
+BONDS = {"high_yield": Exposure(0.35, 0.0, 0.0, 0.0, 0.0015), "treasury": Exposure(-0.12, 0.0, 0.0, 0.0, 0.003)}
+
+
 @dataclass(frozen=True)
 class Path:
     """One instrument on every weekday of `days`, as traded then: before any later split.
@@ -154,6 +158,8 @@ def exposure_of(instrument: Instrument) -> Exposure:
     tilt = {"mega": -0.1, "large": 0.0, "mid": 0.5, "small": 1.0, "micro": 1.2}[size]
     tech = {"mega": 1.0, "large": 0.3, "mid": 0.1, "small": 0.0, "micro": 0.0}[size]
     if instrument.kind == "fund":
+        if bond := BONDS.get(instrument.peer_group or ""):
+            return bond
         if instrument.peer_group == "equal_weight":
             tilt, tech = tilt + 0.25, 0.0
         return Exposure(beta, tilt, tech, 0.3 if instrument.sector else 0.0, 0.0008)

@@ -21,7 +21,7 @@ from market_rotation.tasks.datasets import (
 )
 from market_rotation.tasks.errors import SymbolNotFound
 from market_rotation.tasks.sources.frames import price_frame, typed
-from market_rotation.tasks.sources.simulated import companies, faults, funds
+from market_rotation.tasks.sources.simulated import companies, faults, funds, indexes
 from market_rotation.tasks.sources.simulated.prices import Days, Floats, Path, simulate, weekdays
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class SampleSource:
         source = cls(context.calendar, context.universe.instruments)
         fault = context.settings.fault
         return faults.inject_fault(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
+
+    def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
+        """All of them: any index is simulated."""
+        return [instrument.symbol for instrument in instruments]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Daily bars of `symbol` for the sessions `start` … `end`, both included, as known on `end`.
@@ -196,8 +200,10 @@ class SampleSource:
 
     def _fund(self, symbol: str) -> Instrument:
         instrument = self._instrument(symbol)
-        if instrument.kind == "stock":
-            raise SymbolNotFound(f"sample: {symbol} is a stock and has no fund data; request a fund or sector.")
+        if instrument.kind in ("stock", "index"):
+            raise SymbolNotFound(
+                f"sample: {symbol} has no fund data, being of the kind {instrument.kind}; request a fund or sector."
+            )
         return instrument
 
     def _last(self, symbol: str, day: date, side: Literal["left", "right"]) -> int:
@@ -230,7 +236,7 @@ class SampleSource:
 
     def _list(self, symbol: str) -> _Listing:
         instrument = self._instruments[symbol]
-        path = simulate(instrument, self._last_year)
+        path = (indexes.simulate if instrument.kind == "index" else simulate)(instrument, self._last_year)
         listed = np.datetime64(instrument.inception) if instrument.inception else path.days[0]
         sessions = self._calendar_sessions[self._calendar_sessions >= max(listed, path.days[0])]
         at = np.searchsorted(weekdays(self._last_year), sessions)

@@ -34,6 +34,10 @@ class MarketSource:
         """See `market_rotation.tasks.sources.base.Source.open`."""
         return cls(context.universe.instruments, context.settings.fetch_timeout_s, context.calendar)
 
+    def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
+        """All of them: Yahoo has indexes under symbols such as ^TNX (percent a year), ^VIX and DX-Y.NYB."""
+        return [instrument.symbol for instrument in instruments]
+
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Yahoo's daily bars."""
         return self._yahoo.prices(symbol, start, end)

@@ -75,7 +75,7 @@ def test_a_good_run() -> None:
         ("market_rotation_open_incidents", "critical"): 0,
         ("market_rotation_open_incidents", "warning"): 0,
         ("market_rotation_unsent_alerts", ""): 0,
-        ("market_rotation_info", f"{code_version()}/yahoo"): 1,
+        ("market_rotation_info", f"{code_version(Path('warehouse'))}/yahoo"): 1,
         ("market_rotation_latest_session_timestamp_seconds", "prices"): utc("2024-03-28T00:00").timestamp(),
         ("market_rotation_sessions_behind", "prices"): 0,
         ("market_rotation_symbols_behind", "prices"): 0,

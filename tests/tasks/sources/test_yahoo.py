@@ -668,3 +668,46 @@ def vendor_symbols(count: int) -> list[str]:
     from market_rotation.tasks.universe import load_universe
 
     return load_universe().symbols[:count]
+
+
+# ---- indexes ----
+
+
+@pytest.mark.parametrize("symbol", ["^TNX", "^VIX", "DX-Y.NYB"])
+def test_an_index_arrives_under_its_symbol(yahoo: YahooSource, vendor: Vendor, symbol: str) -> None:  # noqa: F811
+    """A symbol with a caret, a hyphen or a dot is requested as it is; the levels arrive with a volume of 0, negative ones too."""
+    frame = vendor.source.prices("IWM", START, END).head(5).assign(volume=0.0, dividend=0.0)
+    frame["symbol"] = pd.Series([symbol] * 5, dtype=object)
+    for name in ("open", "high", "low", "close", "vendor_adj_close"):
+        frame[name] = [4.25, 4.27, -0.105, 0.0, 4.3]
+    vendor.source = Table({symbol: frame})
+    same(yahoo.prices(symbol, START, END), frame)
+
+
+def test_the_days_of_an_index_are_those_of_chicago() -> None:
+    """An answer with the fields of a recorded one of ^TNX (February 2026): percent a year, no events, times of Chicago."""
+    opened = [datetime(2026, 1, day, 13, 20, tzinfo=UTC).timestamp() for day in (14, 15)]
+    meta = {
+        "currency": "USD",
+        "symbol": "^TNX",
+        "exchangeName": "CGI",
+        "fullExchangeName": "Cboe Indices",
+        "instrumentType": "INDEX",
+        "firstTradeDate": -252326400,
+        "regularMarketTime": int(datetime(2026, 1, 15, 19, 59, 52, tzinfo=UTC).timestamp()),
+        "hasPrePostMarketData": False,
+        "gmtoffset": -21600,
+        "timezone": "CST",
+        "exchangeTimezoneName": "America/Chicago",
+        "regularMarketPrice": 4.16,
+        "regularMarketVolume": 0,
+        "dataGranularity": "1d",
+    }
+    levels = {name: [4.14, 4.16] for name in ("open", "high", "low", "close")}
+    indicators = {"quote": [{**levels, "volume": [0, 0]}], "adjclose": [{"adjclose": [4.14, 4.16]}]}
+    payload = {"chart": {"result": [{"meta": meta, "timestamp": opened, "indicators": indicators}], "error": None}}
+    found = parse_chart(payload, "^TNX", START, END)
+    assert found["session"].tolist() == [pd.Timestamp("2026-01-14"), pd.Timestamp("2026-01-15")]
+    assert found["close"].tolist() == [4.14, 4.16]
+    assert found["volume"].tolist() == [0, 0]
+    assert (found["split_ratio"] == 1).all()

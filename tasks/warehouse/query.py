@@ -1,0 +1,73 @@
+"""Queries that other people wrote: one statement that reads the warehouse and no other file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from market_rotation.tasks.errors import UsageError
+from market_rotation.tasks.warehouse.connect import reading
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+
+
+def check_statement(query: str, *, only_reading: bool) -> None:
+    """Raises `UsageError` unless `query` is one statement, and with `only_reading` one that only reads."""
+    statements = duckdb.extract_statements(query)
+    # DuckDB splits one PIVOT into several statements that have no text.
+    count = len([statement for statement in statements if statement.query.strip()]) or min(len(statements), 1)
+    if count != 1:
+        found = "none" if not count else str(count)
+        raise UsageError(f"`rotation sql` takes one statement and found {found}; write one `select …` or `from …`.")
+    kinds = {statement.type for statement in statements if statement.query.strip()}
+    if only_reading and kinds - _READING:
+        raise UsageError("With --allow-files the statement must be a query; write a `select …` or `from …`.")
+
+
+def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files: bool = False) -> None:
+    """Restricts statements on `con`: they write only to `result`, and read only the warehouse unless `allow_files`. It cannot be undone."""
+    if not allow_files:
+        if result is not None:
+            con.execute(f"set allowed_paths = ['{quoted_path(result)}']")
+        con.execute("set enable_external_access = false")
+    con.execute("set lock_configuration = true")
+
+
+def quoted_path(path: Path) -> str:
+    """`path`, escaped for an SQL string literal."""
+    return str(path).replace("'", "''")
+
+
+@contextmanager
+def reading_restricted(path: Path) -> Iterator[DuckDBPyConnection]:
+    """The published file at `path`, read-only, with no access to other files; raises as `reading` does."""
+    with reading(path) as con:
+        restrict(con)
+        yield con
+
+
+@contextmanager
+def time_limit(con: DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupts what runs on `con` after `seconds`; DuckDB then raises `InterruptException`."""
+    timer = threading.Timer(seconds, con.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def reason(error: duckdb.Error, limit_s: float) -> str:
+    """What DuckDB says of a query that failed, in one line; `limit_s` is its time limit."""
+    if isinstance(error, duckdb.InterruptException):
+        return f"interrupted after {limit_s:g} seconds; write a query that takes less."
+    return " ".join(str(error).split("\n\nLINE")[0].split())
