@@ -201,8 +201,9 @@ class SampleSource:
     def _fund(self, symbol: str) -> Instrument:
         instrument = self._instrument(symbol)
         if instrument.kind in ("stock", "index"):
+            article = "an" if instrument.kind == "index" else "a"
             raise SymbolNotFound(
-                f"sample: {symbol} has no fund data, being of the kind {instrument.kind}; request a fund or sector."
+                f"sample: {symbol} is {article} {instrument.kind} and has no fund data; request a fund or sector."
             )
         return instrument
 

@@ -25,7 +25,7 @@ from market_rotation.tasks.universe import Instrument, load_universe
 START, END = date(2005, 1, 3), date(2026, 11, 20)
 UNIVERSE = load_universe()
 ROWS = {i.symbol: i for i in UNIVERSE.instruments}
-FUND_SYMBOLS = [i.symbol for i in UNIVERSE.instruments if i.kind in ("fund", "sector")]
+FUND_SYMBOLS = [i.symbol for i in UNIVERSE.instruments if i.kind in ("fund", "sector") and i.issuer]
 ISSUED = [s for s in FUND_SYMBOLS if ROWS[s].issuer in ("ssga", "ishares")]
 ASSETS_ONLY = [s for s in FUND_SYMBOLS if s not in ISSUED]
 SMALL_CAPS = ["IWM", "VTWO", "IJR", "SPSM", "VB"]
