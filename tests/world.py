@@ -59,6 +59,12 @@ def universe(*instruments: Instrument, pairs: Sequence[tuple[str, str]] = ()) ->
     return Universe(instruments=instruments, pairs=tuple(legs))
 
 
+def counted_universe() -> Universe:
+    """The shipped universe without the instruments that breadth does not count: the 32 symbols of the real data."""
+    shipped = load_universe()
+    return Universe(instruments=tuple(i for i in shipped.instruments if i.in_breadth), pairs=shipped.pairs)
+
+
 def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:
     """The sessions from `start` to `end`."""
     return calendar.load(date(2005, 1, 3), date(2026, 11, 20)).sessions(start, end)

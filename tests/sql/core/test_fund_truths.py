@@ -42,11 +42,13 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """Two runs on the real files with the shipped universe."""
+    """Two runs on the real files with the part of the shipped universe that they have."""
     home = tmp_path_factory.mktemp("home")
+    universe = world.write_universe(tmp_path_factory.mktemp("universe"), world.counted_universe())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROTATION_HOME", str(home))
         patch.setenv("ROTATION_SOURCE", "files")
+        patch.setenv("ROTATION_UNIVERSE", str(universe))
         patch.setenv("ROTATION_FILES", str(real_data / "files"))
         source = FilesSource(real_data / "files")
         first = world.run(source, SESSION)

@@ -14,12 +14,11 @@ import world
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.sources.base import price_frame
 from market_rotation.tasks.sources.files import FilesSource
-from market_rotation.tasks.universe import load_universe
 from market_rotation.tasks.warehouse.models import models
 
 #: The records of IWM begin in 2000, the prices in 2005.
 FIRST_RECORD, START, END = date(2000, 5, 22), date(2005, 1, 3), date(2026, 1, 16)
-UNIVERSE = load_universe()
+UNIVERSE = world.counted_universe()
 SECTORS = [i.symbol for i in UNIVERSE.instruments if i.kind == "sector"]
 MAG7 = ["AAPL", "MSFT", "GOOGL", "AMZN", "NVDA", "META", "TSLA"]
 SMALL_CAPS = ["IWM", "VTWO", "IJR", "SPSM", "VB"]

@@ -363,8 +363,8 @@ def test_freshness_counts_symbols(reports):
     """Issuers that publish a day later are counted as not having the session yet; that is usual, so nothing is late."""
     exhibit = made(reports[LATEST])["freshness"]
     rows = exhibit.rows.set_index("dataset")
-    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (32, 32)
-    assert rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == 25
+    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (36, 36)
+    assert rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == 29
     assert exhibit.finding == "All data is up to date."
 
 
