@@ -254,7 +254,7 @@ def test_the_warehouse_is_told(published, monkeypatch):
     """It shows whether prices are real and whether this version derived them; a source of the other kind fails."""
     (found,) = data.published(published)
     assert (found.level, "real prices, derived by this version" in found.finding) == ("ok", True)
-    monkeypatch.setattr(ledger, "code_version", lambda: "another")
+    monkeypatch.setattr(ledger, "code_version", lambda home: "another")
     (found,) = data.published(published)
     assert "the next run derives it again" in found.finding
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
