@@ -4,20 +4,25 @@
 -- severity: critical
 -- column: adj_close
 -- sentence: A symbol's adjusted close does not end at its close, or its total-return index does not start at 100 or
---   is not positive.
-with bounds as (
+--   is not positive, although all distributions are known.
+with unknown as (select symbol, min(session) as unknown_from from core.unknown_distributions group by symbol),
+bounds as (
     select
         symbol,
         max(session) as session,
         arg_max(adj_close, session) as last_adj_close,
         arg_max(close, session) as last_close,
         arg_min(total_return_index, session) as first_index,
-        bool_and(coalesce(total_return_index > 0 and isfinite(total_return_index), false)) as is_positive
+        bool_and(coalesce(total_return_index > 0 and isfinite(total_return_index), false)) filter (session < coalesce(u.unknown_from, 'infinity'))
+            as is_positive,
+        any_value(u.unknown_from) as unknown_from
     from core.prices
+    left join unknown as u using (symbol)
     group by symbol
 )
 from bounds
-where not coalesce(abs(last_adj_close / last_close - 1) <= 1e-9 and abs(first_index - 100) <= 1e-9 and is_positive, false);
+-- Where a distribution is not known the adjusted close has no scale.
+where not coalesce((unknown_from is not null or abs(last_adj_close / last_close - 1) <= 1e-9) and abs(first_index - 100) <= 1e-9 and is_positive, false);
 
 -- expectation: sector_mix_near_spy
 -- severity: info

@@ -3,16 +3,17 @@
 -- expectation: relative_rotation_every_common_session
 -- severity: critical
 -- sentence: A symbol has more or fewer days or weeks on the rotation graph than it has in common with its benchmark.
-with benchmarks as (
+with known as (from core.prices where total_return_index is not null),
+benchmarks as (
     select symbol, session
-    from core.prices
+    from known
     semi join (select distinct benchmark as symbol from core.instruments) as i using (symbol)
 ),
 common as (
     select
         p.symbol, max(p.session) as last_session, count(*) as days,
         count(distinct date_trunc('week', p.session)) as weeks
-    from core.prices as p
+    from known as p
     join core.instruments as i on i.symbol = p.symbol
     semi join benchmarks as b on b.symbol = i.benchmark and b.session = p.session
     group by p.symbol

@@ -2,13 +2,12 @@
 
 -- expectation: relative_strength_every_common_session
 -- severity: critical
--- sentence: A pair lacks a session on which both legs have a price, or has a session on which one of them has none.
-with large_legs as (
-    select p.symbol, p.session from core.prices as p semi join core.pairs as q on q.large_symbol = p.symbol
-),
+-- sentence: A pair lacks a session on which both legs have a price and known distributions, or has another session.
+with known as (from core.prices where total_return_index is not null),
+large_legs as (select p.symbol, p.session from known as p semi join core.pairs as q on q.large_symbol = p.symbol),
 common as (
     select q.pair, p.session
-    from core.prices as p
+    from known as p
     join core.pairs as q on q.small_symbol = p.symbol
     semi join large_legs as l on l.symbol = q.large_symbol and l.session = p.session
 )
@@ -75,7 +74,7 @@ where ratio is null or (row_number = 1 and abs(ratio - 100) > 1e-9)
 --   although the prices are known.
 with large_legs as (
     select p.symbol, p.session, lag(p.session, 251) over (partition by p.symbol order by p.session) as first_of_252
-    from core.prices as p
+    from (from core.prices where total_return_index is not null) as p
     semi join core.pairs as q on q.large_symbol = p.symbol
 )
 select r.pair as symbol, r.session, l.first_of_252, r.low_session, r.small_return_since_low, r.large_return_since_low, r.spread_since_low

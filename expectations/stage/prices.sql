@@ -83,6 +83,14 @@ from stage.prices as b
 join stage.fetched_prices as f on f.symbol = b.symbol and f.session = b.session
 where b.volume is null and f.volume is not null and not b.is_withdrawn;
 
+-- expectation: actions_known
+-- severity: warning
+-- sentence: The dividend, the capital gain or the split ratio is blank, so whether there was one is not known; 0 means no
+--   distribution and 1 no split.
+select symbol, session, dividend, capital_gain, split_ratio
+from stage.prices
+where not is_withdrawn and (dividend is null or capital_gain is null or split_ratio is null);
+
 -- expectation: actions_plausible
 -- severity: warning
 -- sentence: A distribution is negative or not smaller than the close before it, or the split ratio is not positive.

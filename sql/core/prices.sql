@@ -2,7 +2,8 @@
 -- grain: symbol, session
 -- sources: core.prices_as_of
 -- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
--- null: open, high, low, volume where the vendor has none; return_1d on a symbol's first session and where the session before is missing
+-- null: open, high, low, volume where the vendor has none; a dividend that is not known, and from then on total_return_index and adj_close;
+--   return_1d then, on a symbol's first session and where the session before is missing
 -- formula: see core.prices_as_of
 -- columns:
 --   symbol: ticker
@@ -12,7 +13,7 @@
 --   low: USD per share, adjusted for splits
 --   close: USD per share, adjusted for splits, not for dividends
 --   volume: shares, adjusted for splits
---   dividend: USD per share on the ex-date, capital gains included; 0 = none
+--   dividend: USD per share on the ex-date, capital gains included; 0 = none. Of a day without a bar, on the symbol's next bar
 --   split_ratio: new shares per old share on the session it takes effect; 1 = none
 --   adj_close: USD per share, adjusted for splits and dividends; the last value equals close
 --   total_return_index: 100 on the symbol's first session; grows with price and distributions

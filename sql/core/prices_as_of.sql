@@ -1,15 +1,17 @@
 -- core.prices_as_of: daily prices and total returns as they were known at `ts`; core.prices is the same as known now.
 -- grain: symbol, session
--- sources: fn.prices_known_at, core.sessions, core.instruments
+-- sources: fn.prices_known_at, fn.price_event_versions_at, core.sessions, core.instruments
 -- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
 -- null: the whole row of a bar whose close is missing or not between 1e-9 and 1e15 USD, which the audit rejects;
---   return_1d where the distribution is not below the previous close, on a symbol's first session and where the session before is missing
+--   dividend that is not known; return_1d then, where the distribution is not below the previous close, on a symbol's first session and where
+--   the session before is missing; total_return_index from the first session on whose distribution is not known, and then adj_close
 -- formula: return = close_t / (close_{t-1} - dividend_t) - 1, as Yahoo adjusts (factor 1 - dividend / previous close); close_{t-1} is the
 --   last known close, so that the index carries over a missing session; total_return_index = 100 x product(1 + return), written as
 --   100 x close / first close x product of close_{t-1} / (close_{t-1} - dividend_t) over the ex-dates, so that equal closes between two
---   ex-dates have exactly the same index, ties stay ties and a flat window stays flat
+--   ex-dates have exactly the same index, ties stay ties and a flat window stays flat. A distribution or split whose own bar is not known
+--   belongs to the symbol's next bar
 create or replace macro core.prices_as_of(ts) as table
-with bars as (
+with known as (
     select k.* exclude (dividend, capital_gain), k.dividend + k.capital_gain as dividend, s.session_number
     from fn.prices_known_at(ts) as k
     join core.sessions as s using (session)
@@ -18,12 +20,46 @@ with bars as (
     where k.close between 1e-9 and 1e15
 ),
 
+events as (
+    select e.symbol, e.event_date, e.dividend + e.capital_gain as dividend, e.split_ratio
+    from fn.price_event_versions_at(ts) as e
+    anti join known as k on k.symbol = e.symbol and k.session = e.event_date
+    -- The index starts at a symbol's first bar.
+    semi join known as earlier on earlier.symbol = e.symbol and earlier.session < e.event_date
+    where not e.is_withdrawn
+),
+
+carried as (
+    select
+        symbol,
+        session,
+        case when count(dividend) = count(*) then sum(dividend) end as dividend,
+        case when count(split_ratio) = count(*) then product(split_ratio) end as split_ratio
+    from (
+        select e.symbol, k.session, e.dividend, e.split_ratio
+        from events as e
+        asof join known as k on k.symbol = e.symbol and k.session >= e.event_date
+    )
+    group by symbol, session
+),
+
+bars as (
+    select
+        k.* replace (
+            case when c.symbol is null then k.dividend else k.dividend + c.dividend end as dividend,
+            case when c.symbol is null then k.split_ratio else k.split_ratio * c.split_ratio end as split_ratio
+        )
+    from known as k
+    left join carried as c on c.symbol = k.symbol and c.session = k.session
+),
+
 stepped as (
     select
         *,
         -- A distribution of all that the share was worth, or more, is not possible.
         case when abs(dividend) < lag(close) over w then lag(close) over w / (lag(close) over w - dividend) end as reinvested,
         case when abs(dividend) < lag(close) over w then close / (lag(close) over w - dividend) - 1 end as step,
+        lag(close) over w is not null and not coalesce(abs(dividend) < lag(close) over w, false) as lacks_distribution,
         lag(session_number) over w = session_number - 1 as follows_previous_session
     from bars
     window w as (partition by symbol order by session)
@@ -40,7 +76,9 @@ factored as (
 indexed as (
     select
         *,
-        100 * (close / first(close) over w) * coalesce(last(factor ignore nulls) over w, 1) as total_return_index
+        case
+            when not bool_or(lacks_distribution) over w then 100 * (close / first(close) over w) * coalesce(last(factor ignore nulls) over w, 1)
+        end as total_return_index
     from factored
     window w as (partition by symbol order by session rows unbounded preceding)
 )

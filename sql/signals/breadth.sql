@@ -34,7 +34,7 @@ averaged as (
         p.symbol,
         p.session,
         p.total_return_index as tri,
-        case when count(*) over last_200 = 200 then avg(p.total_return_index) over last_200 end as ma200
+        case when count(p.total_return_index) over last_200 = 200 then avg(p.total_return_index) over last_200 end as ma200
     from core.prices as p
     semi join counting as i on i.symbol = p.symbol
     window last_200 as (partition by p.symbol order by p.session rows 199 preceding)

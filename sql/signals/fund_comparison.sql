@@ -33,7 +33,7 @@ moments as (
     select
         symbol,
         session,
-        count(*) over last_252 = 252 as is_full,
+        count(tri) over last_252 = 252 as is_full,
         case when count(return_1d) over last_252 = 252 then stddev_samp(return_1d) over last_252 * sqrt(252) end as volatility_252d,
         case when count(return_1d + benchmark_return_1d) over last_252 = 252 then
             covar_samp(return_1d, benchmark_return_1d) over last_252 / nullif(var_samp(benchmark_return_1d) over last_252, 0)

@@ -24,6 +24,8 @@ with daily as (
     from core.prices as p
     join core.instruments as i on i.symbol = p.symbol
     join core.prices as b on b.symbol = i.benchmark and b.session = p.session
+    -- Not from a distribution on that is not known.
+    where p.total_return_index is not null and b.total_return_index is not null
 ),
 
 running as (

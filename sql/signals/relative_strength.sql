@@ -45,6 +45,7 @@ with lows as (
     from core.prices as p
     join core.sessions as s using (session)
     semi join core.pairs as legs on legs.large_symbol = p.symbol
+    where p.total_return_index is not null
     window last_252 as (partition by p.symbol order by p.session rows 251 preceding)
 ),
 
@@ -64,6 +65,8 @@ common as (
     select l.*, p.total_return_index as large_tri, l.small_tri / p.total_return_index as quotient
     from small_legs as l
     join core.prices as p on p.symbol = l.large_symbol and p.session = l.session
+    -- Not from a distribution on that is not known.
+    where l.small_tri is not null and p.total_return_index is not null
 ),
 
 ratios as (

@@ -2,11 +2,11 @@
 -- grain: symbol, session; a bar that the vendor delivered more than once is kept as often, for the audit
 -- sources: stage.fetched_prices, stage.answers, fn.prices_known_at, fn.value_differs
 -- lookback: none
--- null: as in the vendor's data; a volume that is no count of shares below 2^63, which the audit sets aside; all values of a withdrawn bar
+-- null: as in the vendor's data, a distribution or split too, which the audit then sets aside; a volume that is no count of shares below 2^63, which the audit sets aside; all values of a withdrawn bar
 with fetched as (
     select
         symbol, session::date as session, open, high, low, close, try_cast(volume as bigint) as volume,
-        coalesce(dividend, 0) as dividend, coalesce(capital_gain, 0) as capital_gain, coalesce(split_ratio, 1) as split_ratio,
+        dividend, capital_gain, split_ratio,
         vendor_adj_close,
         count(*) over (partition by symbol, session) as times_given
     from stage.fetched_prices

@@ -26,6 +26,7 @@ JUDGED_BY_SUCCESS = (
     "not-published",
     "set-aside:",
     "dead-share-counts:",
+    "unknown-distributions",
 )
 #: What the report's own step judges.
 JUDGED_BY_REPORT = ("report",)
@@ -64,7 +65,7 @@ def of_success(con: duckdb.DuckDBPyConnection, run: Ended) -> list[Incident]:
 
     An incident is news where something was set aside since it was last alerted.
     """
-    return [*_set_aside(con), *_dead_sources(con)]
+    return [*_set_aside(con), *_unknown_distributions(con), *_dead_sources(con)]
 
 
 def of_failure(run: Ended | None, error: BaseException) -> Incident:
@@ -219,6 +220,27 @@ def _example(dataset: str, rejected: Any) -> str:
     # The key is that of the entry: a dataset may name its symbol and day otherwise, and a derived table is no dataset.
     others = {name: held for name, held in values.items() if name not in key and not (known and name in known.key)}
     return f"{wording.row({**key, **others}, known.columns if known else values)} ({', '.join(rejected['checks'])})"
+
+
+def _unknown_distributions(con: duckdb.DuckDBPyConnection) -> list[Incident]:
+    """One incident for all symbols with a distribution that is not known, on which their total returns rest."""
+    found = con.execute(
+        "select symbol, min(session) from core.unknown_distributions group by symbol order by symbol"
+    ).fetchall()
+    if not found:
+        return []
+    return [
+        Incident(
+            "unknown-distributions",
+            "warning",
+            f"Total returns lack a distribution: {', '.join(symbol for symbol, _ in found)}",
+            "The total returns of these symbols, and the signals that rest on them, are NULL, since a distribution or split is not known:\n"
+            + "\n".join(f"- {symbol} from {session} on" for symbol, session in found),
+            "wait for the vendor's correction, which the next run publishes; or find the distribution and accept the row that has it: "
+            f"{_LIST}.",
+            is_news=False,
+        )
+    ]
 
 
 def _dead_sources(con: duckdb.DuckDBPyConnection) -> list[Incident]:

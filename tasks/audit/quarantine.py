@@ -12,6 +12,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.overrides import differ
 from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.datasets import DATASETS
+from market_rotation.tasks.errors import Failure
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,17 +28,22 @@ _FROM_RECORD = tuple(dataset for dataset in ROW_BY_ROW if dataset != "prices")
 
 
 def begin(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes `stage.rejected` with the symbols that got no answer; adds accepted rows that cannot be requested again to the batch."""
+    """Adds accepted rows that cannot be requested again to the batch; leaves in `stage.rejected` only the symbols that got no answer."""
     _add_accepted(con)
-    con.execute(
+    con.execute("delete from stage.rejected where expectation <> 'fetch'")
+
+
+def unanswered(con: duckdb.DuckDBPyConnection) -> list[Failure]:
+    """The symbols whose prices the source did not give, one failure per reason."""
+    found = con.execute(
         """
-        create or replace table stage.rejected as
-        select dataset, symbol, null::date as session, 'fetch' as expectation, error as reason, null::json as row_json,
-            false as is_derived
-        from stage.answers
-        where error is not null
+        select reason, count(*), list(json_object('symbol', symbol)::varchar order by symbol)
+        from stage.rejected
+        where dataset = 'prices' and expectation = 'fetch'
+        group by reason
         """
-    )
+    ).fetchall()
+    return [Failure("prices", "fetch", reason, count, symbols) for reason, count, symbols in found]
 
 
 def collect(con: duckdb.DuckDBPyConnection, results: Sequence[Result]) -> None:

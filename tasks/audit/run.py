@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from market_rotation.tasks import wording
 from market_rotation.tasks.audit.expectations import Expectation, Suite
 from market_rotation.tasks.audit.overrides import without_overridden
 from market_rotation.tasks.errors import AuditFailed, Failure
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rotation.audit")
 
+#: The table that says how much of the batch is left.
+COVERAGE = "stage.answers"
 #: Offending rows shown in a message.
 SHOWN = 3
 
@@ -143,6 +146,20 @@ def failures(results: Sequence[Result], limit: int | None = None) -> list[Failur
     return [_failure(result, limit) for result in results if not result.success]
 
 
+def _causes(consequence: Failure, set_aside: Sequence[Failure]) -> list[Failure]:
+    """The expectations that set aside bars of the symbols that `consequence` misses, with rows of these symbols; else those with the most rows."""
+    missed = {json.loads(example)["symbol"] for example in consequence.examples}
+    found = []
+    for failure in set_aside:
+        examples = [example for example in failure.examples if json.loads(example).get("symbol") in missed]
+        if examples:
+            found.append(replace(failure, examples=examples[-SHOWN:]))
+    if not found and set_aside:
+        most = max(set_aside, key=lambda failure: failure.rows or 0)
+        found = [replace(most, examples=list(most.examples[:SHOWN]))]
+    return sorted(found, key=lambda failure: -(failure.rows or 0))
+
+
 def _failure(result: Result, limit: int | None) -> Failure:
     dataset, expectation = result.suite.dataset, result.expectation
     if result.raised:
@@ -152,16 +169,19 @@ def _failure(result: Result, limit: int | None) -> Failure:
     )
 
 
-def stop_if_blocked(results: Sequence[Result]) -> None:
+def stop_if_blocked(results: Sequence[Result], set_aside: Sequence[Failure] = ()) -> None:
     """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks.
 
-    What could not be checked comes first, since nothing is known of it; what that made impossible to check comes last.
+    What could not be checked comes first, since nothing is known of it; what that made impossible to check comes last. Where too little is
+    left of the batch because rows were set aside, the expectations of `set_aside` that took them come before the consequence.
     """
     blocking = sorted((r for r in results if r.blocks), key=lambda r: (r.cause is not None, not r.raised))
     if not blocking:
         return
     reasons = failures(blocking, SHOWN)
-    more = f" {len(reasons) - 1} more expectations failed." if len(reasons) > 1 else ""
+    if blocking[0].suite.table == COVERAGE and not blocking[0].raised:
+        reasons = _causes(reasons[0], set_aside) + reasons
+    more = f" {wording.count(len(reasons) - 1, 'more expectation')} failed." if len(reasons) > 1 else ""
     raise AuditFailed(
         f"{reasons[0].describe()}{more} Nothing was published; see ops.validations for this run, and run again when the source is right.",
         reasons,

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from market_rotation.tasks.calendar import Calendar
 
 
-#: Tables built before the audit: the batch of each dataset, and the bars that a batch is compared with.
-BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars")
+#: Tables built before the audit: the batch of each dataset, the bars that a batch is compared with, and the events without a bar, which are
+#: built again after the audit has set bars aside.
+BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars", "stage.price_events")
 
 
 def put_references(
@@ -67,7 +68,8 @@ def plan(con: duckdb.DuckDBPyConnection) -> list[Request]:
 
 
 def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
-    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given).
+    """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given); begins `stage.rejected`
+    with the symbols that got no answer.
 
     An answer with rows that no day can be read from counts as an error of its symbol.
     """
@@ -83,6 +85,14 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
         given = [a.frame for a in answers if a.request.dataset == dataset and a.frame is not None and len(a.frame)]
         sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
         _put_typed(con, f"stage.fetched_{dataset}", pd.concat(given) if given else typed({}, columns), sql_types)
+    con.execute(
+        """
+        create or replace table stage.rejected as
+        select dataset, symbol, null::date as session, 'fetch' as expectation, error as reason, null::json as row_json, false as is_derived
+        from stage.answers
+        where error is not null
+        """
+    )
 
 
 def _with_readable_days(answer: Answer) -> Answer:

@@ -11,6 +11,7 @@ Adj Close takes it off twice (VWILX 2025-12-17: 7.857 and 6.42 stated, 1.437 and
 from __future__ import annotations
 
 import logging
+import math
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -63,7 +64,7 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
 
     Every bar whose date on the exchange is `start` … `end` is a row, as Yahoo says it: null is NaN, two bars of one date are
     two rows. An event on a date without a bar is a row without prices, so that it is seen and not lost. Several payments
-    on one date are summed. Raises `SymbolNotFound` where Yahoo says so, else `SourceUnavailable` for what is not a whole answer.
+    on one date are summed; one that is listed twice, with equal amounts, is one, and so is a split. Raises `SymbolNotFound` where Yahoo says so, else `SourceUnavailable` for what is not a whole answer.
     """
     refusal = explanation(payload, CHART)
     if refusal.startswith("Not Found") or "No data found" in refusal:
@@ -125,12 +126,16 @@ def _events(events: Any, zone: ZoneInfo) -> tuple[dict[date, float], dict[date, 
     currencies: set[str] = set()
     for kind, sums in (("dividends", paid), ("capitalGains", gained)):
         for event in (events.get(kind) or {}).values():
-            day = _day(event["date"], zone)
-            sums[day] = sums.get(day, 0.0) + float(event["amount"])
             currencies.add(str(event.get("currency") or "USD"))
-    for event in (events.get("splits") or {}).values():
-        day = _day(event["date"], zone)
-        split[day] = split.get(day, 1.0) * float(event["numerator"]) / float(event["denominator"])
+        listed = {(_day(event["date"], zone), float(event["amount"])) for event in (events.get(kind) or {}).values()}
+        for day, amount in sorted(listed):
+            sums[day] = sums.get(day, 0.0) + amount
+    splits = (events.get("splits") or {}).values()
+    for day, ratio in sorted(
+        {(_day(e["date"], zone), float(e["numerator"]) / float(e["denominator"])) for e in splits}
+    ):
+        # Two different ratios on one day: which one is true is not known.
+        split[day] = ratio if day not in split else math.nan
     return paid, gained, split, currencies
 
 
