@@ -98,8 +98,15 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
     """Copies the rows of `raw` known at `as_of`, and of the ledgers those of the runs until then."""
     moment = as_of or datetime.max.replace(tzinfo=UTC)
     con.execute(f"attach {warehouse.quoted(str(published))} as published (read_only)")
+    held = {
+        name
+        for (name,) in con.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'published'"
+        ).fetchall()
+    }
     for model in models():
-        if model.kind == "ledger" and model.name.startswith("raw."):
+        # A file published by an older version may lack a table.
+        if model.kind == "ledger" and model.name.startswith("raw.") and model.name in held:
             con.execute(
                 f"insert into {model.name} by name from published.{model.name} where known_at <= $1 order by rowid",
                 [moment],
