@@ -10,9 +10,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -54,6 +55,11 @@ def _kinds_of_change(value: str) -> str:
     if names != ["none"] and (unknown := [name for name in names if name not in KINDS_OF_CHANGE]):
         raise ValueError(f"{unknown[0]!r} is not a kind of change; choose from {', '.join(KINDS_OF_CHANGE)}, or none")
     return ",".join(names)
+
+
+def _listed(value: object) -> object:
+    """The values of a list that the environment holds as one text, separated by commas or spaces."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 class _Secrets(PydanticBaseSettingsSource):
@@ -118,6 +124,11 @@ class Settings(BaseSettings):
         description="Alert rules of your own, one table `[rules.identifier]` each; in `rotation.toml` only.",
     )
     history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
+    extra_closures: Annotated[tuple[date, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Days on which the exchange was closed although the installed calendar has a session, separated by commas, "
+        "as in `2025-01-09`; `rotation closures accept` records one such day in the warehouse.",
+    )
     earnings_constituents: int = Field(
         default=40,
         ge=0,
