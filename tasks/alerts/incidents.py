@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from market_rotation.tasks import wording
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import AuditFailed, ConfigError
+from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure
 from market_rotation.tasks.warehouse import macros
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
     session = run.session if run else None
     subject = f"{session or 'the last session'} is not published"
     said = (run.message if run else "") or str(error) or type(error).__name__
+    if isinstance(error, AuditFailed) and error.failures and error.failures[0].expectation == "session_has_bars":
+        return _of_session_without_bars(subject, error.failures[0])
     if isinstance(error, AuditFailed) and error.failures:
         dataset = error.failures[0].dataset
         rows = (
@@ -119,6 +121,20 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
         f"Failed: {subject}",
         said,
         "`rotation run` tries again; for details `rotation run --debug`.",
+    )
+
+
+def _of_session_without_bars(subject: str, failure: Failure) -> Incident:
+    """That no symbol has a bar for a session of the calendar: the exchange may have been closed at short notice."""
+    days = [str(json.loads(example)["session"]) for example in failure.examples]
+    accept = " and ".join(f'`rotation closures accept {day} --because "…"`' for day in days)
+    return Incident(
+        "blocked:closure",
+        "critical",
+        f"Blocked: was the exchange closed on {', '.join(days)}?",
+        f"No symbol has a bar for {', '.join(days)}, which the installed calendar counts as a session; {subject}.",
+        f"if the exchange was closed, {accept}, then `rotation run`. If it was open, the source is late or the clock of this machine is ahead: "
+        f"check with `rotation doctor`, then `rotation run`.",
     )
 
 

@@ -111,8 +111,17 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
         "from published.ops.quarantine semi join ops.runs using (run_id)",
         [moment],
     )
-    con.execute("insert into ops.accepted by name from published.ops.accepted where accepted_at <= $1", [moment])
+    for table in _overrides(con):
+        con.execute(f"insert into {table} by name from published.{table} where accepted_at <= $1", [moment])
     con.execute("detach published")
+
+
+def _overrides(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The manual overrides that the published file has; one of an older version may lack some."""
+    found = con.execute(
+        "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'ops' and table_name in ('accepted', 'closures')"
+    ).fetchall()
+    return [f"ops.{name}" for (name,) in found]
 
 
 def _describe(con: duckdb.DuckDBPyConnection, path: Path) -> Rebuilt:
