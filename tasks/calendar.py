@@ -76,12 +76,10 @@ def load(start: date, end: date, closures: frozenset[date] = frozenset()) -> Cal
 
     On the days in `closures` the exchange was closed. Raises `ConfigError` for dates that no calendar reaches.
     """
-    import pandas as pd
-
     spare = timedelta(days=15)
     try:
         return Calendar(_xnys(str(start - spare), str(end + spare), closures), start, end, closures)
-    except (OverflowError, pd.errors.OutOfBoundsDatetime):
+    except (OverflowError, ValueError):
         raise ConfigError(
             f"No exchange calendar reaches from {start} to {end}; check the clock of this machine and ROTATION_HISTORY_START."
         ) from None

@@ -19,7 +19,7 @@ with last_sessions as (
     select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
 ),
 with_bar as (
-    select session from raw.prices_known_at('infinity'::timestamptz)
+    select session from fn.prices_known_at('infinity'::timestamptz)
     union select session::date as session from stage.fetched_prices where close is not null
 )
 select null::varchar as symbol, session

@@ -74,7 +74,7 @@ def correct_future(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
     if not runs or (newest and newest > now.astimezone(NEW_YORK).date()):
         return False
     with warehouse.transaction(con):
-        con.execute("create or replace temp table corrected (run_id varchar, new_run_id varchar, at timestamptz)")
+        con.execute("create or replace temp table corrected (run_id varchar, new_run_id varchar, corrected_at timestamptz)")
         for position, (run_id,) in enumerate(runs):
             at = now - timedelta(microseconds=len(runs) - position)
             con.execute("insert into corrected values ($1, $2, $3)", [run_id, f"{at:%Y%m%dT%H%M%S%f}-{run_id[-6:]}", at])
@@ -94,7 +94,7 @@ def _correct(con: duckdb.DuckDBPyConnection, model: Model, now: datetime) -> Non
     timestamps = [n for n, kind in model.columns.items() if kind == "TIMESTAMPTZ" and n not in _OF_THE_EXCHANGE]
     known = [name for name in timestamps if name in ("known_at", "started_at")]
     if "run_id" in model.columns:
-        values = ", ".join(["run_id = c.new_run_id", *(f"{name} = c.at" for name in known)])
+        values = ", ".join(["run_id = c.new_run_id", *(f"{name} = c.corrected_at" for name in known)])
         con.execute(f"update {model.name} as t set {values} from corrected as c where t.run_id = c.run_id")
     for name in timestamps:
         con.execute(f"update {model.name} set {name} = $1 where {name} > $2", [now, now + SLACK])
