@@ -42,7 +42,9 @@ class Calendar:
         return [stamp.date() for stamp in self.xnys.sessions_in_range(str(start), str(end))]
 
     def is_session(self, day: date) -> bool:
-        """Whether the exchange trades on `day`."""
+        """Whether the exchange trades on `day`, which may lie outside the calendar's dates."""
+        if not self.start <= day <= self.end:
+            return load(day, day, self.closures).is_session(day)
         return bool(self.xnys.is_session(str(day)))
 
     def last_closed(self, now: datetime) -> date:

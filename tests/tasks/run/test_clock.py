@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,8 @@ def test_a_clock_a_year_ahead() -> None:
     assert run(NOW, 23).status == "published"
     ahead = run(NOW + YEAR, 23)
     assert ahead.status == "failed"
-    assert ahead.message.startswith("The newest bar of any symbol is of 2024-02-02, 251 sessions before the last one by the clock")
+    missing = len(world.days(date(2024, 2, 5), date(2025, 1, 31)))
+    assert ahead.message.startswith(f"The newest bar of any symbol is of 2024-02-02, {missing} sessions before the last")
     assert "2025-02-01 23:30 UTC: correct the clock" in ahead.message
     later = run(NOW + timedelta(days=3), 24)
     assert (later.status, later.known_at) == ("published", NOW + timedelta(days=3))
