@@ -95,7 +95,7 @@ def _xnys(start: str, end: str, closures: frozenset[date]) -> exchange_calendars
     import pandas as pd
     from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
 
-    class XNYSWithClosures(XNYSExchangeCalendar):
+    class XNYSWithClosures(XNYSExchangeCalendar):  # type: ignore[misc]
         @property
         def adhoc_holidays(self) -> list[pd.Timestamp]:
             return [*super().adhoc_holidays, *map(pd.Timestamp, sorted(closures))]

@@ -74,10 +74,14 @@ def correct_future(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
     if not runs or (newest and newest > now.astimezone(NEW_YORK).date()):
         return False
     with warehouse.transaction(con):
-        con.execute("create or replace temp table corrected (run_id varchar, new_run_id varchar, corrected_at timestamptz)")
+        con.execute(
+            "create or replace temp table corrected (run_id varchar, new_run_id varchar, corrected_at timestamptz)"
+        )
         for position, (run_id,) in enumerate(runs):
             at = now - timedelta(microseconds=len(runs) - position)
-            con.execute("insert into corrected values ($1, $2, $3)", [run_id, f"{at:%Y%m%dT%H%M%S%f}-{run_id[-6:]}", at])
+            con.execute(
+                "insert into corrected values ($1, $2, $3)", [run_id, f"{at:%Y%m%dT%H%M%S%f}-{run_id[-6:]}", at]
+            )
         for model in models():
             if model.kind == "ledger":
                 _correct(con, model, now)
@@ -101,5 +105,7 @@ def _correct(con: duckdb.DuckDBPyConnection, model: Model, now: datetime) -> Non
 
 
 def _newest_bar(con: duckdb.DuckDBPyConnection) -> date | None:
-    (newest,) = con.execute("select max(session) from raw.prices where close is not null").fetchone() or (None,)
-    return newest
+    newest: tuple[date | None] | None = con.execute(
+        "select max(session) from raw.prices where close is not null"
+    ).fetchone()
+    return newest[0] if newest else None

@@ -27,7 +27,9 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     recovery.prepare(settings.build, settings.published)
     if not settings.build.is_file():
-        raise RotationError(f"There is no warehouse at {settings.published} yet; create one with `rotation run`, or set ROTATION_HOME.")
+        raise RotationError(
+            f"There is no warehouse at {settings.published} yet; create one with `rotation run`, or set ROTATION_HOME."
+        )
     with writing(settings.build) as con:
         yield con
         # Data staged by an interrupted run is not audited and must not reach readers.

@@ -71,7 +71,7 @@ def closures(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "")
         {"days": [row[0] for row in declared]},
     ).fetchall()
     found = {session: (symbols, not is_open) for session, symbols, is_open in counts}
-    return [Closure(*row, *found.get(row[0], (0, True))) for row in declared]
+    return [Closure(*row, *found.get(row[0], (0, True))) for row in declared]  # type: ignore[call-arg]
 
 
 def in_force(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "") -> frozenset[date]:

@@ -45,7 +45,9 @@ def prepare(build: Path, published: Path) -> None:
             return
         has = history.measure_published(published)
         if has is None:
-            also = f", and {published} cannot be read either" if published.exists() else f", and there is no {published}"
+            also = (
+                f", and {published} cannot be read either" if published.exists() else f", and there is no {published}"
+            )
             raise RotationError(f"{build} {fault}{also}; {history.PAGE}, says how to go on.")
         _copy_back(build, published, has, fault)
 
@@ -53,7 +55,9 @@ def prepare(build: Path, published: Path) -> None:
 def is_damage(error: Exception) -> bool:
     """Whether DuckDB raised `error` because the content of a file is wrong."""
     kinds = (duckdb.SerializationException, duckdb.FatalException)
-    return isinstance(error, kinds) or (isinstance(error, duckdb.Error) and any(words in str(error) for words in _DAMAGE))
+    return isinstance(error, kinds) or (
+        isinstance(error, duckdb.Error) and any(words in str(error) for words in _DAMAGE)
+    )
 
 
 def _fault(build: Path, published: Path) -> str | None:
@@ -100,7 +104,9 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
-    log.warning("%s %s; it is now a copy of %s.%s", build, fault, published, f" The old file is {kept}." if kept else "")
+    log.warning(
+        "%s %s; it is now a copy of %s.%s", build, fault, published, f" The old file is {kept}." if kept else ""
+    )
 
 
 def _move_away(build: Path) -> Path | None:

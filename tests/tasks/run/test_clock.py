@@ -47,7 +47,9 @@ def test_a_clock_a_year_ahead() -> None:
     ahead = run(NOW + YEAR, 23)
     assert ahead.status == "failed"
     missing = len(world.days(date(2024, 2, 5), date(2025, 1, 31)))
-    assert ahead.message.startswith(f"The newest bar of any symbol is of 2024-02-02, {missing} sessions before the last")
+    assert ahead.message.startswith(
+        f"The newest bar of any symbol is of 2024-02-02, {missing} sessions before the last"
+    )
     assert "2025-02-01 23:30 UTC: correct the clock" in ahead.message
     later = run(NOW + timedelta(days=3), 24)
     assert (later.status, later.known_at) == ("published", NOW + timedelta(days=3))
@@ -95,7 +97,9 @@ def test_a_warehouse_with_times_in_the_future_heals() -> None:
         ).fetchall()
         assert [close for close, _ in versions][-1] == 99.5
         assert [known_at for _, known_at in versions] == sorted(known_at for _, known_at in versions)
-        assert con.execute(f"select close from core.prices where symbol = 'IWM' and session = '{DAYS[20]}'").fetchone() == (99.5,)
+        assert con.execute(
+            f"select close from core.prices where symbol = 'IWM' and session = '{DAYS[20]}'"
+        ).fetchone() == (99.5,)
         for table in ("raw.prices", "raw.sessions", "core.prices"):
             assert con.execute(f"select max(known_at) <= $1 from {table}", [now]).fetchone() == (True,)
         assert con.execute("select count(*) from ops.runs semi join raw.prices using (run_id)").fetchone() == (3,)
@@ -108,7 +112,9 @@ def test_a_clock_a_year_behind() -> None:
     run(NOW + YEAR, 275)
     behind = run(NOW, 275)
     assert behind.status == "failed"
-    assert behind.message.startswith("The clock of this machine says 2024-02-02 23:30 UTC, but the warehouse has bars of 2025-01-31")
+    assert behind.message.startswith(
+        "The clock of this machine says 2024-02-02 23:30 UTC, but the warehouse has bars of 2025-01-31"
+    )
     made = pipeline.run(
         Parameters(NOW, DAYS[10]),
         pipeline.Steps(fetch=world.fetch_in_order),

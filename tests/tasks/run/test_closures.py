@@ -18,7 +18,7 @@ from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.alerts import watchdog
-from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.errors import AuditFailed, ConfigError
 from market_rotation.tasks.operations import status
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
@@ -80,7 +80,9 @@ def run(day: date, source: world.FakeSource | None = None) -> Run:
 
 def published(path: Path = PUBLISHED) -> list[date]:
     with warehouse.reading(path) as con:
-        days = con.execute("select distinct session from core.prices where session > '2025-01-06' order by 1").fetchall()
+        days = con.execute(
+            "select distinct session from core.prices where session > '2025-01-06' order by 1"
+        ).fetchall()
         sessions = con.execute("select session from core.sessions where session > '2025-01-06' order by 1").fetchall()
         assert days == sessions
         return [day for (day,) in days]
@@ -98,7 +100,8 @@ def test_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
         made = run(CLOSED)
         assert run(date(2025, 1, 10)).status == "blocked"
     assert made.status == "blocked"
-    assert [failure.expectation for failure in made.failures] == ["session_has_bars"]
+    assert isinstance(made.error, AuditFailed)
+    assert [failure.expectation for failure in made.error.failures] == ["session_has_bars"]
     assert made.message.startswith("No symbol has a bar for a session of the calendar.")
     assert "`rotation closures accept DATE --because TEXT`" in made.message
     assert "2025-01-09" in made.message
@@ -126,7 +129,9 @@ def test_accepted_by_command() -> None:
         assert con.execute("select previous_session from core.sessions where session = '2025-01-10'").fetchone() == (
             date(2025, 1, 8),
         )
-        assert con.execute("select count(*) from core.prices where return_1d is null and session > '2025-01-06'").fetchone() == (0,)
+        assert con.execute(
+            "select count(*) from core.prices where return_1d is null and session > '2025-01-06'"
+        ).fetchone() == (0,)
     settings = load_settings()
     rebuilt = rebuild(settings, None, None, evening(date(2025, 1, 13)))
     assert published(rebuilt.path) == january(7, 8, 10, 13)
@@ -142,7 +147,7 @@ def test_on_the_evening_of_the_closure_itself() -> None:
     closures.accept(load_settings(), CLOSED, "mourning", "me", evening(date(2025, 1, 8)))
     made = run(CLOSED)
     assert (made.status, made.session) == ("up_to_date", date(2025, 1, 8))
-    assert "2025-01-09 is no session of the exchange." in made.message
+    assert "2025-01-09 is not a session of the exchange." in made.message
     late = datetime(2025, 1, 10, 2, tzinfo=UTC)
     assert status.read(load_settings(), late).healthy
     assert watchdog.watch(late) is None
@@ -163,7 +168,7 @@ def test_set(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_date_in_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named, with the setting."""
     monkeypatch.setenv("ROTATION_EXTRA_CLOSURES", "2025-01-09,2025-13-01")
-    with pytest.raises(ConfigError, match="ROTATION_EXTRA_CLOSURES: .*2025-13-01"):
+    with pytest.raises(ConfigError, match=r"ROTATION_EXTRA_CLOSURES: .*2025-13-01"):
         load_settings()
 
 
