@@ -105,9 +105,12 @@ def test_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.message.startswith("No symbol has a bar for a session of the calendar.")
     assert "`rotation closures accept DATE --because TEXT`" in made.message
     assert "2025-01-09" in made.message
-    (message,) = hook.messages
-    assert message["title"] == "market-rotation: Blocked: was the exchange closed on 2025-01-09?"
-    assert 'rotation closures accept 2025-01-09 --because "…"' in message["message"]
+    title = "Blocked: was the exchange closed on 2025-01-09?"
+    assert [message["title"] for message in hook.messages] == [
+        f"market-rotation: {title}",
+        f"market-rotation: Still open after 24 hours: {title}",
+    ]
+    assert 'rotation closures accept 2025-01-09 --because "…"' in hook.messages[0]["message"]
     assert published() == january(7, 8)
 
 
