@@ -21,6 +21,7 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     _quiet(debug)
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from market_rotation.flows.cli import events
     from market_rotation.flows.steps import ENDED
 
     flow, arguments = _flow_of(parameters)
@@ -28,14 +29,18 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     # Each retry of an unreachable server waits longer, and a person is waiting for this run.
     settings: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
+        events.use()
         try:
             flow(**arguments, return_state=True)
         except Exception as error:
             if not ENDED:
                 raise
-            log.warning("Prefect could not record how the run ended (%s).", type(error).__name__)
-        _send_events()
-    return ENDED[-1]
+            # Where its outcome could not be sent either, that was the warning.
+            level = logging.WARNING if ENDED[-1][1] else logging.DEBUG
+            log.log(level, "Prefect could not record how the run ended (%s).", type(error).__name__)
+        finally:
+            events.send()
+    return ENDED[-1][0]
 
 
 def _flow_of(parameters: Parameters) -> tuple[Any, dict[str, Any]]:
@@ -64,15 +69,8 @@ def _quiet(debug: bool) -> None:
     }
     if not debug:
         quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+        quiet["PREFECT_LOGGING_INTERNAL_LEVEL"] = "CRITICAL"
+        # Otherwise each batch of log lines that the server does not accept is printed as an error.
+        logging.raiseExceptions = False
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
-
-
-def _send_events() -> None:
-    """Sends Prefect's queued events now; at exit an unreachable server would be printed as an error."""
-    from prefect.events.worker import EventsWorker
-
-    try:
-        EventsWorker.drain_all(timeout=5, at_exit=False)
-    except Exception as error:
-        log.debug("Prefect's events were not sent (%s).", type(error).__name__)
