@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 import tomllib
 from datetime import date, timedelta
 from importlib.metadata import entry_points
@@ -19,10 +20,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from market_rotation.tasks import secret_files
+from market_rotation.tasks import paths, secret_files
 from market_rotation.tasks.errors import ConfigError
 
-LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
+LocalPath = Annotated[Path, AfterValidator(paths.usable)]
 
 #: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
 SOURCE_GROUP = "market_rotation.sources"
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ROTATION_", extra="forbid", env_ignore_empty=True, frozen=True)
 
-    home: LocalPath = Field(
+    home: Annotated[LocalPath, AfterValidator(paths.usable_by_duckdb)] = Field(
         default=Path("warehouse"), description="Folder of the warehouse, the reports and everything else a run writes."
     )
     warehouse: str | None = Field(
@@ -220,26 +221,35 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force; `overrides` (not None) beat the environment. Raises `ConfigError` naming the setting."""
+    file = _home() / "rotation.toml"
     try:
+        paths.refuse_other_than_file(file)
         settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         # The value of an unknown key may be a secret under a misspelt name.
-        shown = f" (it is {first['input']!r})" if name in Settings.model_fields and name not in SECRET else ""
+        shown = f" (it is {reprlib.repr(str(first['input']))})" if name in Settings.model_fields and name not in SECRET else ""
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"{_home() / 'rotation.toml'}: {name} is not a setting{_nearest(name)}; correct it or remove it."
-            ) from None
+            raise ConfigError(f"{file}: {name} is not a setting{_nearest(name)}; correct it or remove it.") from None
         where = name if overrides.get(name) is not None else _where(name)
         raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML in UTF-8 ({error}); correct it.") from None
+        raise ConfigError(f"{file}: not valid TOML in UTF-8 ({error}); correct it.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{file} cannot be read ({reason}); correct it or its permissions, or set ROTATION_HOME to another folder."
+        ) from None
     if settings.warehouse and ":" in settings.warehouse.split("/")[0]:
         raise ConfigError(
             f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
         )
+    try:
+        paths.usable_by_duckdb(paths.usable(settings.published))
+    except ValueError as error:
+        raise ConfigError(f"ROTATION_WAREHOUSE={settings.warehouse}: {error}.") from None
     return settings
 
 
@@ -289,7 +299,12 @@ def _nearest(name: str) -> str:
 
 
 def _home() -> Path:
-    return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser()
+    path = Path(os.environ.get("ROTATION_HOME") or "warehouse")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        # No such user; the check of the setting says so.
+        return path
 
 
 def _variable(name: str) -> str:

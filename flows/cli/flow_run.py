@@ -21,7 +21,6 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     _quiet(debug)
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from market_rotation.flows.cli import events
     from market_rotation.flows.steps import ENDED
 
     flow, arguments = _flow_of(parameters)
@@ -29,7 +28,7 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     # Each retry of an unreachable server waits longer, and a person is waiting for this run.
     settings: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
-        events.use()
+        _give_up_events_at_once()
         try:
             flow(**arguments, return_state=True)
         except Exception as error:
@@ -39,7 +38,7 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
             level = logging.WARNING if ENDED[-1][1] else logging.DEBUG
             log.log(level, "Prefect could not record how the run ended (%s).", type(error).__name__)
         finally:
-            events.send()
+            _send_events()
     return ENDED[-1][0]
 
 
@@ -74,3 +73,24 @@ def _quiet(debug: bool) -> None:
         logging.raiseExceptions = False
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def _give_up_events_at_once() -> None:
+    """Makes this process try each event once. Prefect would reconnect for seven seconds per event, of which a run has dozens, before it exits."""
+    from prefect.events.clients import PrefectEventsClient
+    from prefect.events.worker import EventsWorker, emit_events_to_cloud
+
+    # The client of Prefect Cloud needs its key, and is left as it is.
+    if not emit_events_to_cloud():
+        EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=0)
+
+
+def _send_events() -> None:
+    """Sends Prefect's queued events now; at exit an unreachable server would be printed as an error."""
+    from prefect.events.worker import EventsWorker
+
+    try:
+        EventsWorker.drain_all(timeout=5, at_exit=False)
+    except Exception as error:
+        log.debug("Prefect's events were not sent (%s).", type(error).__name__)
+    EventsWorker.set_client_override(None)
