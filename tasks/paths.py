@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -31,3 +32,13 @@ def refuse_other_than_file(path: Path) -> None:
     """Raises `ValueError` when there is something at `path` that is not a file, for example a folder or a broken link."""
     if not path.is_file() and (path.is_symlink() or path.exists()):
         raise ValueError("it is a folder" if path.is_dir() else "it is not a file, or a broken link")
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether both lead to one file, which need not exist, whatever links lie between."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False

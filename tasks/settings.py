@@ -237,8 +237,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid TOML in UTF-8 ({error}); correct it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ConfigError(
             f"{file} cannot be read ({reason}); correct it or its permissions, or set ROTATION_HOME to another folder."
         ) from None
@@ -249,7 +249,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         paths.usable_by_duckdb(paths.usable(settings.published))
     except ValueError as error:
-        raise ConfigError(f"ROTATION_WAREHOUSE={settings.warehouse}: {error}.") from None
+        raise ConfigError(f"{settings.published}: {error}. ROTATION_HOME or ROTATION_WAREHOUSE sets it.") from None
     return settings
 
 
@@ -303,7 +303,7 @@ def _home() -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        # No such user; the check of the setting says so.
+        # No such user; reading the file says so.
         return path
 
 

@@ -14,7 +14,7 @@ import duckdb
 
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.warehouse import history
-from market_rotation.tasks.warehouse.connect import reading
+from market_rotation.tasks.warehouse.connect import reading, refuse_other_than_file
 from market_rotation.tasks.warehouse.files import copy, sync
 
 log = logging.getLogger("rotation.warehouse")
@@ -34,8 +34,10 @@ def prepare(build: Path, published: Path) -> None:
     """Makes sure that `build` is there and holds no less than `published`, before a run or a change opens it to write.
 
     One that is lost, empty or damaged becomes a copy of the published file; the damaged one is kept beside it. Raises `RotationError`
-    where there is no published file to start from, or where `build` holds less than it.
+    where there is no published file to start from, where `build` holds less than it, or where either is not a file.
     """
+    for path in (build, published):
+        refuse_other_than_file(path)
     if _fault(build, published) is None:
         return
     with _alone(build):
@@ -64,8 +66,6 @@ def _fault(build: Path, published: Path) -> str | None:
     """Why `build` cannot be used as it is; None where it can, or where opening it will say what is wrong."""
     if not build.exists():
         return "is missing" if published.is_file() else None
-    if not build.is_file():
-        return None
     if build.stat().st_size == 0 and not published.exists():
         # What a first run leaves that was killed at once: it never held anything.
         build.unlink()
