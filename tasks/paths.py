@@ -19,6 +19,14 @@ def usable(path: Path) -> Path:
     return expanded
 
 
+def expanded(path: str) -> Path:
+    """The path with `~` replaced, where such a user exists."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def usable_by_duckdb(path: Path) -> Path:
     """`path`, of a database file or of its folder. Raises `ValueError` when DuckDB would read it as more than a path."""
     if "?" in str(path):

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     @property
     def published(self) -> Path:
         """The file readers open."""
-        return Path(self.warehouse).expanduser() if self.warehouse else self.home / "rotation.duckdb"
+        return paths.expanded(self.warehouse) if self.warehouse else self.home / "rotation.duckdb"
 
     @property
     def build(self) -> Path:
@@ -229,7 +229,11 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         # The value of an unknown key may be a secret under a misspelt name.
-        shown = f" (it is {reprlib.repr(str(first['input']))})" if name in Settings.model_fields and name not in SECRET else ""
+        shown = (
+            f" (it is {reprlib.repr(str(first['input']))})"
+            if name in Settings.model_fields and name not in SECRET
+            else ""
+        )
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{file}: {name} is not a setting{_nearest(name)}; correct it or remove it.") from None
@@ -299,12 +303,7 @@ def _nearest(name: str) -> str:
 
 
 def _home() -> Path:
-    path = Path(os.environ.get("ROTATION_HOME") or "warehouse")
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        # No such user; reading the file says so.
-        return path
+    return paths.expanded(os.environ.get("ROTATION_HOME") or "warehouse")
 
 
 def _variable(name: str) -> str:

@@ -91,37 +91,21 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
             "\n".join(f"- {failure.describe()}" for failure in error.failures),
             f"wait for the vendor's correction or correct the source, then `rotation run`.{rows} What would have been set aside: {_LIST}.",
         )
+    kind, title, next_step = _kind_of(error, subject)
+    return Incident(kind, "critical", title, said, next_step)
+
+
+def _kind_of(error: BaseException, subject: str) -> tuple[str, str, str]:
+    """Fingerprint, title and next step of a failure that has no rows to show."""
     if isinstance(error, AuditFailed):
-        return Incident(
-            "blocked:audit",
-            "critical",
-            f"Blocked: {subject}, the audit failed",
-            said,
-            "correct the source, then `rotation run`.",
-        )
+        return "blocked:audit", f"Blocked: {subject}, the audit failed", "correct the source, then `rotation run`."
     if isinstance(error, ConfigError):
-        return Incident(
-            "configuration",
-            "critical",
-            f"Not started: {subject}, a setting or file is wrong",
-            said,
-            "correct it and check it with `rotation doctor`, then `rotation run`.",
-        )
+        next_step = "correct it and check it with `rotation doctor`, then `rotation run`."
+        return "configuration", f"Not started: {subject}, a setting or file is wrong", next_step
     if not isinstance(error, Exception):
-        return Incident(
-            "stopped",
-            "critical",
-            f"Stopped: {subject}",
-            said,
-            "find out what ended the process (a signal, a time limit, a shutdown), then `rotation run`.",
-        )
-    return Incident(
-        "failed",
-        "critical",
-        f"Failed: {subject}",
-        said,
-        "`rotation run` tries again; for details `rotation run --debug`.",
-    )
+        next_step = "find out what ended the process (a signal, a time limit, a shutdown), then `rotation run`."
+        return "stopped", f"Stopped: {subject}", next_step
+    return "failed", f"Failed: {subject}", "`rotation run` tries again; for details `rotation run --debug`."
 
 
 def _of_session_without_bars(subject: str, failure: Failure) -> Incident:

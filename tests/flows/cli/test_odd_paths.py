@@ -78,7 +78,11 @@ ODD: dict[str, tuple[Prepare, int, str]] = {
     "home with ?": (setting("ROTATION_HOME", "a?b"), 2, "ROTATION_HOME: DuckDB reads the text after a '?'"),
     "warehouse with ?": (setting("ROTATION_WAREHOUSE", "a?b.duckdb"), 2, "DuckDB reads the text after a '?'"),
     "home like a scheme": (plain_setting("ROTATION_HOME", "md:home"), 2, "DuckDB reads the text before a ':'"),
-    "home of nobody": (plain_setting("ROTATION_HOME", "~no-such-user/home"), 2, "cannot be read (Could not determine home directory)"),
+    "home of nobody": (
+        plain_setting("ROTATION_HOME", "~no-such-user/home"),
+        2,
+        "cannot be read (Could not determine home directory)",
+    ),
     "home too long": (setting("ROTATION_HOME", LONG_NAME), 2, "cannot be read (File name too long)"),
     "home path too long": (setting("ROTATION_HOME", LONG_PATH), 2, "cannot be read (File name too long)"),
     "warehouse too long": (setting("ROTATION_WAREHOUSE", LONG_NAME), 2, "the path cannot be used (File name too long)"),
@@ -86,9 +90,21 @@ ODD: dict[str, tuple[Prepare, int, str]] = {
     "files too long": (setting("ROTATION_FILES", LONG_NAME), 2, "ROTATION_FILES: the path cannot be used"),
     "home a file": (a_file("home"), 1, "cannot be created as a folder (File exists)"),
     "files a file": (setting("ROTATION_FILES", "files", "prices.csv"), 2, "is not a folder"),
-    "build a folder": (a_folder("home", "build.duckdb"), 1, "build.duckdb cannot be used as a database file (it is a folder)"),
-    "build a loop": (a_link_to_itself("home", "build.duckdb"), 1, "cannot be used as a database file (it is not a file"),
-    "published a folder": (a_folder("home", "rotation.duckdb"), 1, "cannot be used as a database file (it is a folder)"),
+    "build a folder": (
+        a_folder("home", "build.duckdb"),
+        1,
+        "build.duckdb cannot be used as a database file (it is a folder)",
+    ),
+    "build a loop": (
+        a_link_to_itself("home", "build.duckdb"),
+        1,
+        "cannot be used as a database file (it is not a file",
+    ),
+    "published a folder": (
+        a_folder("home", "rotation.duckdb"),
+        1,
+        "cannot be used as a database file (it is a folder)",
+    ),
     "published a loop": (a_link_to_itself("home", "rotation.duckdb"), 2, "Too many levels of symbolic links"),
     "toml a folder": (a_folder("home", "rotation.toml"), 2, "rotation.toml cannot be read (it is a folder)"),
     "toml a loop": (a_link_to_itself("home", "rotation.toml"), 2, "rotation.toml cannot be read (it is not a file"),
@@ -123,7 +139,7 @@ def test_an_odd_path(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_paths_that_are_only_unusual(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quotes, blanks, brackets, a percent sign and a line break are part of a name like any other."""
-    setting("ROTATION_HOME", "it's \"a\" [home] 100%20#1\n*")(place, monkeypatch)
+    setting("ROTATION_HOME", 'it\'s "a" [home] 100%20#1\n*')(place, monkeypatch)
     call(*RUN)
     call("sql", "select 1")
     call("rebuild")

@@ -143,7 +143,7 @@ def test_a_server_that_answers(settings: dict[str, str], tmp_path: Path) -> None
         assert rotation_run(tmp_path, settings, url).wait(DEADLINE_S) == 0, (tmp_path / "run.log").read_text()
 
         def found(path: str, body: dict[str, object]) -> Any:
-            request = Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            request = Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
             return json.loads(DIRECT.open(request, timeout=60).read())
 
         (run,) = found("/flow_runs/filter", {})
