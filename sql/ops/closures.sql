@@ -2,9 +2,9 @@
 -- grain: session
 -- null: none
 -- columns:
---   session: the day; it is no session while most symbols have no bar on it
+--   session: the day; it is not a session while at most half of the symbols have a bar on it
 --   because: the reason given
---   accepted_by: who said so, a user of the operating system
+--   accepted_by: who accepted it, a user of the operating system
 --   accepted_at: when
 create table if not exists ops.closures (
     session date not null,

@@ -31,7 +31,7 @@ _NO_BARS = "select null::date as session, null::varchar as symbol limit 0"
 
 @dataclass(frozen=True)
 class Closure:
-    """A day on which the exchange was closed, by whose word and why. `symbols_with_bar`: how many symbols have a bar all the same."""
+    """A day on which the exchange was closed, who accepted it and why. `symbols_with_bar`: how many symbols have a bar of it."""
 
     session: date
     because: str
@@ -82,7 +82,7 @@ def in_force(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "")
 def accept(settings: Settings, day: date, because: str, user: str, now: datetime) -> None:
     """Records that the exchange was closed on `day`, and publishes the record. Every later run and rebuild uses it.
 
-    Raises `ConfigError` where `day` is no session anyway, or has bars, and `WarehouseBusy` while a run is going on.
+    Raises `ConfigError` when `day` is not a session anyway, or has bars, and `WarehouseBusy` while a run is going on.
     """
     if not because.strip():
         raise ConfigError("Accepting a closure needs a reason, which stays on record; give it with --because TEXT.")

@@ -31,7 +31,7 @@ _DAMAGE = (
 
 
 def prepare(build: Path, published: Path) -> None:
-    """Makes sure that `build` is there and holds no less than `published`, before a run or a change opens it to write.
+    """Makes sure that `build` exists and holds at least the history of `published`, before a run or a change opens it to write.
 
     One that is lost, empty or damaged becomes a copy of the published file; the damaged one is kept beside it. Raises `RotationError`
     where there is no published file to start from, where `build` holds less than it, or where either is not a file.

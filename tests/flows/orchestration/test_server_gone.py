@@ -1,4 +1,4 @@
-"""Prefect's server is down, or dies in the middle of a run: the data is published all the same, soon, with one warning and no traceback."""
+"""Prefect's server is down, or dies in the middle of a run: the data is published without delay, with one warning and no traceback."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ TOO = {"not_after_session": {"on_a_session"}}
 
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to the suite without a batch that it must fail is noticed here."""
-    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
+    of_answers = {"most_symbols_answered", "session_has_bars", "benchmark_complete"}
+    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", *of_answers}
     assert covered == {e.id for suite in (suites.staged("prices"), suites.coverage()) for e in suite.expectations}
 
 
@@ -207,6 +208,15 @@ def test_benchmark_without_recent_bars(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(audit(con, suites.coverage())) == {}
     put(con, without("SPY", DAYS[10]))
     assert failed(audit(con, suites.coverage())) == {"benchmark_complete": 1}
+
+
+def test_a_session_without_any_bar(con: duckdb.DuckDBPyConnection) -> None:
+    """One of the last ten sessions on which nothing traded is one finding, and not a fault of the benchmark; one bar is enough against it."""
+    frames = good_frames()
+    put(con, {symbol: frame[frame["session"] != pd.Timestamp(DAYS[12])] for symbol, frame in frames.items()})
+    assert failed(audit(con, suites.coverage())) == {"session_has_bars": 1}
+    put(con, {symbol: frame for symbol, frame in frames.items() if symbol != "SPY"} | without("SPY", DAYS[12]))
+    assert "session_has_bars" not in failed(audit(con, suites.coverage()))
 
 
 def test_check_that_raises_blocks(con: duckdb.DuckDBPyConnection) -> None:

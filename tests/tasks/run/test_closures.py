@@ -215,7 +215,7 @@ def test_one_symbol_with_a_bar_of_a_closed_day(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_cannot_be_accepted(day: str, because: str, sentence: str) -> None:
-    """A day that is no session or has bars, a typing error, a missing reason: each in one sentence, and nothing is recorded."""
+    """A day that is not a session or has bars, a typing error, a missing reason: each in one sentence, and nothing is recorded."""
     run(date(2025, 1, 8))
     with pytest.raises(ConfigError, match=sentence):
         closures.accept(load_settings(), date.fromisoformat(day), because, "me", evening(CLOSED))
