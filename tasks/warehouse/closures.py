@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from market_rotation.tasks import calendar
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.warehouse.amend import amend
 from market_rotation.tasks.warehouse.connect import transaction
 
 if TYPE_CHECKING:
+    import duckdb
+
     from market_rotation.tasks.settings import Settings
 
 #: A closure is announced days ahead. A date further ahead is likely a typing error.
@@ -46,11 +46,12 @@ def closures(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "")
 
     A closure is in force as long as no more than half of the symbols have a bar on its day: bars decide, not the calendar.
     """
-    try:
-        accepted = con.execute("select session, because, accepted_by, accepted_at from ops.closures").fetchall()
-    except duckdb.CatalogException:
-        # An older version published this file.
-        accepted = []
+    # An older version published a file without the table. DuckDB would take a Python object of its name for it.
+    (is_there,) = con.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'ops' and table_name = 'closures'"
+    ).fetchone() or (0,)
+    query = "select session, because, accepted_by, accepted_at from ops.closures"
+    accepted = con.execute(query).fetchall() if is_there else []
     known = {row[0] for row in accepted}
     named = [(day, "ROTATION_EXTRA_CLOSURES", "", None) for day in settings.extra_closures if day not in known]
     declared = sorted({row[0]: row for row in [*accepted, *named]}.values(), key=lambda row: row[0])

@@ -114,7 +114,8 @@ TOO = {"not_after_session": {"on_a_session"}}
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to the suite without a batch that it must fail is noticed here."""
     of_answers = {"most_symbols_answered", "session_has_bars", "benchmark_complete"}
-    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", *of_answers}
+    # Prices of an index: tests/sql/core/test_context.py.
+    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "index_plausible", *of_answers}
     assert covered == {e.id for suite in (suites.staged("prices"), suites.coverage()) for e in suite.expectations}
 
 
