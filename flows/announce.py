@@ -37,8 +37,8 @@ _INCIDENT = {"failure": "opened", "recovery": "recovered"}
 _SEVERITIES = ("critical", "warning", "info")
 
 
-def announce_run(run: Run) -> None:
-    """Announces `run` with its failing rows, its alerts and links to its report and Data Docs."""
+def announce_run(run: Run) -> bool:
+    """Announces `run` with its failing rows, its alerts and links to its report and Data Docs; returns as `announce` does."""
     settings = fallback_settings()
     alerts: list[Any] = []
     # Without a published file, or with one of an older version, there are no alerts to show.
@@ -53,21 +53,21 @@ def announce_run(run: Run) -> None:
         "report": home / "reports" / str(run.session) / "index.html",
         "data-docs": home / "data_docs" / "index.html",
     }
-    announce(run, run.failures, [alert for (alert,) in alerts], links)
+    return announce(run, run.failures, [alert for (alert,) in alerts], links)
 
 
 def announce(
     run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] = (), links: Mapping[str, Path] | None = None
-) -> None:
+) -> bool:
     """Emits the events of `run` and adds its artifacts to the current flow run; does nothing outside a flow run.
 
     `failures` hold the failing rows. `alerts` are those written in this run, as objects or mappings with `fingerprint`, `kind`,
     `severity`, `title`, `attempts` and `sent_at`. `links` are files of the run by name; those that exist are linked.
-    Never raises: a failure of Prefect is a warning in the log and does not change the run.
+    Never raises: a failure of Prefect is a warning in the log and does not change the run. Returns whether there was none.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        return
+        return True
     try:
         _emit(run, [_alert(alert) for alert in alerts], str(context.flow_run.id))
         # Otherwise Prefect retries an unreachable server for more than a minute.
@@ -81,6 +81,8 @@ def announce(
             error,
             run.status.replace("_", " "),
         )
+        return False
+    return True
 
 
 def _emit(run: Run, alerts: Sequence[Mapping[str, Any]], flow_run_id: str) -> None:

@@ -24,8 +24,8 @@ from market_rotation.tasks.sources.base import Source
 logging.getLogger("rotation").setLevel(logging.INFO)
 
 
-#: The runs that ended in this process, for code that calls a flow directly.
-ENDED: list[Run] = []
+#: The runs that ended in this process, and whether Prefect accepted their outcome, for code that calls a flow directly.
+ENDED: list[tuple[Run, bool]] = []
 
 
 class RunFailed(RotationError):
@@ -43,8 +43,7 @@ class BatchUnavailable(SourceUnavailable):
 def run_as_tasks(parameters: Parameters, source: Source | None = None) -> Run:
     """Runs the sequence of `tasks.run.pipeline` with each step as a task, and shows the outcome in Prefect."""
     run = pipeline.run(parameters, STEPS, source)
-    ENDED.append(run)
-    announce_run(run)
+    ENDED.append((run, announce_run(run)))
     return run
 
 

@@ -20,6 +20,10 @@ def read(variable: str) -> str | None:
         return None
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").strip() or None
+    except RuntimeError:
+        raise ConfigError(
+            f"{variable}_FILE={path} names a home that does not exist; correct the path or unset it."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"{variable}_FILE={path} cannot be read ({reason}); correct the path or unset it.") from None

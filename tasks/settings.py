@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 import tomllib
 from datetime import date, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-from market_rotation.tasks import secret_files
+from market_rotation.tasks import paths, secret_files
 from market_rotation.tasks.errors import ConfigError
 
-LocalPath = Annotated[Path, AfterValidator(Path.expanduser)]
+LocalPath = Annotated[Path, AfterValidator(paths.usable)]
 
 #: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
 SOURCE_GROUP = "market_rotation.sources"
@@ -56,6 +58,11 @@ def _kinds_of_change(value: str) -> str:
     return ",".join(names)
 
 
+def _listed(value: object) -> object:
+    """The values of a list that the environment holds as one text, separated by commas or spaces."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
 class _Secrets(PydanticBaseSettingsSource):
     """The secret settings; see `market_rotation.tasks.secret_files`."""
 
@@ -72,7 +79,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ROTATION_", extra="forbid", env_ignore_empty=True, frozen=True)
 
-    home: LocalPath = Field(
+    home: Annotated[LocalPath, AfterValidator(paths.usable_by_duckdb)] = Field(
         default=Path("warehouse"), description="Folder of the warehouse, the reports and everything else a run writes."
     )
     warehouse: str | None = Field(
@@ -118,6 +125,11 @@ class Settings(BaseSettings):
         description="Alert rules of your own, one table `[rules.identifier]` each; in `rotation.toml` only.",
     )
     history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
+    extra_closures: Annotated[tuple[date, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Days on which the exchange was closed although the installed calendar has a session, separated by commas, "
+        "as in `2025-01-09`; `rotation closures accept` records one such day in the warehouse.",
+    )
     earnings_constituents: int = Field(
         default=40,
         ge=0,
@@ -172,7 +184,7 @@ class Settings(BaseSettings):
     @property
     def published(self) -> Path:
         """The file readers open."""
-        return Path(self.warehouse).expanduser() if self.warehouse else self.home / "rotation.duckdb"
+        return paths.expanded(self.warehouse) if self.warehouse else self.home / "rotation.duckdb"
 
     @property
     def build(self) -> Path:
@@ -209,26 +221,39 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force; `overrides` (not None) beat the environment. Raises `ConfigError` naming the setting."""
+    file = _home() / "rotation.toml"
     try:
+        paths.refuse_other_than_file(file)
         settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         # The value of an unknown key may be a secret under a misspelt name.
-        shown = f" (it is {first['input']!r})" if name in Settings.model_fields and name not in SECRET else ""
+        shown = (
+            f" (it is {reprlib.repr(str(first['input']))})"
+            if name in Settings.model_fields and name not in SECRET
+            else ""
+        )
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"{_home() / 'rotation.toml'}: {name} is not a setting{_nearest(name)}; correct it or remove it."
-            ) from None
+            raise ConfigError(f"{file}: {name} is not a setting{_nearest(name)}; correct it or remove it.") from None
         where = name if overrides.get(name) is not None else _where(name)
         raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{_home() / 'rotation.toml'}: not valid TOML in UTF-8 ({error}); correct it.") from None
+        raise ConfigError(f"{file}: not valid TOML in UTF-8 ({error}); correct it.") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ConfigError(
+            f"{file} cannot be read ({reason}); correct it or its permissions, or set ROTATION_HOME to another folder."
+        ) from None
     if settings.warehouse and ":" in settings.warehouse.split("/")[0]:
         raise ConfigError(
             f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
         )
+    try:
+        paths.usable_by_duckdb(paths.usable(settings.published))
+    except ValueError as error:
+        raise ConfigError(f"{settings.published}: {error}. ROTATION_HOME or ROTATION_WAREHOUSE sets it.") from None
     return settings
 
 
@@ -278,7 +303,7 @@ def _nearest(name: str) -> str:
 
 
 def _home() -> Path:
-    return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser()
+    return paths.expanded(os.environ.get("ROTATION_HOME") or "warehouse")
 
 
 def _variable(name: str) -> str:

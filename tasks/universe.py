@@ -175,8 +175,9 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"{path}: cannot be read ({error}); give a UTF-8 CSV file with the columns {', '.join(columns)}."
+            f"{path}: cannot be read ({reason}); give a UTF-8 CSV file with the columns {', '.join(columns)}."
         ) from error
     # A field as long as the whole file is not an error here: the row's check will report it.
     csv.field_size_limit(max(len(text), 131_072))

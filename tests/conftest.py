@@ -25,6 +25,7 @@ SLOW = (
     "tests/flows/orchestration/test_deployments.py",
     "tests/flows/orchestration/test_killed.py",
     "tests/flows/orchestration/test_postgresql.py",
+    "tests/flows/orchestration/test_server_gone.py",
     "tests/flows/cli/test_demonstration.py",
     "tests/flows/test_daily.py",
     "tests/flows/test_steps.py",

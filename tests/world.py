@@ -248,9 +248,11 @@ def run(source: Source, session: date | None = None, now: datetime | None = None
 
 
 def write_universe(folder: Path, members: Universe) -> Path:
-    """Writes `universe.csv` and `pairs.csv` into `folder`; returns the first, for ROTATION_UNIVERSE."""
+    """Writes `universe.csv`, and `pairs.csv` if there are pairs, into `folder`; returns the first, for ROTATION_UNIVERSE."""
     rows = pd.DataFrame([i.model_dump() for i in members.instruments])
     rows.to_csv(folder / "universe.csv", index=False)
+    if not members.pairs:
+        return folder / "universe.csv"
     pairs = pd.DataFrame([p.model_dump() for p in members.pairs])
     for flag in ("headline", "earnings"):
         pairs[flag] = pairs[flag].map({True: "true", False: "false"})

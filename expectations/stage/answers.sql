@@ -10,10 +10,27 @@ select symbol, null::date as session, error
 from unanswered
 where (select count(*) from unanswered) > 0.2 * (select count(*) from stage.universe);
 
+-- expectation: session_has_bars
+-- severity: critical
+-- column: session
+-- sentence: No symbol has a bar for a session of the calendar. If the exchange was closed that day, accept it with
+--   `rotation closures accept DATE --because TEXT`; if it was open, the source is late or the clock of this machine is ahead.
+with last_sessions as (
+    select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
+),
+with_bar as (
+    select session from fn.prices_known_at('infinity'::timestamptz)
+    union select session::date as session from stage.fetched_prices where close is not null
+)
+select null::varchar as symbol, session
+from last_sessions
+anti join with_bar using (session);
+
 -- expectation: benchmark_complete
 -- severity: critical
 -- column: session
--- sentence: A benchmark has no good bar for one of the last ten sessions, so nothing can be measured against it.
+-- sentence: A benchmark has no good bar for one of the last ten sessions for which other symbols have one, so nothing can be
+--   measured against it.
 with benchmarks as (select distinct benchmark as symbol from stage.universe where benchmark is not null),
 last_sessions as (
     select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
@@ -21,9 +38,14 @@ last_sessions as (
 known as (
     select symbol, session from fn.prices_known_at('infinity'::timestamptz)
     union select symbol, session from stage.prices where not is_withdrawn
+),
+with_bar as (
+    select session from known
+    union select session::date as session from stage.fetched_prices where close is not null
 )
 select b.symbol, s.session
 from benchmarks as b
 join stage.universe as u on u.symbol = b.symbol
 join last_sessions as s on s.session >= coalesce(u.inception, s.session)
+semi join with_bar on with_bar.session = s.session
 anti join known on known.symbol = b.symbol and known.session = s.session;

@@ -28,14 +28,18 @@ def run_as_flow(parameters: Parameters, debug: bool) -> Run:
     # Each retry of an unreachable server waits longer, and a person is waiting for this run.
     settings: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 1, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
+        _give_up_events_at_once()
         try:
             flow(**arguments, return_state=True)
         except Exception as error:
             if not ENDED:
                 raise
-            log.warning("Prefect could not record how the run ended (%s).", type(error).__name__)
-        _send_events()
-    return ENDED[-1]
+            # Where its outcome could not be sent either, that was the warning.
+            level = logging.WARNING if ENDED[-1][1] else logging.DEBUG
+            log.log(level, "Prefect could not record how the run ended (%s).", type(error).__name__)
+        finally:
+            _send_events()
+    return ENDED[-1][0]
 
 
 def _flow_of(parameters: Parameters) -> tuple[Any, dict[str, Any]]:
@@ -64,8 +68,21 @@ def _quiet(debug: bool) -> None:
     }
     if not debug:
         quiet["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+        quiet["PREFECT_LOGGING_INTERNAL_LEVEL"] = "CRITICAL"
+        # Otherwise each batch of log lines that the server does not accept is printed as an error.
+        logging.raiseExceptions = False
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def _give_up_events_at_once() -> None:
+    """Makes this process try each event once. Prefect would reconnect for seven seconds per event, of which a run has dozens, before it exits."""
+    from prefect.events.clients import PrefectEventsClient
+    from prefect.events.worker import EventsWorker, emit_events_to_cloud
+
+    # The client of Prefect Cloud needs its key, and is left as it is.
+    if not emit_events_to_cloud():
+        EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=0)
 
 
 def _send_events() -> None:
@@ -76,3 +93,4 @@ def _send_events() -> None:
         EventsWorker.drain_all(timeout=5, at_exit=False)
     except Exception as error:
         log.debug("Prefect's events were not sent (%s).", type(error).__name__)
+    EventsWorker.set_client_override(None)

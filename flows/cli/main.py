@@ -252,6 +252,32 @@ def accept_quarantined(entry: str, because: str) -> None:
     accept_row(entry, because, datetime.now(UTC))
 
 
+@main.group(short_help="List and accept closures of the exchange.")
+def closures() -> None:
+    """Days on which the exchange was closed although the installed calendar has a session, such as days of mourning.
+
+    A calendar learns of such a closure with its next version. ROTATION_EXTRA_CLOSURES names such days too.
+    """
+
+
+@closures.command("list")
+def list_closures() -> None:
+    """List the closures that were accepted or set, oldest first."""
+    from market_rotation.flows.cli.closures import show_list
+
+    show_list()
+
+
+@closures.command("accept")
+@click.argument("day", callback=_day, metavar="DATE")
+@click.option("--because", required=True, metavar="TEXT", help="Why it was closed; stays on record.")
+def accept_closure(day: date, because: str) -> None:
+    """Record that the exchange was closed on DATE, for this and every later run and rebuild."""
+    from market_rotation.flows.cli.closures import accept
+
+    accept(day, because, datetime.now(UTC))
+
+
 @main.group(short_help="List, test and resend alerts.")
 def alerts() -> None:
     """The outbox of alerts."""

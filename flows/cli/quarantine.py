@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import math
-import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from market_rotation.flows.cli.console import out
+from market_rotation.flows.cli.console import out, user
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept
 from market_rotation.tasks.audit.accept import Entry
@@ -62,7 +60,7 @@ def show_list(everything: bool, as_json: bool) -> None:
 
 def accept_row(given: str, because: str, now: datetime) -> None:
     """Accepts the row of the entry whose ID begins with `given`, as the current user, and prints what happens next."""
-    entry, others = accept.accept(load_settings(), given, because, _user(), now)
+    entry, others = accept.accept(load_settings(), given, because, user(), now)
     out.print(
         f"Accepted: {entry.dataset} of {entry.symbol} on {entry.session}, which fails {entry.expectation}. The next `rotation run` takes the "
         "row in as it is. If the source then gives another bad row, that one is set aside again.",
@@ -97,11 +95,3 @@ def _plain(entry: Entry) -> dict[str, Any]:
         k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values["row"].items()
     }
     return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in {**values, "row": row}.items()}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # A container's user may have no name.
-        return str(os.getuid())

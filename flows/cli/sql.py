@@ -10,7 +10,7 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks import warehouse
+from market_rotation.tasks import paths, warehouse
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict
@@ -60,10 +60,7 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
 def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
     files = [settings.published, settings.build, settings.home / "rotation.toml"]
     files += [path.with_name(path.name + ".wal") for path in files[:2]]
-    if any(
-        output.resolve() == path.resolve() or (output.exists() and path.exists() and output.samefile(path))
-        for path in files
-    ):
+    if any(paths.is_same_file(output, path) for path in files):
         raise UsageError(
             f"{output} is a file of the warehouse, which `rotation sql` never writes; choose another file."
         )

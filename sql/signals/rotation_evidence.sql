@@ -259,7 +259,11 @@ spoken as (
                 )
         end as sentence,
         case j.evidence
-            when 'relative_strength' then 'the headline pair has no price that session, or its 200-session window is not full.'
+            when 'relative_strength' then
+                case
+                    when not exists (from core.pairs where headline) then 'the universe has no pairs.'
+                    else 'the headline pair has no price that session, or its 200-session window is not full.'
+                end
             when 'breadth' then 'no sector, or not the equal-weight fund, has a full three-month window that session.'
             when 'sector_leadership' then 'technology has no full three-month window that session.'
             when 'mega_cap' then

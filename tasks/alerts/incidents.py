@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from market_rotation.tasks import wording
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import AuditFailed, ConfigError
+from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure
 from market_rotation.tasks.warehouse import macros
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
     session = run.session if run else None
     subject = f"{session or 'the last session'} is not published"
     said = (run.message if run else "") or str(error) or type(error).__name__
+    if isinstance(error, AuditFailed) and error.failures and error.failures[0].expectation == "session_has_bars":
+        return _of_session_without_bars(subject, error.failures[0])
     if isinstance(error, AuditFailed) and error.failures:
         dataset = error.failures[0].dataset
         rows = (
@@ -90,36 +92,34 @@ def of_failure(run: Ended | None, error: BaseException) -> Incident:
             "\n".join(f"- {failure.describe()}" for failure in error.failures),
             f"wait for the vendor's correction or correct the source, then `rotation run`.{rows} What would have been set aside: {_LIST}.",
         )
+    kind, title, next_step = _kind_of(error, subject)
+    return Incident(kind, "critical", title, said, next_step)
+
+
+def _kind_of(error: BaseException, subject: str) -> tuple[str, str, str]:
+    """Fingerprint, title and next step of a failure that has no rows to show."""
     if isinstance(error, AuditFailed):
-        return Incident(
-            "blocked:audit",
-            "critical",
-            f"Blocked: {subject}, the audit failed",
-            said,
-            "correct the source, then `rotation run`.",
-        )
+        return "blocked:audit", f"Blocked: {subject}, the audit failed", "correct the source, then `rotation run`."
     if isinstance(error, ConfigError):
-        return Incident(
-            "configuration",
-            "critical",
-            f"Not started: {subject}, a setting or file is wrong",
-            said,
-            "correct it and check it with `rotation doctor`, then `rotation run`.",
-        )
+        next_step = "correct it and check it with `rotation doctor`, then `rotation run`."
+        return "configuration", f"Not started: {subject}, a setting or file is wrong", next_step
     if not isinstance(error, Exception):
-        return Incident(
-            "stopped",
-            "critical",
-            f"Stopped: {subject}",
-            said,
-            "find out what ended the process (a signal, a time limit, a shutdown), then `rotation run`.",
-        )
+        next_step = "find out what ended the process (a signal, a time limit, a shutdown), then `rotation run`."
+        return "stopped", f"Stopped: {subject}", next_step
+    return "failed", f"Failed: {subject}", "`rotation run` tries again; for details `rotation run --debug`."
+
+
+def _of_session_without_bars(subject: str, failure: Failure) -> Incident:
+    """That no symbol has a bar for a session of the calendar: the exchange may have been closed at short notice."""
+    days = [str(json.loads(example)["session"]) for example in failure.examples]
+    accept = " and ".join(f'`rotation closures accept {day} --because "…"`' for day in days)
     return Incident(
-        "failed",
+        "blocked:closure",
         "critical",
-        f"Failed: {subject}",
-        said,
-        "`rotation run` tries again; for details `rotation run --debug`.",
+        f"Blocked: was the exchange closed on {', '.join(days)}?",
+        f"No symbol has a bar for {', '.join(days)}, which the installed calendar counts as a session; {subject}.",
+        f"if the exchange was closed, {accept}, then `rotation run`. If it was open, the source is late or the clock of this machine is ahead: "
+        f"check with `rotation doctor`, then `rotation run`.",
     )
 
 

@@ -13,6 +13,7 @@ from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.alerts import deliver, incidents, outbox
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.warehouse import closures
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -28,7 +29,7 @@ def watch(now: datetime) -> str | None:
     Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent directly.
     """
     settings = load_settings()
-    session = due_session(now)
+    session = due_session(now, _closed(settings))
     if _is_published(settings, session):
         return None
     moment = f"{now.astimezone(NEW_YORK):%H:%M} New York"
@@ -49,11 +50,20 @@ def watch(now: datetime) -> str | None:
     return problem
 
 
-def due_session(now: datetime) -> date:
-    """The last session that had to be published by `now`: 20:00 New York of its day has passed."""
+def due_session(now: datetime, closed: frozenset[date] = frozenset()) -> date:
+    """The last session that had to be published by `now`: 20:00 New York of its day has passed. On the days in `closed` there was none."""
     local = now.astimezone(NEW_YORK)
     day = local.date() if local.time() >= DUE else local.date() - timedelta(days=1)
-    return calendar.load(day - timedelta(days=14), day).latest_on_or_before(day)
+    return calendar.load(day - timedelta(days=14), day, closed).latest_on_or_before(day)
+
+
+def _closed(settings: Settings) -> frozenset[date]:
+    try:
+        with warehouse.reading(settings.published) as con:
+            return closures.in_force(con, settings)
+    except RotationError:
+        # Nothing is published that could say otherwise.
+        return frozenset(settings.extra_closures)
 
 
 def _is_published(settings: Settings, session: date) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations.gauges import DATASETS, METRICS, Metrics
+from market_rotation.tasks.warehouse import closures
 from market_rotation.tasks.warehouse.macros import rows_if_known
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ def write(
     from prometheus_client import CollectorRegistry, write_to_textfile
 
     days = days or calendar.load(min(settings.history_start, now.date()), now.date())
-    last_closed = days.last_closed(now)
-    due = days.sessions(min(settings.history_start, last_closed - timedelta(days=14)), last_closed)
     registry = CollectorRegistry()
     with warehouse.reading(warehouse_) if isinstance(warehouse_, Path) else nullcontext(warehouse_) as con:
+        days = days.with_closures(closures.in_force(con, settings))
+        last_closed = days.last_closed(now)
+        due = days.sessions(min(settings.history_start, last_closed - timedelta(days=14)), last_closed)
         for metrics in METRICS:
             _fill(registry, metrics, rows_if_known(con, metrics.query))
         _fill(registry, DATASETS, rows_if_known(con, DATASETS.query, [due]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.operations import health
 from market_rotation.tasks.operations.state import Freshness, Incident, LastRun, Status
+from market_rotation.tasks.warehouse import closures
 from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.macros import rows_if_known
 
@@ -22,12 +23,13 @@ OLDER = "The warehouse was published by an older version, so not all of its stat
 
 def read(settings: Settings, now: datetime) -> Status:
     """The status at `now`. Raises `RotationError` when there is no warehouse."""
-    days = calendar.load(min(settings.history_start, now.date()), now.date())
-    expected = days.last_closed(now - GRACE + calendar.SETTLE)
-    due = days.sessions(min(settings.history_start, expected - timedelta(days=14)), expected)
     held = holder(settings.build)
     held = held if held and held.is_writing else None
     with warehouse.reading(settings.published) as con:
+        closed = closures.in_force(con, settings)
+        days = calendar.load(min(settings.history_start, now.date()), now.date(), closed)
+        expected = days.last_closed(now - GRACE + calendar.SETTLE)
+        due = days.sessions(min(settings.history_start, expected - timedelta(days=14)), expected)
         last = con.execute(
             "select run_id, status, session, started_at, finished_at, message from ops.runs order by run_id desc limit 1"
         ).fetchone()

@@ -173,9 +173,9 @@ def _evidence(report: Report) -> dict[str, Any] | None:
 
 
 def _ratio(report: Report) -> dict[str, Any] | None:
-    """Small against large, from the rows of the exhibit of that name."""
+    """Small against large, from the rows of the exhibit of that name; None where it has none, as in a universe without pairs."""
     found = next((e for e in report.exhibits if e.id == "relative_strength"), None)
-    if found is None or not {"session", "ratio", "ratio_ma200"} <= set(found.rows.columns):
+    if found is None or found.rows.empty or not {"session", "ratio", "ratio_ma200"} <= set(found.rows.columns):
         return None
     rows = found.rows
     if "pair" in rows.columns:

@@ -13,11 +13,13 @@ from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.datasets import Offer, as_fresh_as_possible, indexes, offers
 from market_rotation.tasks.errors import ConfigError, UsageError
 from market_rotation.tasks.own import files
+from market_rotation.tasks.run import clock as clock_check
 from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import Source, check_sources, open_source
 from market_rotation.tasks.sources.simulated.faults import parse_fault
 from market_rotation.tasks.universe import load_universe
+from market_rotation.tasks.warehouse import closures, recovery
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,14 +111,21 @@ def resolve(parameters: Parameters) -> Resolved:
     if settings.fault:
         parse_fault(settings.fault, universe)
     if settings.history_start >= parameters.now.date():
-        raise ConfigError(f"ROTATION_HISTORY_START={settings.history_start} is not in the past; choose an earlier day.")
+        raise ConfigError(
+            f"ROTATION_HISTORY_START={settings.history_start} is not before today, {parameters.now.date()}; choose an earlier day, "
+            "or correct the clock of this machine."
+        )
     days = calendar.load(universe.first_day(settings.history_start), parameters.now.date())
-    wanted = parameters.session
+    return _resolved(Resolved(settings, universe, days, settings.history_start), parameters)
+
+
+def _resolved(resolved: Resolved, parameters: Parameters) -> Resolved:
+    """`resolved` with the session, and the range of a backfill, that its calendar and `parameters` give."""
+    days, wanted = resolved.calendar, parameters.session
     if wanted and parameters.start and not days.is_session(wanted):
         # A backfill is of a range of days, so its end need not be a session.
         wanted = days.latest_on_or_before(wanted)
-    session = _session(wanted, days, settings, parameters.now)
-    resolved = Resolved(settings, universe, days, session)
+    resolved = replace(resolved, session=_session(wanted, days, resolved.settings, parameters.now))
     if parameters.start is None:
         return resolved
     return _with_backfill(resolved, parameters.start, parameters.symbols)
@@ -130,7 +139,11 @@ def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source 
     the build database cannot be opened.
     """
     settings = resolved.settings
+    recovery.prepare(settings.build, settings.published)
     with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+        if closed := closures.in_force(con, settings):
+            resolved = _resolved(replace(resolved, calendar=resolved.calendar.with_closures(closed)), parameters)
+        clock_check.refuse_behind(con, parameters.now, parameters.session)
         if resolved.backfill:
             # A backfill of the past removes no later session.
             resolved = replace(resolved, session=max(resolved.session, ledger.newest_session(con) or resolved.session))

@@ -15,6 +15,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.errors import ConfigError, Failure, RotationError
 from market_rotation.tasks.own import files
+from market_rotation.tasks.run import clock
 from market_rotation.tasks.warehouse.models import fingerprint
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Run:
     `known_at`: its start, from which its data counts as known, UTC. `error`: why it ended badly.
     `report_fault`: why there is no report, or which channels did not accept it.
     `is_built`: its derived tables are committed to the build database. `own_faults` are the faults of the user's own files, None where
-    these were not read.
+    these were not read. `has_corrected_clock`: it corrected the times of earlier runs, which tables derived from `raw` repeat.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class Run:
     report_fault: str | None = None
     is_built: bool = False
     own_faults: list[files.Fault] | None = None
+    has_corrected_clock: bool = False
 
     @property
     def has_reached_readers(self) -> bool:
@@ -86,12 +88,13 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
     Raises `ConfigError` when real data would be mixed with simulated data.
     """
     refuse_mixture(con, settings)
+    _close_killed(con, settings.published, run.known_at)
+    run.has_corrected_clock = clock.correct_future(con, run.known_at)
     # Strictly after all earlier runs, even if the machine's clock went back: the later of two versions must win.
     (latest,) = con.execute("select max(started_at) from ops.runs").fetchone() or (None,)
     if latest and latest >= run.known_at:
         run.known_at = latest + timedelta(microseconds=1)
         run.run_id = _run_id(run.known_at)
-    _close_killed(con, settings.published, run.known_at)
     insert(con, run, settings.home)
     warehouse.parameters(
         con,

@@ -21,7 +21,7 @@ from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.own import derive as own
-from market_rotation.tasks.run import ending, ledger, reporting
+from market_rotation.tasks.run import clock, ending, ledger, reporting
 from market_rotation.tasks.run import stage as staging
 from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
 from market_rotation.tasks.run.fetch import Answer, Request, RetryPolicy, fetch_all, merged
@@ -29,6 +29,7 @@ from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.run.stage import BATCHES
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.sources.base import Source
+from market_rotation.tasks.warehouse import closures
 from market_rotation.tasks.warehouse.models import DERIVED, models
 from market_rotation.tasks.warehouse.publish import publish as replace_published
 
@@ -60,10 +61,12 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     """Stages the answers; returns the follow-up requests that are not answered yet.
 
     These are the whole history of symbols whose overlap shows a split or restatement, and the estimates of the largest constituents.
-    Raises `SourceUnavailable` when the source gave no usable answer for any symbol.
+    Raises `SourceUnavailable` when the source gave no usable answer for any symbol, `RotationError` when the clock must be wrong.
     """
     _refuse_empty_day(context, answers)
     staging.put_answers(context.con, answers)
+    clock.refuse_ahead(context.con, context.run.known_at)
+    _reopen(context)
     wanted = staging.restated(context.con, context.settings.history_start, context.session)
     # The holdings may come from an earlier source; this source may have no estimates.
     if hasattr(context.source, "earnings_growth"):
@@ -277,13 +280,28 @@ def _has_changed(context: RunContext) -> bool:
     last_id, last_code = context.con.execute(
         "select max(run_id), arg_max(code_version, run_id) from ops.runs where published and status = 'published'"
     ).fetchone() or (None, None)
-    if last_id is None or last_code != ledger.code_version(context.settings.home):
+    is_same_code = last_code == ledger.code_version(context.settings.home)
+    if last_id is None or not is_same_code or context.run.has_corrected_clock:
         return True
     tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
     # Also those of a run that ended after loading and before publishing.
     newer = " or ".join(f"exists (from {table} where run_id > $1)" for table in tables)
     (is_newer,) = context.con.execute(f"select {newer}", [last_id]).fetchone() or (False,)
     return bool(is_newer)
+
+
+def _reopen(context: RunContext) -> None:
+    """Makes a day that counts as a closure a session again where most symbols have a bar of it after all."""
+    if not context.calendar.closures:
+        return
+    closed = closures.in_force(context.con, context.settings, staging.FETCHED_BARS)
+    if opened := context.calendar.closures - closed:
+        log.warning(
+            "Most symbols have a bar of %s, so the exchange was open: the closure no longer counts.",
+            ", ".join(map(str, sorted(opened))),
+        )
+        start = context.universe.first_day(context.settings.history_start)
+        staging.put_sessions(context.con, context.calendar.with_closures(closed), start, context.session)
 
 
 def _message(context: RunContext) -> str:

@@ -43,9 +43,11 @@ def write(context: RunContext) -> None:
 
 
 def show_outcome(resolved: Resolved, run: Run) -> None:
-    """Updates the Data Docs and the metrics file with how `run` ended. A fault is a warning in the log."""
+    """Updates the Data Docs and, once anything is published, the metrics file with how `run` ended. A fault is a warning in the log."""
     settings = resolved.settings
     data_docs.update(settings.home / "data_docs", run.results, run.run_id, run.known_at)
+    if not settings.published.is_file():
+        return
     try:
         metrics.write(settings.published, settings, run.finished_at or run.known_at, resolved.calendar)
     except RotationError as error:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: built again after the audit has set bars aside.
 BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars", "stage.price_events")
 
+#: The bars of a batch as the sources gave them, for `market_rotation.tasks.warehouse.closures`.
+FETCHED_BARS = "select session::date as session, symbol from stage.fetched_prices where close is not null"
+
 
 def put_references(
     con: duckdb.DuckDBPyConnection, universe: Universe, calendar: Calendar, start: date, session: date
@@ -41,9 +44,14 @@ def put_references(
         pairs,
         {name: "varchar" if name.endswith("symbol") else "boolean" for name in Pair.model_fields},
     )
+    put_sessions(con, calendar, start, session)
+    put_backfill(con, (), None, None)
+
+
+def put_sessions(con: duckdb.DuckDBPyConnection, calendar: Calendar, start: date, session: date) -> None:
+    """Fills `stage.sessions`: those from `start` to `session`."""
     hours = calendar.hours(start, session)
     _put_typed(con, "stage.sessions", hours, {"session": "date", "opens_at": "timestamptz", "closes_at": "timestamptz"})
-    put_backfill(con, (), None, None)
 
 
 def put_offers(con: duckdb.DuckDBPyConnection, offers: Sequence[Offer]) -> None:

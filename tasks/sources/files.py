@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from market_rotation.tasks import paths
 from market_rotation.tasks.datasets import (
     EARNINGS_GROWTH_COLUMNS,
     FUND_FACTS_COLUMNS,
@@ -126,7 +127,15 @@ class FilesSource:
 
 
 def _one_of(folder: Path, stem: str) -> Path | None:
-    return next((path for ending in ("parquet", "csv") if (path := folder / f"{stem}.{ending}").is_file()), None)
+    for ending in ("parquet", "csv"):
+        path = folder / f"{stem}.{ending}"
+        try:
+            paths.refuse_other_than_file(path)
+        except ValueError as error:
+            raise SourceUnavailable(f"{path} cannot be read ({error}); put the {stem} there.") from None
+        if path.is_file():
+            return path
+    return None
 
 
 def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.warehouse import recovery
 from market_rotation.tasks.warehouse.connect import writing
 from market_rotation.tasks.warehouse.publish import clear_stage, publish
 
@@ -24,13 +25,11 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises `WarehouseBusy` while another process writes, and `RotationError` where there is no build database or the published file
     cannot be replaced; the change is then on record, and the next run publishes it.
     """
+    recovery.prepare(settings.build, settings.published)
     if not settings.build.is_file():
-        missing = (
-            f"build database at {settings.build}"
-            if settings.published.is_file()
-            else f"warehouse at {settings.published}"
+        raise RotationError(
+            f"There is no warehouse at {settings.published} yet; create one with `rotation run`, or set ROTATION_HOME."
         )
-        raise RotationError(f"There is no {missing} yet; create one with `rotation run`, or set ROTATION_HOME.")
     with writing(settings.build) as con:
         yield con
         # Data staged by an interrupted run is not audited and must not reach readers.

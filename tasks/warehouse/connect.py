@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from market_rotation.tasks import paths
 from market_rotation.tasks.datasets import maximum_ages
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
@@ -98,6 +99,7 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query."""
+    refuse_other_than_file(path)
     if not path.is_file():
         raise RotationError(
             f"There is no warehouse at {path} yet; create one with `rotation run`, or set ROTATION_HOME."
@@ -115,6 +117,16 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     finally:
         con.close()
+
+
+def refuse_other_than_file(path: Path) -> None:
+    """Raises `RotationError` when there is a folder or a broken link where the database file `path` belongs."""
+    try:
+        paths.refuse_other_than_file(path)
+    except ValueError as error:
+        raise RotationError(
+            f"{path} cannot be used as a database file ({error}); move it away, or set ROTATION_HOME to another folder."
+        ) from None
 
 
 @contextmanager

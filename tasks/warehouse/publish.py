@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.warehouse import history
+from market_rotation.tasks.warehouse.files import copy, sync
 
 
 def clear_stage(con: duckdb.DuckDBPyConnection) -> None:
@@ -29,17 +30,18 @@ def publish(
 
     `finish` writes into the copy before readers get it, for records that are true only once they have it. A reader with the file open keeps
     the old one; one that opens it sees the old or the new one, never a mix. Both files lie in one folder, since a rename is atomic only
-    within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk; then readers
-    keep the old file.
+    within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk, or when it holds
+    less history than readers have; then readers keep the old file.
     """
+    history.refuse_shorter(con, build, published)
     with _replacing(published) as temporary:
         # All data must be in the file itself: a write-ahead log left beside the copy would belong to another file.
         con.execute("force checkpoint")
-        _copy(build, temporary)
+        copy(build, temporary)
         if finish:
-            with duckdb.connect(str(temporary)) as copy:
-                copy.execute("set timezone = 'UTC'")
-                finish(copy)
+            with duckdb.connect(str(temporary)) as made:
+                made.execute("set timezone = 'UTC'")
+                finish(made)
 
 
 def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Path, ledgers: Sequence[str]) -> None:
@@ -48,7 +50,7 @@ def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Path, ledgers: Se
     It serves a run that built new tables and could not publish them: readers see that it failed, but none of its new tables.
     """
     with _replacing(published) as temporary:
-        _copy(published, temporary)
+        copy(published, temporary)
         temporary.chmod(0o644)
         con.execute(f"attach '{str(temporary).replace(chr(39), chr(39) * 2)}' as readers")
         try:
@@ -65,12 +67,12 @@ def _replacing(published: Path) -> Iterator[Path]:
     temporary = published.with_name(f".{published.name}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         # A reader that opened it for writing would lock out other readers, and the next run would overwrite its changes.
         temporary.chmod(0o444)
         published.with_name(published.name + ".wal").unlink(missing_ok=True)
         os.replace(temporary, published)
-        _sync(published.parent)
+        sync(published.parent)
     except (OSError, duckdb.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise RotationError(
@@ -79,20 +81,5 @@ def _replacing(published: Path) -> Iterator[Path]:
         ) from error
     finally:
         for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
-            leftover.unlink(missing_ok=True)
-
-
-def _copy(build: Path, target: Path) -> None:
-    # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
-    done = subprocess.run(["cp", "-f", "--", str(build), str(target)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"{build} cannot be copied: {done.stderr.strip()}")
-
-
-def _sync(path: Path) -> None:
-    """Waits until the file or folder is on disk, so that a power cut cannot leave the name without the content."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)

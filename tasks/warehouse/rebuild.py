@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market_rotation.tasks import warehouse
+from market_rotation.tasks import paths, warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.run import audit, stop_if_blocked
 from market_rotation.tasks.errors import ConfigError, RotationError
@@ -71,7 +71,11 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
 
 
 def _refuse_other_files(path: Path, settings: Settings) -> None:
-    if path.resolve() in (settings.published.resolve(), settings.build.resolve()):
+    try:
+        paths.usable_by_duckdb(paths.usable(path))
+    except ValueError as error:
+        raise ConfigError(f"--to {path}: {error}.") from None
+    if paths.is_same_file(path, settings.published) or paths.is_same_file(path, settings.build):
         raise ConfigError(
             f"{path} is the warehouse itself, which a rebuild does not change; choose another file with --to."
         )
@@ -118,8 +122,17 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
         "from published.ops.quarantine semi join ops.runs using (run_id)",
         [moment],
     )
-    con.execute("insert into ops.accepted by name from published.ops.accepted where accepted_at <= $1", [moment])
+    for table in _overrides(con):
+        con.execute(f"insert into {table} by name from published.{table} where accepted_at <= $1", [moment])
     con.execute("detach published")
+
+
+def _overrides(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The manual overrides that the published file has; one of an older version may lack some."""
+    found = con.execute(
+        "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'ops' and table_name in ('accepted', 'closures')"
+    ).fetchall()
+    return [f"ops.{name}" for (name,) in found]
 
 
 def _describe(con: duckdb.DuckDBPyConnection, path: Path) -> Rebuilt:

@@ -18,7 +18,17 @@ PACKAGE = "market_rotation"
 #: What everything may import, and what imports nothing else of the project.
 GROUND = frozenset(
     f"{PACKAGE}.tasks.{name}"
-    for name in ("errors", "settings", "calendar", "universe", "datasets", "issuers", "wording", "secret_files")
+    for name in (
+        "errors",
+        "settings",
+        "calendar",
+        "universe",
+        "datasets",
+        "issuers",
+        "wording",
+        "secret_files",
+        "paths",
+    )
 )
 
 MOST_LINES = 260

@@ -9,6 +9,7 @@ import pytest
 
 from market_rotation.tasks import calendar
 from market_rotation.tasks.calendar import NEW_YORK, SETTLE
+from market_rotation.tasks.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_clock_without_time_zone_is_refused(nyse):
 
 def test_a_clock_before_the_calendar_is_refused(nyse):
     """Where no session has closed yet, there is an error and not an arbitrary session."""
-    with pytest.raises(ValueError, match="no session closed before"):
+    with pytest.raises(ConfigError, match="no session closed between then and 2000-01-01 00:00 UTC; check the clock"):
         nyse.last_closed(utc("2000-01-01T00:00"))
 
 

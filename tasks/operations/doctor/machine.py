@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from market_rotation.tasks import paths
 from market_rotation.tasks.operations.doctor.findings import Finding
 from market_rotation.tasks.settings import Settings
 
@@ -50,7 +51,7 @@ def read_settings(settings: Settings) -> Iterator[Finding]:
 
 def similar_keys(environ: Mapping[str, str]) -> str:
     """For each unknown key of `rotation.toml`, a question with the nearest setting; empty when all keys are known."""
-    file = Path(environ.get("ROTATION_HOME") or "warehouse").expanduser() / "rotation.toml"
+    file = paths.expanded(environ.get("ROTATION_HOME") or "warehouse") / "rotation.toml"
     try:
         keys = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -129,4 +130,4 @@ def _variables() -> list[str]:
 
 
 def _toml() -> Path:
-    return Path(os.environ.get("ROTATION_HOME") or "warehouse").expanduser() / "rotation.toml"
+    return paths.expanded(os.environ.get("ROTATION_HOME") or "warehouse") / "rotation.toml"

@@ -22,7 +22,7 @@ def relative_strength(rows: pd.DataFrame, sql: str) -> Exhibit:
     last = _last(rows)
     missing = None
     if not last:
-        finding = missing = "The headline pair has no price on which to compare its legs."
+        finding = missing = "The universe has no pairs, or the headline pair has no price up to that session."
         chart = None
     else:
         finding = f"The ratio {last['pair']} stands at {written(last['ratio'], 'ratio')}, "
@@ -77,7 +77,7 @@ def returns(rows: pd.DataFrame, sql: str) -> Exhibit:
     pairs = plain(rows)
     missing = None
     if not pairs:
-        finding = missing = "No pair has a price on both sides that session."
+        finding = missing = "The universe has no pairs, or none has a price on both sides that session."
     else:
         head = pairs[0]
         small, large = head["small_symbol"], head["large_symbol"]

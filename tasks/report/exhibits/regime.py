@@ -71,7 +71,7 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
     )
     missing = None
     if last["size_score"] is None:
-        missing = "The headline pair has no full window of 200 sessions that session, so there is no size score."
+        missing = "No headline pair has a full window of 200 sessions that session, so there is no size score."
     elif not last["label"]:
         missing = f"The size score has not been known for {last['sessions_to_hold']} sessions in a row yet, so no label is in force."
     return Exhibit(

@@ -66,6 +66,7 @@ class Prefect:
         self.took: dict[str, float] = {}
         self.shipped: dict[str, bytes] = {}
         self.deployed = ""
+        self.server: subprocess.Popen[bytes]
 
     def popen(self, name: str, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
         """`prefect <arguments>` in the background; what it prints goes to `<name>.log`."""
@@ -209,7 +210,9 @@ def serving(folder: Path, wheel: Path, settings: Mapping[str, str]) -> Iterator[
     port = prefect.url.split(":")[2].split("/")[0]
     # Else a test would wait some seconds for each event to be found.
     quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1"}
-    server = prefect.popen("server", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui", **quick)
+    server = prefect.server = prefect.popen(
+        "server", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui", **quick
+    )
     try:
         until(lambda: prefect.is_up() or server.poll() is not None, "the server answers")
         assert server.poll() is None, prefect.log("server")

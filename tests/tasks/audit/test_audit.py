@@ -113,9 +113,9 @@ TOO = {"not_after_session": {"on_a_session"}}
 
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to the suite without a batch that it must fail is noticed here."""
-    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "most_symbols_answered", "benchmark_complete"}
-    # In tests/tasks/run/test_price_events.py and tests/sql/core/test_context.py.
-    covered |= {"actions_known", "index_plausible"}
+    of_answers = {"most_symbols_answered", "session_has_bars", "benchmark_complete"}
+    # Prices of an index: tests/sql/core/test_context.py; blank distributions: tests/tasks/run/test_price_events.py.
+    covered = {*BAD, *test_price_suite.CASES, "history_not_truncated", "index_plausible", "actions_known", *of_answers}
     assert covered == {e.id for suite in (suites.staged("prices"), suites.coverage()) for e in suite.expectations}
 
 
@@ -209,6 +209,15 @@ def test_benchmark_without_recent_bars(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(audit(con, suites.coverage())) == {}
     put(con, without("SPY", DAYS[10]))
     assert failed(audit(con, suites.coverage())) == {"benchmark_complete": 1}
+
+
+def test_a_session_without_any_bar(con: duckdb.DuckDBPyConnection) -> None:
+    """One of the last ten sessions on which nothing traded is one finding, and not a fault of the benchmark; one bar is enough against it."""
+    frames = good_frames()
+    put(con, {symbol: frame[frame["session"] != pd.Timestamp(DAYS[12])] for symbol, frame in frames.items()})
+    assert failed(audit(con, suites.coverage())) == {"session_has_bars": 1}
+    put(con, {symbol: frame for symbol, frame in frames.items() if symbol != "SPY"} | without("SPY", DAYS[12]))
+    assert "session_has_bars" not in failed(audit(con, suites.coverage()))
 
 
 def test_check_that_raises_blocks(con: duckdb.DuckDBPyConnection) -> None:

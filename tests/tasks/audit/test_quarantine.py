@@ -602,16 +602,13 @@ def test_without_a_warehouse(source):
 
 
 def test_without_the_build_database(blemished):
-    """A published file without its build database is not replaced: publishing an empty one would lose it."""
+    """It is recovered from the published file before the entry is accepted, so that nothing published is lost."""
     BUILD.unlink()
-    before = PUBLISHED.read_bytes()
-    with pytest.raises(
-        RotationError,
-        match=r"no build database at .*build\.duckdb yet; create one with `rotation run`, or set ROTATION_HOME\.$",
-    ):
-        accept(only_entry().id)
-    assert PUBLISHED.read_bytes() == before
-    assert not BUILD.exists()
+    before = world.content(PUBLISHED, "raw.prices", "core.prices")
+    accept(only_entry().id)
+    assert only_entry().accepted_at == NOW
+    assert world.content(PUBLISHED, "raw.prices", "core.prices") == before
+    assert world.content(BUILD, "raw.prices", "core.prices") == before
 
 
 def test_nothing_unaudited_reaches_readers(blemished):
@@ -630,7 +627,7 @@ def test_a_full_disk(blemished, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_copy", fail)
+        patch.setattr(publishing, "copy", fail)
         with pytest.raises(
             RotationError,
             match=r"^The change is recorded in .*build\.duckdb, .*No space left on device.*run again\.$",

@@ -74,18 +74,18 @@ def test_an_error_publishes_nothing(settings: Settings) -> None:
 
 
 def test_no_empty_warehouse(settings: Settings) -> None:
-    """Without a build database nothing is made, readers keep what they have, and the sentence names it and the command."""
-    before = settings.published.read_bytes()
+    """Where there is neither file nothing is made, and the sentence names the warehouse and the command."""
+    settings.published.unlink()
     settings.build.unlink()
     with (
         pytest.raises(
-            RotationError, match=r"no build database at .* yet; create one with `rotation run`, or set ROTATION_HOME\.$"
+            RotationError, match=r"no warehouse at .* yet; create one with `rotation run`, or set ROTATION_HOME\.$"
         ),
         warehouse.amend(settings),
     ):
         raise AssertionError("opened")
     assert not settings.build.exists()
-    assert settings.published.read_bytes() == before
+    assert not settings.published.exists()
 
 
 def test_nothing_published_yet(settings: Settings) -> None:
@@ -104,7 +104,7 @@ def test_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_copy", fail)
+        patch.setattr(publishing, "copy", fail)
         with (
             pytest.raises(RotationError, match=r"The change is recorded in .*No space left on device"),
             warehouse.amend(settings) as con,

@@ -296,7 +296,7 @@ def test_a_run_that_publishes_still_holds_the_build(build):
     assert f"PID {os.getpid()}" in second.stderr
 
 
-@pytest.mark.parametrize("step", ["_copy", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["copy", "fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
     """When copying, syncing or renaming fails, the published file is the old one, and no half-written file stays."""
@@ -306,11 +306,11 @@ def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
     con.execute("insert into t values (2)")
 
     def fail(*args: object) -> None:
-        if step == "_copy":
+        if step == "copy":
             Path(str(args[1])).write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(publishing if step == "_copy" else os, step, fail)
+    monkeypatch.setattr(publishing if step == "copy" else os, step, fail)
     # A full disk is a sentence of ours, with what the system said.
     with pytest.raises(RotationError if isinstance(error, OSError) else KeyboardInterrupt):
         publish(con, source, published)

@@ -1,0 +1,14 @@
+-- ops.closures: days on which a person says that the exchange was closed although the installed calendar has a session. Rows are only ever added.
+-- grain: session
+-- null: none
+-- columns:
+--   session: the day; it is not a session while at most half of the symbols have a bar on it
+--   because: the reason given
+--   accepted_by: who accepted it, a user of the operating system
+--   accepted_at: when
+create table if not exists ops.closures (
+    session date not null,
+    because varchar not null,
+    accepted_by varchar not null,
+    accepted_at timestamptz not null
+);

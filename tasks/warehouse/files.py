@@ -1,0 +1,24 @@
+"""Files of the warehouse as files: copied, and on disk for good."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copies a database file. Raises `OSError`, for example on a full disk."""
+    # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
+    done = subprocess.run(["cp", "-f", "--", str(source), str(target)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{source} cannot be copied: {done.stderr.strip()}")
+
+
+def sync(path: Path) -> None:
+    """Waits until the file or folder is on disk, so that a power cut cannot leave the name without the content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
