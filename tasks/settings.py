@@ -142,6 +142,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Requests per day that your EODHD plan allows; the default is the cheapest paid plan's.",
     )
+    reconcile_symbols: int = Field(
+        default=20,
+        ge=0,
+        description="Number of symbols, in turn, whose prices each run also requests from a second source of `ROTATION_SOURCE`, to compare "
+        "them; 0: none.",
+    )
     fetch_retries: int = Field(
         default=0,
         ge=0,

@@ -26,6 +26,7 @@ JUDGED_BY_SUCCESS = (
     "not-published",
     "set-aside:",
     "dead-share-counts:",
+    "prices-differ:",
 )
 #: What the report's own step judges.
 JUDGED_BY_REPORT = ("report",)

@@ -1,4 +1,4 @@
-"""The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It does not depend on Prefect.
+"""The sequence of a run: plan, fetch, stage, compare, audit, load, derive, publish, report, alert. It does not depend on Prefect.
 
 `run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it directly.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import changes, deliver, incidents, outbox, own_files, rules
+from market_rotation.tasks.alerts import changes, deliver, differences, incidents, outbox, own_files, rules
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
@@ -21,7 +21,7 @@ from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.own import derive as own
-from market_rotation.tasks.run import ending, ledger, reporting
+from market_rotation.tasks.run import ending, ledger, reconcile, reporting
 from market_rotation.tasks.run import stage as staging
 from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
 from market_rotation.tasks.run.fetch import Answer, Request, RetryPolicy, fetch_all, merged
@@ -72,6 +72,14 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     return [r for r in wanted if (r.dataset, r.symbol, r.is_full_history) not in answered]
 
 
+def compare(context: RunContext) -> None:
+    """Requests some symbols from a second source too, for `stage.differences`; nothing where one source has prices, or none was requested."""
+    (answered,) = context.con.execute("select count(*) from stage.answers where dataset = 'prices'").fetchone() or (0,)
+    if answered:
+        policy = RetryPolicy.from_settings(context.settings)
+        reconcile.request_second(context.con, context.source, context.settings, policy)
+
+
 def audit(context: RunContext) -> None:
     """Builds the batch of each dataset, audits it, and quarantines the rows of failed warnings.
 
@@ -93,8 +101,9 @@ def audit(context: RunContext) -> None:
 
 
 def load(context: RunContext) -> None:
-    """Appends the audited batch to `raw`."""
+    """Appends the audited batch to `raw`, and the differences between sources to `ops.reconciliations`."""
     warehouse.load(context.con, "raw")
+    warehouse.load(context.con, "ops")
 
 
 def derive(context: RunContext) -> None:
@@ -144,7 +153,8 @@ def alert(context: RunContext) -> None:
     con, settings = context.con, context.settings
     before = _outbox(con)
     run, fault = context.run, context.run.report_fault
-    found = [*incidents.of_success(con, run), *([incidents.of_report(context.session, fault)] if fault else [])]
+    found = [*incidents.of_success(con, run), *differences.incidents_of(con)]
+    found += [incidents.of_report(context.session, fault)] if fault else []
     scope: tuple[str, ...] = incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT
     if run.own_faults is not None:
         found += [own_files.of_file(each.file, each.what) for each in run.own_faults]
@@ -175,6 +185,7 @@ class Steps:
     plan: Callable[[RunContext], list[Request]] = plan
     fetch: Callable[[RunContext, Sequence[Request]], list[Answer]] = fetch
     stage: Callable[[RunContext, Sequence[Answer]], list[Request]] = stage
+    compare: Callable[[RunContext], None] = compare
     audit: Callable[[RunContext], None] = audit
     load: Callable[[RunContext], None] = load
     derive: Callable[[RunContext], None] = derive
@@ -211,6 +222,7 @@ def sequence(context: RunContext, steps: Steps) -> None:
         requests = steps.stage(context, answers)
         if not requests:
             break
+    steps.compare(context)
     with warehouse.transaction(context.con):
         steps.audit(context)
         steps.load(context)

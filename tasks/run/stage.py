@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 #: Tables built before the audit: the batch of each dataset, and the bars that a batch is compared with.
-BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars")
+BATCHES = ("stage.rebased", *(f"stage.{dataset}" for dataset in DATASETS), "stage.bars", "stage.differences")
 
 
 def put_references(
@@ -75,7 +75,8 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
 
     answers = [_with_readable_days(answer) for answer in answers]
     outcome = pd.DataFrame(
-        [{**vars(a.request), "error": a.error} for a in answers], columns=[*Request.__annotations__, "error"]
+        [{**vars(a.request), "error": a.error, "source": a.source} for a in answers],
+        columns=[*Request.__annotations__, "error", "source"],
     )
     types = {"start_session": "date", "end_session": "date", "is_full_history": "boolean"}
     _put_typed(con, "stage.answers", outcome, {name: types.get(name, "varchar") for name in outcome.columns})
@@ -83,6 +84,18 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
         given = [a.frame for a in answers if a.request.dataset == dataset and a.frame is not None and len(a.frame)]
         sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
         _put_typed(con, f"stage.fetched_{dataset}", pd.concat(given) if given else typed({}, columns), sql_types)
+    put_second_prices(con, ())
+
+
+def put_second_prices(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
+    """Fills `stage.second_prices`: the bars of a second source, with its name, that are only compared."""
+    import pandas as pd
+
+    columns = {**DATASETS["prices"].columns, "source": "object"}
+    read = [_with_readable_days(answer) for answer in answers]
+    given = [a.frame.assign(source=a.source) for a in read if a.frame is not None and len(a.frame)]
+    sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
+    _put_typed(con, "stage.second_prices", pd.concat(given) if given else typed({}, columns), sql_types)
 
 
 def _with_readable_days(answer: Answer) -> Answer:
@@ -119,9 +132,9 @@ def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
 
 def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
     """Requests for the full history of the symbols whose overlap shows a split or restatement."""
-    warehouse.build(con, "stage.restated")
-    symbols = con.execute("select symbol from stage.restated").fetchall()
-    return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
+    warehouse.build(con, "stage.rebased", "stage.restated")
+    symbols = con.execute("select symbol, source from stage.restated").fetchall()
+    return [Request("prices", symbol, history_start, session, True, source) for symbol, source in symbols]
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
