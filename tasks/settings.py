@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     source: Annotated[str, AfterValidator(_source_order)] = Field(
         default="yahoo",
         description="Source of the data: `yahoo`, `tiingo`, `eodhd`, `issuers`, `files`, `sample` (simulated) or any "
-        "installed plug-in; several in order, separated by commas, as in `tiingo,issuers`.",
+        "installed plug-in; several in order, separated by commas, as in `yahoo,tiingo`: what the first cannot give, the next gives.",
     )
     files: LocalPath | None = Field(default=None, description="Folder that the source `files` reads.")
     universe: LocalPath | None = Field(

@@ -1,6 +1,6 @@
 -- ops.reconciliations: every difference found between two sources of prices. An open one is without resolved_at.
 -- grain: run_id, dataset, symbol, session, column_name, other_source
--- sources: stage.differences
+-- sources: stage.differences, fn.value_differs
 -- lookback: all; a difference is added again only when one of its values has changed
 -- null: witness and witness_value where no third source states the value; resolved_at while the difference is open
 -- formula: see stage.differences

@@ -3,7 +3,7 @@
 -- grain: dataset, symbol, session, column_name, other_source
 -- sources: stage.prices, stage.fetched_prices, stage.second_prices, stage.answers, fn.prices_known_at, fn.fund_nav_known_at, stage.fund_nav,
 --   fn.sources_disagree
--- lookback: the sessions that another source answered for
+-- lookback: all; the sessions that another source answered for
 -- null: witness, witness_value and verdict where the two agree; witness and witness_value where no third source states the value
 -- formula: a close is witnessed by the fund's NAV of the session: right is the one within 0.5 % of it, where the other is not. A distribution is
 --   witnessed by the issuer's, where the issuer states distributions at all. A split has no witness

@@ -1,7 +1,8 @@
 -- stage.restated: symbols whose oldest bar in the overlap has another close than the one known. A split or restatement may then
---   reach further back than the overlap, so the whole history is requested again.
+--   reach further back than the overlap, so the whole history is requested again. Where another source
+--   answers than the one of the known bar, only a split counts (stage.rebased): sources differ in rounding.
 -- grain: symbol
--- sources: stage.fetched_prices, stage.answers, fn.prices_known_at, fn.value_differs
+-- sources: stage.fetched_prices, stage.answers, stage.rebased, fn.prices_known_at, fn.value_differs
 -- lookback: none
 -- null: source where only one source answers
 -- columns:
@@ -10,8 +11,7 @@
 --   is_constant: the same ratio on every bar of the overlap, as after a split
 --   source: source that answered, of several
 with compared as (
-    select f.symbol, f.session, f.close as new_close, k.close as known_close, f.close / k.close as ratio,
-        k.source as known_source
+    select f.symbol, f.session, f.close as new_close, k.close as known_close, f.close / k.close as ratio, k.source as known_source
     from stage.fetched_prices as f
     join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.session = f.session
     where f.close is not null

@@ -10,7 +10,7 @@
 --   symbol: ticker
 --   start_session: the tenth last session, or the oldest one with an open difference
 --   end_session: the session of the run
---   source: source of today's answer, null where only one source answers
+--   source: source that answered in this run, null where only one source answers
 with sessions as (
     select session, row_number() over (order by session) as session_number
     from stage.sessions
@@ -31,17 +31,17 @@ open_differences as (
     group by symbol
 ),
 
-today as (
+newest as (
     select max(session_number) as session_number from sessions
 ),
 
 chosen as (
     select a.symbol, a.source, d.oldest
     from answered as a
-    cross join today as t
+    cross join newest as n
     left join open_differences as d on d.symbol = a.symbol
-    where d.symbol is not null or (a.place - t.session_number * getvariable('reconcile_symbols')) % a.symbols + case
-        when (a.place - t.session_number * getvariable('reconcile_symbols')) % a.symbols < 0 then a.symbols else 0
+    where d.symbol is not null or (a.place - n.session_number * getvariable('reconcile_symbols')) % a.symbols + case
+        when (a.place - n.session_number * getvariable('reconcile_symbols')) % a.symbols < 0 then a.symbols else 0
     end < getvariable('reconcile_symbols')
     order by d.symbol is null, a.place
     limit getvariable('reconcile_symbols')
@@ -49,7 +49,7 @@ chosen as (
 
 select
     c.symbol,
-    least((select min(s.session) from sessions as s, today as t where s.session_number > t.session_number - 10), c.oldest) as start_session,
+    least((select min(s.session) from sessions as s, newest as n where s.session_number > n.session_number - 10), c.oldest) as start_session,
     getvariable('target_session') as end_session,
     c.source
 from chosen as c

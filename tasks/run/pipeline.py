@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from market_rotation.tasks import warehouse
+from market_rotation.tasks import warehouse, wording
 from market_rotation.tasks.alerts import changes, deliver, differences, incidents, outbox, own_files, rules
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
@@ -302,12 +302,21 @@ def _message(context: RunContext) -> str:
         if not context.calendar.is_session(today):
             message += f" {today} is not a session of the exchange."
     else:
-        message = f"Published {context.session}."
+        message = f"Published {context.session}." + _of_later_sources(context)
     earlier = quarantine.open_before(context.con, run.run_id)
     counts = [(run.rows_quarantined, "newly set aside"), (earlier, "set aside earlier and still open")]
     if listed := " and ".join(f"{count:,} {state}" for count, state in counts if count):
         message += f" Rows and symbols in quarantine: {listed}; see `rotation quarantine list`."
     return message
+
+
+def _of_later_sources(context: RunContext) -> str:
+    """A sentence for each source but the first that gave prices in this run; empty where the first gave all."""
+    found = context.con.execute(
+        "select source, count(*) from stage.answers where dataset = 'prices' and source <> $1 and error is null group by all order by all",
+        [context.settings.sources[0]],
+    ).fetchall()
+    return "".join(f" Prices of {wording.count(symbols, 'symbol')} are from {source}." for source, symbols in found)
 
 
 def _refuse_empty_day(context: RunContext, answers: Sequence[Answer]) -> None:
