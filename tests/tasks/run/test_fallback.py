@@ -136,6 +136,30 @@ def assert_same_but_for_source(one: Path, other: Path) -> None:
             pd.testing.assert_frame_equal(*frames, rtol=1e-9, obj=name)
 
 
+def test_the_configured_sources_are_opened_in_order(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """As a user sets it: Tiingo, then EODHD; the one symbol that Tiingo fails for is EODHD's, and no key is in any file."""
+    monkeypatch.setenv("ROTATION_SOURCE", "tiingo,eodhd")
+    monkeypatch.setenv("EODHD_API_KEY", KEY)
+    market: Any = None
+    vendor.now = datetime.combine(SESSION, time(23, 30), UTC)
+    vendor.keyed.fault("VB", "key_echo", 1)
+    made = world.run(market, SESSION)
+    assert made.status == "published", made.message
+    assert "Prices of 1 symbol are from eodhd." in made.message
+    assert rows("select distinct symbol, source from core.prices order by all") == [
+        ("IWM", "tiingo"),
+        ("SPY", "tiingo"),
+        ("VB", "eodhd"),
+    ]
+    assert rows("select count(*) from ops.reconciliations") == [(0,)]
+    # Each symbol is compared with the other vendor.
+    assert vendor.count("eodhd.com/api/eod") == 3
+    assert vendor.count("api.tiingo.com") == 4
+    files = [path for path in Path("warehouse").rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
 # ---- which source is requested ----
 
 DAYS = world.days()
