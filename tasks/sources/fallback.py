@@ -76,7 +76,14 @@ class Ordered:
 
     def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
         """The indexes of all the sources that have prices."""
-        return sorted({symbol for source in self._sources if "prices" in source.datasets for symbol in indexes(source, instruments)})
+        return sorted(
+            {
+                symbol
+                for source in self._sources
+                if "prices" in source.datasets
+                for symbol in indexes(source, instruments)
+            }
+        )
 
     def candidates(self, dataset: str, symbol: str, known_source: str | None) -> list[tuple[Any, Health]]:
         """The sources to request in turn: in their order, but the one that the symbol's newest rows come from before all others."""
