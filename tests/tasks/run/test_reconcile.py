@@ -199,6 +199,16 @@ def test_a_third_source_decides(column: str, wrong_one: str) -> None:
     assert f"{wrong_one} is wrong by issuer" in body
 
 
+def test_a_witness_that_comes_a_day_late_decides_then() -> None:
+    """Issuers publish on the following day: a difference that was undecided is decided then, and the earlier judgement stays on record."""
+    records = world.records("IWM", list(closes(60)), [1e6] * 60, SESSIONS[0])
+    wrong = {"close": closes(60)[58] * 1.01}
+    run(Named("yahoo", frames(60, **wrong), {"IWM": records[:57]}), Named("tiingo", frames(60)), 60)
+    run(Named("yahoo", frames(61, **wrong), {"IWM": records}), Named("tiingo", frames(61)), 61)
+    judged = "select verdict, resolved_at is null from ops.reconciliations order by run_id"
+    assert rows(judged) == [("undecided", False), ("source_wrong", True)]
+
+
 def test_one_incident_and_one_recovery() -> None:
     """A difference is one incident however often it is found, and over when the vendors agree; both stay on record."""
     bad = {"close": closes(60)[58] * 1.01}
