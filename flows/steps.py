@@ -106,6 +106,7 @@ def _as_task(name: str) -> Any:
 
 plan = _as_task("plan")
 stage = _as_task("stage")
+compare = _as_task("compare")
 audit = _as_task("audit")
 load = _as_task("load")
 derive = _as_task("derive")
@@ -113,4 +114,4 @@ publish = _as_task("publish")
 report = _as_task("report")
 alert = _as_task("alert")
 
-STEPS = pipeline.Steps(plan, fetch, stage, audit, load, derive, publish, report, alert)
+STEPS = pipeline.Steps(plan, fetch, stage, compare, audit, load, derive, publish, report, alert)

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     source: Annotated[str, AfterValidator(_source_order)] = Field(
         default="yahoo",
         description="Source of the data: `yahoo`, `tiingo`, `eodhd`, `issuers`, `files`, `sample` (simulated) or any "
-        "installed plug-in; several in order, separated by commas, as in `tiingo,issuers`.",
+        "installed plug-in; several in order, separated by commas, as in `yahoo,tiingo`: what the first cannot give, the next gives.",
     )
     files: LocalPath | None = Field(default=None, description="Folder that the source `files` reads.")
     universe: LocalPath | None = Field(
@@ -153,6 +153,12 @@ class Settings(BaseSettings):
         default=100_000,
         ge=1,
         description="Requests per day that your EODHD plan allows; the default is the cheapest paid plan's.",
+    )
+    reconcile_symbols: int = Field(
+        default=20,
+        ge=0,
+        description="Number of symbols, in turn, whose prices each run also requests from a second source of `ROTATION_SOURCE`, to compare "
+        "them; 0: none.",
     )
     fetch_retries: int = Field(
         default=0,

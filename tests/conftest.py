@@ -33,6 +33,8 @@ SLOW = (
     "tests/tasks/warehouse/test_rebuild.py",
     "tests/tasks/warehouse/test_upgrade.py",
     "tests/tasks/run/test_endings.py",
+    "tests/tasks/run/test_fallback.py",
+    "tests/tasks/run/test_reconcile.py",
     "tests/tasks/run/test_faults.py",
     "tests/tasks/run/test_fund_runs.py",
     "tests/tasks/run/test_pipeline.py",

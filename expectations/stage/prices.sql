@@ -7,7 +7,7 @@ with declared(column_name, data_type) as (
     values
         ('symbol', 'VARCHAR'), ('session', 'DATE'), ('open', 'DOUBLE'), ('high', 'DOUBLE'),
         ('low', 'DOUBLE'), ('close', 'DOUBLE'), ('volume', 'BIGINT'), ('dividend', 'DOUBLE'),
-        ('capital_gain', 'DOUBLE'), ('split_ratio', 'DOUBLE'), ('vendor_adj_close', 'DOUBLE'), ('times_given', 'BIGINT'),
+        ('capital_gain', 'DOUBLE'), ('split_ratio', 'DOUBLE'), ('vendor_adj_close', 'DOUBLE'), ('source', 'VARCHAR'), ('times_given', 'BIGINT'),
         ('is_new', 'BOOLEAN'), ('is_revised', 'BOOLEAN'), ('is_withdrawn', 'BOOLEAN')
 ),
 found as (

@@ -27,8 +27,7 @@ create table if not exists raw.price_events (
 
 insert into raw.price_events by name
 select
-    symbol, event_date, dividend, capital_gain, split_ratio, is_withdrawn,
-    getvariable('source') as source,
+    symbol, event_date, dividend, capital_gain, split_ratio, is_withdrawn, source,
     getvariable('known_at') as known_at,
     getvariable('run_id') as run_id
 from stage.price_events

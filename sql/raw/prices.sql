@@ -40,7 +40,7 @@ create table if not exists raw.prices (
 insert into raw.prices by name
 select
     symbol, session, open, high, low, close, volume, dividend, capital_gain, split_ratio, vendor_adj_close, is_withdrawn,
-    getvariable('source') as source,
+    source,
     getvariable('known_at') as known_at,
     getvariable('run_id') as run_id
 from stage.prices

@@ -11,6 +11,7 @@
 --   dividend: USD per share, 0 = none
 --   capital_gain: USD per share, 0 = none
 --   split_ratio: new shares per old share, 1 = none
+--   source: source that has it
 --   is_withdrawn: the source no longer has the event
 with published as (
     select symbol, session from stage.prices where not is_withdrawn
@@ -50,8 +51,16 @@ given as (
     group by symbol, event_date
 ),
 
+answered as (
+    select symbol, start_session, end_session, coalesce(source, getvariable('source')) as source
+    from stage.answers
+    where dataset = 'prices' and error is null
+),
+
 events as (
-    from given
+    select g.*, coalesce(a.source, getvariable('source')) as source
+    from given as g
+    left join (select symbol, any_value(source) as source from answered group by symbol) as a using (symbol)
     where dividend is distinct from 0 or capital_gain is distinct from 0 or split_ratio is distinct from 1
 ),
 
@@ -67,17 +76,17 @@ changed as (
         or fn.value_differs(e.capital_gain, k.capital_gain) or fn.value_differs(e.split_ratio, k.split_ratio)
 ),
 
--- The source answered for that day and no longer has the event.
+-- The source of the event answered for that day and no longer has it.
 gone as (
-    select distinct k.symbol, k.event_date
+    select distinct k.symbol, k.event_date, k.source
     from known as k
-    join stage.answers as a on a.symbol = k.symbol and k.event_date between a.start_session and a.end_session
+    join answered as a on a.symbol = k.symbol and a.source = k.source and k.event_date between a.start_session and a.end_session
     anti join events as e on e.symbol = k.symbol and e.event_date = k.event_date
     anti join published as p on p.symbol = k.symbol and p.session = k.event_date
-    where a.dataset = 'prices' and a.error is null and not k.is_withdrawn
+    where not k.is_withdrawn
 )
 
 select *, false as is_withdrawn from changed
 union all by name
-select symbol, event_date, true as is_withdrawn from gone
+select symbol, event_date, source, true as is_withdrawn from gone
 order by symbol, event_date

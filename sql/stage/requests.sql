@@ -3,7 +3,7 @@
 -- sources: stage.universe, stage.sessions, stage.offers, stage.backfill, fn.prices_known_at, raw.fund_nav, raw.fund_facts, raw.holdings,
 --   ops.quarantine_entries
 -- lookback: all; the newest record of each symbol
--- null: none
+-- null: known_source of other datasets, and where no price is known
 -- formula: prices are requested from 10 sessions before the last known price, so that a restatement is seen; from the earliest bar in quarantine,
 --   if that is within 63 sessions, so that it can be corrected or was accepted. Fund records are requested as a whole, since an issuer's file is one.
 --   A backfill also requests all of its range, even if it is known
@@ -13,6 +13,7 @@
 --   start_session: first session requested
 --   end_session: last session requested: the session of the run, or the end of the backfill where nothing else is missing
 --   is_full_history: the symbol has no prices yet
+--   known_source: source of the symbol's newest bar, which is requested before all others
 with numbered as (
     select session, row_number() over (order by session) as session_number
     from stage.sessions
@@ -20,7 +21,11 @@ with numbered as (
 ),
 
 known as (
-    select symbol, max(session) as last_session, least(max(session), getvariable('target_session')) as last_known
+    select
+        symbol,
+        max(session) as last_session,
+        least(max(session), getvariable('target_session')) as last_known,
+        arg_max(source, session) as known_source
     from fn.prices_known_at('infinity'::timestamptz)
     group by symbol
 ),
@@ -51,6 +56,7 @@ prices as (
         'prices' as dataset,
         u.symbol,
         k.symbol is null as is_full_history,
+        k.known_source,
         k.symbol is null or k.last_session < getvariable('target_session') or q.symbol is not null as is_due,
         case
             when k.symbol is null then getvariable('history_start')
@@ -80,7 +86,8 @@ funds as (
         o.symbol,
         (select min(session) from numbered) as start_session,
         getvariable('target_session') as end_session,
-        false as is_full_history
+        false as is_full_history,
+        null as known_source
     from stage.offers as o
     join stage.universe as u on u.symbol = o.symbol
     left join stage.backfill as b on b.symbol = o.symbol and o.dataset = 'fund_nav'
@@ -90,6 +97,6 @@ funds as (
         and (coalesce(n.newest < due.session, true) or b.symbol is not null)
 )
 
-select dataset, symbol, start_session, end_session, is_full_history
+select dataset, symbol, start_session, end_session, is_full_history, known_source
 from (from prices union all by name from funds)
 order by dataset = 'prices' desc, dataset, symbol

@@ -1,15 +1,17 @@
 -- stage.restated: symbols whose oldest bar in the overlap has another close than the one known. A split or restatement may then
---   reach further back than the overlap, so the whole history is requested again.
+--   reach further back than the overlap, so the whole history is requested again. Where another source
+--   answers than the one of the known bar, only a split counts (stage.rebased): sources differ in rounding.
 -- grain: symbol
--- sources: stage.fetched_prices, stage.answers, fn.prices_known_at, fn.value_differs
+-- sources: stage.fetched_prices, stage.answers, stage.rebased, fn.prices_known_at, fn.value_differs
 -- lookback: none
--- null: none
+-- null: source where only one source answers
 -- columns:
 --   symbol: ticker
 --   ratio: new close / known close on the oldest bar
 --   is_constant: the same ratio on every bar of the overlap, as after a split
+--   source: source that answered, of several
 with compared as (
-    select f.symbol, f.session, f.close as new_close, k.close as known_close, f.close / k.close as ratio
+    select f.symbol, f.session, f.close as new_close, k.close as known_close, f.close / k.close as ratio, k.source as known_source
     from stage.fetched_prices as f
     join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.session = f.session
     where f.close is not null
@@ -20,13 +22,15 @@ oldest as (
         symbol,
         arg_min(ratio, session) as ratio,
         fn.value_differs(arg_min(new_close, session), arg_min(known_close, session)) as is_restated,
+        arg_min(known_source, session) as known_source,
         max(ratio) - min(ratio) <= 1e-6 * max(ratio) as is_constant
     from compared
     group by symbol
 )
 
-select symbol, ratio, is_constant
-from oldest
-semi join (from stage.answers where dataset = 'prices' and not is_full_history) using (symbol)
-where is_restated
-order by symbol
+select o.symbol, o.ratio, o.is_constant, a.source
+from oldest as o
+join stage.answers as a on a.symbol = o.symbol and a.dataset = 'prices' and not a.is_full_history
+left join stage.rebased as b on b.symbol = o.symbol
+where o.is_restated and (o.known_source = coalesce(a.source, getvariable('source')) or b.symbol is not null)
+order by o.symbol

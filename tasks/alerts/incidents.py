@@ -27,6 +27,7 @@ JUDGED_BY_SUCCESS = (
     "set-aside:",
     "dead-share-counts:",
     "unknown-distributions",
+    "prices-differ:",
 )
 #: What the report's own step judges.
 JUDGED_BY_REPORT = ("report",)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
 from market_rotation.tasks.retries import retrying
+from market_rotation.tasks.sources.fallback import Ordered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,8 @@ CONCURRENCY = 8
 class Request:
     """A request for a dataset of one symbol, from session to session, both included; for a snapshot only the end matters.
 
-    `is_full_history`: everything, not just what is missing.
+    `is_full_history`: everything, not just what is missing. `known_source`: the source of the symbol's newest rows, which stays its source
+    until it fails; None where none is known or the source does not matter.
     """
 
     dataset: str
@@ -41,16 +43,21 @@ class Request:
     start_session: date
     end_session: date
     is_full_history: bool = False
+    known_source: str | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The outcome of a request: a frame, or a message that says why there is none. `is_unavailable`: a later retry may help."""
+    """The outcome of a request: a frame, or a message that says why there is none. `is_unavailable`: a later retry may help.
+
+    `source`: which of several sources gave the frame; None where there is only one.
+    """
 
     request: Request
     frame: pd.DataFrame | None
     error: str | None
     is_unavailable: bool = False
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,23 +105,83 @@ def fetch_batch(source: Source, requests: Sequence[Request], policy: RetryPolicy
 
 
 def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answer:
-    """Retries until there is an answer, the error says that a retry is useless, or the retry policy ends it."""
+    """Retries until there is an answer, the error says that a retry is useless, or the retry policy ends it.
+
+    Of several sources, each is requested in turn until one gives the rows that are due.
+    """
     if policy.remaining_s <= 0:
         return _failed(
             request,
             f"{request.symbol}: not requested, since the time limit for fetching was reached; the next run requests it.",
         )
+    if isinstance(source, Ordered):
+        return fetch_in_turn(source, request, policy)
     try:
         frame = _with_retries(source, request, policy)
     except RotationError as error:
         return _failed(request, str(error), isinstance(error, SourceUnavailable))
-    log.info("Fetched %s of %s", request.dataset, request.symbol, extra={"advance": 1})
-    return Answer(request, frame, None)
+    return _given(Answer(request, frame, None))
+
+
+def fetch_in_turn(sources: Ordered, request: Request, policy: RetryPolicy) -> Answer:
+    """The answer of the first candidate that gives the rows that are due; else the first frame given; else every source's own reason."""
+    errors: dict[str, RotationError] = {}
+    lacking: Answer | None = None
+    for source, health in sources.candidates(request.dataset, request.symbol, request.known_source):
+        if health.is_down(policy.clock()):
+            errors[source.name] = SourceUnavailable(
+                f"Not requested, since it was unavailable for the symbols before; it said: {health.reason}"
+            )
+            continue
+        if policy.remaining_s <= 0:
+            errors[source.name] = SourceUnavailable("Not requested, since the time limit for fetching was reached.")
+            break
+        try:
+            frame = _with_retries(source, request, replace(policy, attempts=health.attempts(policy.attempts)))
+        except RotationError as error:
+            errors[source.name] = error
+            if isinstance(error, SourceUnavailable):
+                health.failed(str(error), policy.clock())
+            continue
+        health.succeeded()
+        answer = Answer(request, frame, None, source=source.name)
+        if not (lack := lacks(request, frame)):
+            return _given(answer)
+        log.debug("%s: %s gave %s", request.symbol, source.name, lack)
+        lacking = lacking or answer
+    if lacking:
+        # The audit judges it, as it does where there is only one source.
+        return _given(lacking)
+    reasons = " ".join(f"{name}: {error}" for name, error in errors.items())
+    return _failed(
+        request,
+        f"No source gave {request.dataset.replace('_', ' ')} of {request.symbol}. {reasons}",
+        any(isinstance(error, SourceUnavailable) for error in errors.values()),
+    )
+
+
+def lacks(request: Request, frame: pd.DataFrame) -> str | None:
+    """Why `frame` is not a full answer to `request`, so that the next source is requested; None where it is one."""
+    if frame.empty:
+        return "no rows"
+    if request.dataset != "prices":
+        return None
+    days, end = frame["session"], str(request.end_session)
+    if days.duplicated().any():
+        return "two bars of one session"
+    if (days > end).any():
+        return f"a bar after {end}"
+    return None if frame.loc[days == end, "close"].notna().any() else f"no close of {end}"
 
 
 def merged(answers: Sequence[Answer], later: Sequence[Answer]) -> list[Answer]:
     """All answers; a later answer replaces an earlier one for the same dataset and symbol."""
     return list({(answer.request.dataset, answer.request.symbol): answer for answer in [*answers, *later]}.values())
+
+
+def _given(answer: Answer) -> Answer:
+    log.info("Fetched %s of %s", answer.request.dataset, answer.request.symbol, extra={"advance": 1})
+    return answer
 
 
 def _with_retries(source: Source, request: Request, policy: RetryPolicy) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The sequence of a run: plan, fetch, stage, audit, load, derive, publish, report, alert. It does not depend on Prefect.
+"""The sequence of a run: plan, fetch, stage, compare, audit, load, derive, publish, report, alert. It does not depend on Prefect.
 
 `run` is the one way to run it. The flows pass the same steps wrapped as Prefect tasks; tests, docs and benchmarks call it directly.
 """
@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import changes, deliver, incidents, outbox, own_files, rules
+from market_rotation.tasks import warehouse, wording
+from market_rotation.tasks.alerts import changes, deliver, differences, incidents, outbox, own_files, rules
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
@@ -21,7 +21,7 @@ from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.own import derive as own
-from market_rotation.tasks.run import clock, ending, ledger, reporting
+from market_rotation.tasks.run import clock, ending, ledger, reconcile, reporting
 from market_rotation.tasks.run import stage as staging
 from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
 from market_rotation.tasks.run.fetch import Answer, Request, RetryPolicy, fetch_all, merged
@@ -75,6 +75,14 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     return [r for r in wanted if (r.dataset, r.symbol, r.is_full_history) not in answered]
 
 
+def compare(context: RunContext) -> None:
+    """Requests some symbols from a second source too, for `stage.differences`; nothing where one source has prices, or none was requested."""
+    (answered,) = context.con.execute("select count(*) from stage.answers where dataset = 'prices'").fetchone() or (0,)
+    if answered:
+        policy = RetryPolicy.from_settings(context.settings)
+        reconcile.request_second(context.con, context.source, context.settings, policy)
+
+
 def audit(context: RunContext) -> None:
     """Builds the batch of each dataset, audits it, and quarantines the rows of failed warnings.
 
@@ -96,9 +104,10 @@ def audit(context: RunContext) -> None:
 
 
 def load(context: RunContext) -> None:
-    """Appends the audited batch to `raw`, with the distributions and splits of bars that were set aside."""
+    """Appends the audited batch to `raw`, with the distributions and splits of bars that were set aside, and the differences between sources."""
     warehouse.build(context.con, "stage.price_events")
     warehouse.load(context.con, "raw")
+    warehouse.load(context.con, "ops")
 
 
 def derive(context: RunContext) -> None:
@@ -148,7 +157,8 @@ def alert(context: RunContext) -> None:
     con, settings = context.con, context.settings
     before = _outbox(con)
     run, fault = context.run, context.run.report_fault
-    found = [*incidents.of_success(con, run), *([incidents.of_report(context.session, fault)] if fault else [])]
+    found = [*incidents.of_success(con, run), *differences.incidents_of(con)]
+    found += [incidents.of_report(context.session, fault)] if fault else []
     scope: tuple[str, ...] = incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT
     if run.own_faults is not None:
         found += [own_files.of_file(each.file, each.what) for each in run.own_faults]
@@ -179,6 +189,7 @@ class Steps:
     plan: Callable[[RunContext], list[Request]] = plan
     fetch: Callable[[RunContext, Sequence[Request]], list[Answer]] = fetch
     stage: Callable[[RunContext, Sequence[Answer]], list[Request]] = stage
+    compare: Callable[[RunContext], None] = compare
     audit: Callable[[RunContext], None] = audit
     load: Callable[[RunContext], None] = load
     derive: Callable[[RunContext], None] = derive
@@ -215,6 +226,7 @@ def sequence(context: RunContext, steps: Steps) -> None:
         requests = steps.stage(context, answers)
         if not requests:
             break
+    steps.compare(context)
     with warehouse.transaction(context.con):
         steps.audit(context)
         steps.load(context)
@@ -312,12 +324,21 @@ def _message(context: RunContext) -> str:
         if not context.calendar.is_session(today):
             message += f" {today} is not a session of the exchange."
     else:
-        message = f"Published {context.session}."
+        message = f"Published {context.session}." + _of_later_sources(context)
     earlier = quarantine.open_before(context.con, run.run_id)
     counts = [(run.rows_quarantined, "newly set aside"), (earlier, "set aside earlier and still open")]
     if listed := " and ".join(f"{count:,} {state}" for count, state in counts if count):
         message += f" Rows and symbols in quarantine: {listed}; see `rotation quarantine list`."
     return message
+
+
+def _of_later_sources(context: RunContext) -> str:
+    """A sentence for each source but the first that gave prices in this run; empty where the first gave all."""
+    found = context.con.execute(
+        "select source, count(*) from stage.answers where dataset = 'prices' and source <> $1 and error is null group by all order by all",
+        [context.settings.sources[0]],
+    ).fetchall()
+    return "".join(f" Prices of {wording.count(symbols, 'symbol')} are from {source}." for source, symbols in found)
 
 
 def _refuse_empty_day(context: RunContext, answers: Sequence[Answer]) -> None:

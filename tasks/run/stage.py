@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 #: Tables built before the audit: the batch of each dataset, the bars that a batch is compared with, and the events without a bar, which are
 #: built again after the audit has set bars aside.
-BATCHES = (*(f"stage.{dataset}" for dataset in DATASETS), "stage.bars", "stage.price_events")
+BATCHES = (
+    "stage.rebased",
+    *(f"stage.{dataset}" for dataset in DATASETS),
+    "stage.bars",
+    "stage.differences",
+    "stage.price_events",
+)
 
 #: The bars of a batch as the sources gave them, for `market_rotation.tasks.warehouse.closures`.
 FETCHED_BARS = "select session::date as session, symbol from stage.fetched_prices where close is not null"
@@ -85,7 +91,8 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
 
     answers = [_with_readable_days(answer) for answer in answers]
     outcome = pd.DataFrame(
-        [{**vars(a.request), "error": a.error} for a in answers], columns=[*Request.__annotations__, "error"]
+        [{**vars(a.request), "error": a.error, "source": a.source} for a in answers],
+        columns=[*Request.__annotations__, "error", "source"],
     )
     types = {"start_session": "date", "end_session": "date", "is_full_history": "boolean"}
     _put_typed(con, "stage.answers", outcome, {name: types.get(name, "varchar") for name in outcome.columns})
@@ -101,6 +108,18 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
         where error is not null
         """
     )
+    put_second_prices(con, ())
+
+
+def put_second_prices(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
+    """Fills `stage.second_prices`: the bars of a second source, with its name, that are only compared."""
+    import pandas as pd
+
+    columns = {**DATASETS["prices"].columns, "source": "object"}
+    read = [_with_readable_days(answer) for answer in answers]
+    given = [a.frame.assign(source=a.source) for a in read if a.frame is not None and len(a.frame)]
+    sql_types = {name: _SQL_TYPES[kind] for name, kind in columns.items()}
+    _put_typed(con, "stage.second_prices", pd.concat(given) if given else typed({}, columns), sql_types)
 
 
 def _with_readable_days(answer: Answer) -> Answer:
@@ -137,9 +156,9 @@ def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
 
 def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
     """Requests for the full history of the symbols whose overlap shows a split or restatement."""
-    warehouse.build(con, "stage.restated")
-    symbols = con.execute("select symbol from stage.restated").fetchall()
-    return [Request("prices", symbol, history_start, session, is_full_history=True) for (symbol,) in symbols]
+    warehouse.build(con, "stage.rebased", "stage.restated")
+    symbols = con.execute("select symbol, source from stage.restated").fetchall()
+    return [Request("prices", symbol, history_start, session, True, source) for symbol, source in symbols]
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:

@@ -16,7 +16,7 @@ from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.settings import SOURCE_GROUP
 from market_rotation.tasks.sources.cache import CachedSource
-from market_rotation.tasks.sources.combined import Combined
+from market_rotation.tasks.sources.fallback import Ordered
 from market_rotation.tasks.sources.frames import price_frame, typed
 
 if TYPE_CHECKING:
@@ -156,16 +156,7 @@ def _faults(loaded: Any, name: str) -> Iterator[str]:
 def check_sources(settings: Settings, universe: Universe) -> None:
     """Checks the sources in `settings` before a run begins. Raises `ConfigError` with what to correct."""
     classes = [source_class(name) for name in settings.sources]
-    owner: dict[str, str] = {}
-    for found in classes:
-        for dataset in sorted(found.datasets):
-            if dataset in owner:
-                raise ConfigError(
-                    f"ROTATION_SOURCE={settings.source}: both {owner[dataset]} and {found.name} have {dataset}, and one dataset from "
-                    "several sources is not supported yet; leave one of them out."
-                )
-            owner[dataset] = found.name
-    if owner.get("prices") != settings.sources[0]:
+    if "prices" not in classes[0].datasets:
         raise ConfigError(
             f"ROTATION_SOURCE={settings.source}: the first source must have prices; name such a one first."
         )
@@ -175,13 +166,13 @@ def check_sources(settings: Settings, universe: Universe) -> None:
 
 
 def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
-    """The configured source, or several combined as one; responses of remote sources are cached until the run ends."""
+    """The configured source, or several in order as one; responses of remote sources are cached until the run ends."""
     opened: list[Any] = [
         # Keep the responses of different vendors to the same request apart.
         source if getattr(source, "is_local", False) else CachedSource(source, settings.cache / source.name, now)
         for source in open_each(SourceContext(settings, calendar, universe, now))
     ]
-    return opened[0] if len(opened) == 1 else Combined(opened)  # type: ignore[return-value]
+    return opened[0] if len(opened) == 1 else Ordered(opened)  # type: ignore[return-value]
 
 
 def open_each(context: SourceContext) -> list[Source]:

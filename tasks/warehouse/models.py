@@ -75,7 +75,10 @@ def _files(folder: Path) -> list[Path]:
 def _models(folder: Path) -> tuple[Model, ...]:
     found = {model.name: model for model in map(read, _files(folder))}
     # The pipeline itself creates these tables, before any SQL file runs.
-    given = {f"stage.{name}" for name in ("universe", "pairs", "sessions", "offers", "backfill", "answers", "rejected")}
+    given = {
+        f"stage.{name}"
+        for name in ("universe", "pairs", "sessions", "offers", "backfill", "answers", "rejected", "second_prices")
+    }
     given |= {f"stage.fetched_{dataset}" for dataset in DATASETS}
     for model in found.values():
         for name in sorted(model.reads - found.keys() - given):

@@ -122,6 +122,15 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
         "from published.ops.quarantine semi join ops.runs using (run_id)",
         [moment],
     )
+    # A file published by an older version lacks this table.
+    if con.execute(
+        "from duckdb_tables() where database_name = 'published' and schema_name = 'ops' and table_name = 'reconciliations'"
+    ).fetchone():
+        con.execute(
+            "insert into ops.reconciliations by name select * replace (case when resolved_at <= $1 then resolved_at end as resolved_at) "
+            "from published.ops.reconciliations semi join ops.runs using (run_id)",
+            [moment],
+        )
     for table in _overrides(con):
         con.execute(f"insert into {table} by name from published.{table} where accepted_at <= $1", [moment])
     con.execute("detach published")

@@ -151,11 +151,6 @@ def test_a_source_that_is_not_installed() -> None:
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        (
-            "yahoo,tiingo",
-            "both yahoo and tiingo have prices, and one dataset from several sources is not supported yet",
-        ),
-        ("yahoo,issuers", "both yahoo and issuers have fund_nav"),
         ("issuers", "the first source must have prices"),
         ("issuers,tiingo", "the first source must have prices"),
     ],
