@@ -1,5 +1,7 @@
 -- ops.closures: days on which a person says that the exchange was closed although the installed calendar has a session. Rows are only ever added.
 -- grain: session
+-- sources: none
+-- lookback: none
 -- null: none
 -- columns:
 --   session: the day; it is not a session while at most half of the symbols have a bar on it

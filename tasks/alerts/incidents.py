@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from market_rotation.tasks import wording
 from market_rotation.tasks.datasets import DATASETS
-from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure
 from market_rotation.tasks.warehouse import macros
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ JUDGED_BY_SUCCESS = (
 JUDGED_BY_REPORT = ("report",)
 
 _STATUS = "`rotation status`"
-_LIST = "`rotation quarantine list`"
+QUARANTINE_LIST = "`rotation quarantine list`"
 
 
 class Ended(Protocol):
@@ -67,61 +66,6 @@ def of_success(con: duckdb.DuckDBPyConnection, run: Ended) -> list[Incident]:
     An incident is news where something was set aside since it was last alerted.
     """
     return [*_set_aside(con), *_unknown_distributions(con), *_dead_sources(con)]
-
-
-def of_failure(run: Ended | None, error: BaseException) -> Incident:
-    """Why nothing was published: blocked by the audit, a mistake in the configuration, stopped from outside, or failed.
-
-    `run` is None where none could begin, as with settings that cannot be read.
-    """
-    session = run.session if run else None
-    subject = f"{session or 'the last session'} is not published"
-    said = (run.message if run else "") or str(error) or type(error).__name__
-    if isinstance(error, AuditFailed) and error.failures and error.failures[0].expectation == "session_has_bars":
-        return _of_session_without_bars(subject, error.failures[0])
-    if isinstance(error, AuditFailed) and error.failures:
-        dataset = error.failures[0].dataset
-        rows = (
-            f" Their rows: `rotation sql \"select dataset, expectation, details from ops.validations where run_id = '{run.run_id}' and not success\"`."
-            if run
-            else ""
-        )
-        return Incident(
-            f"blocked:{dataset}",
-            "critical",
-            f"Blocked: {subject}, {_spoken(dataset)} failed the audit",
-            "\n".join(f"- {failure.describe()}" for failure in error.failures),
-            f"wait for the vendor's correction or correct the source, then `rotation run`.{rows} What would have been set aside: {_LIST}.",
-        )
-    kind, title, next_step = _kind_of(error, subject)
-    return Incident(kind, "critical", title, said, next_step)
-
-
-def _kind_of(error: BaseException, subject: str) -> tuple[str, str, str]:
-    """Fingerprint, title and next step of a failure that has no rows to show."""
-    if isinstance(error, AuditFailed):
-        return "blocked:audit", f"Blocked: {subject}, the audit failed", "correct the source, then `rotation run`."
-    if isinstance(error, ConfigError):
-        next_step = "correct it and check it with `rotation doctor`, then `rotation run`."
-        return "configuration", f"Not started: {subject}, a setting or file is wrong", next_step
-    if not isinstance(error, Exception):
-        next_step = "find out what ended the process (a signal, a time limit, a shutdown), then `rotation run`."
-        return "stopped", f"Stopped: {subject}", next_step
-    return "failed", f"Failed: {subject}", "`rotation run` tries again; for details `rotation run --debug`."
-
-
-def _of_session_without_bars(subject: str, failure: Failure) -> Incident:
-    """That no symbol has a bar for a session of the calendar: the exchange may have been closed at short notice."""
-    days = [str(json.loads(example)["session"]) for example in failure.examples]
-    accept = " and ".join(f'`rotation closures accept {day} --because "…"`' for day in days)
-    return Incident(
-        "blocked:closure",
-        "critical",
-        f"Blocked: was the exchange closed on {', '.join(days)}?",
-        f"No symbol has a bar for {', '.join(days)}, which the installed calendar counts as a session; {subject}.",
-        f"if the exchange was closed, {accept}, then `rotation run`. If it was open, the source is late or the clock of this machine is ahead: "
-        f"check with `rotation doctor`, then `rotation run`.",
-    )
 
 
 def of_report(session: date, fault: str) -> Incident:
@@ -205,9 +149,9 @@ def _of_dataset(dataset: str, new_rows: int, new_symbols: int, old: int, example
     return Incident(
         f"set-aside:{dataset}",
         "warning",
-        f"Set aside: {' and '.join(new) or wording.count(old, 'row')} of {_spoken(dataset)}",
+        f"Set aside: {' and '.join(new) or wording.count(old, 'row')} of {spoken(dataset)}",
         "\n".join(lines),
-        f"nothing, if the vendor corrects the rows: they are then published automatically. To list them, and to accept a row that is right: {_LIST}.",
+        f"nothing, if the vendor corrects the rows: they are then published automatically. To list them, and to accept a row that is right: {QUARANTINE_LIST}.",
         is_news=bool(new),
     )
 
@@ -238,7 +182,7 @@ def _unknown_distributions(con: duckdb.DuckDBPyConnection) -> list[Incident]:
             "The total returns of these symbols, and the signals that rest on them, are NULL, since a distribution or split is not known:\n"
             + "\n".join(f"- {symbol} from {session} on" for symbol, session in found),
             "wait for the vendor's correction, which the next run publishes; or find the distribution and accept the row that has it: "
-            f"{_LIST}.",
+            f"{QUARANTINE_LIST}.",
             is_news=False,
         )
     ]
@@ -275,5 +219,6 @@ def _dead_sources(con: duckdb.DuckDBPyConnection) -> list[Incident]:
     ]
 
 
-def _spoken(dataset: str) -> str:
+def spoken(dataset: str) -> str:
+    """The name of a dataset or table in words."""
     return dataset.replace("_", " ")

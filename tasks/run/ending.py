@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.alerts import deliver, outbox
+from market_rotation.tasks.alerts.failures import of_failure
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
@@ -74,7 +75,7 @@ def _end(context: RunContext, error: BaseException) -> None:
         if _is_alerted(run, error):
             if isinstance(error, AuditFailed):
                 quarantine.record_blocked(con, run)
-            found = [incidents.of_failure(run, error)]
+            found = [of_failure(run, error)]
             repeat, now = settings.alert_repeat, context.clock()
             outbox.update(con, found, scope=(), session=context.session, now=now, repeat=repeat, run_id=run.run_id)
         stage.clear(con)
@@ -110,7 +111,7 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
         with warehouse.amend(settings) as con:
             ledger.insert(con, run, settings.home)
             ledger.finish(con, run, run.known_at)
-            found, now = [incidents.of_failure(run, error)], run.known_at
+            found, now = [of_failure(run, error)], run.known_at
             outbox.update(
                 con, found, scope=(), session=run.session, now=now, repeat=settings.alert_repeat, run_id=run.run_id
             )
@@ -122,7 +123,7 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
 
 def _send_directly(settings: Settings, run: Run, error: BaseException) -> None:
     with suppress(Exception):
-        deliver.send_directly(settings.alert_urls, incidents.of_failure(run, error), run.known_at)
+        deliver.send_directly(settings.alert_urls, of_failure(run, error), run.known_at)
 
 
 @contextmanager

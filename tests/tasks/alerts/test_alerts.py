@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, incidents
+from market_rotation.tasks.alerts import deliver, failures, incidents
 from market_rotation.tasks.alerts import outbox as outbox_module
 from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure, SourceUnavailable
 from market_rotation.tasks.run.ledger import Run
@@ -265,7 +265,7 @@ def test_channels_remembered_by_an_older_version(
 
 def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture) -> None:
     """When the outbox cannot be written, an alert is sent to each channel directly, with a note that it may be repeated."""
-    incident = incidents.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
+    incident = failures.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
     assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": None}
     (message,) = hook.messages
     assert (
@@ -300,7 +300,7 @@ def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture
 def test_each_way_to_fail(error: BaseException, fingerprint: str, title: str) -> None:
     """How a run ends decides the incident; each is critical, ends with a command, and is judged by the next good run."""
     run = Run("r1", "yahoo", DAYS[31], evening(DAYS[31]), message="What happened.")
-    incident = incidents.of_failure(run, error)
+    incident = failures.of_failure(run, error)
     assert (incident.fingerprint, incident.severity) == (fingerprint, "critical")
     assert incident.title == title.format(DAYS[31])
     assert incident.next_step.count("`") >= 2
