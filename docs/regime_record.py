@@ -203,11 +203,11 @@ def record(con: duckdb.DuckDBPyConnection) -> str:
     return "\n".join(lines)
 
 
-def put(page: Path, text: str) -> None:
+def put(page: Path, text: str, begin: str = BEGIN, finish: str = FINISH) -> None:
     """Replaces what stands between the two lines of `page` that mark the record."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(FINISH)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{FINISH}{after}", encoding="utf-8")
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(finish)[2]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{finish}{after}", encoding="utf-8")
 
 
 def standing(page: Path) -> str:

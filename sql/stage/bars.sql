@@ -8,6 +8,7 @@
 -- columns:
 --   symbol: ticker
 --   session: as the vendor dates the bar
+--   open: USD per share, adjusted for splits
 --   close: USD per share, adjusted for splits, not for dividends
 --   volume: shares, adjusted for splits
 --   paid: USD per share, dividend and capital gain on the ex-date, 0 = none
@@ -20,7 +21,7 @@ with indexes as (
 ),
 
 given as (
-    select symbol, session, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
+    select symbol, session, open, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
     from stage.prices
     anti join indexes using (symbol)
     where not is_withdrawn
@@ -41,7 +42,7 @@ versions as (
 
 known as (
     select
-        v.symbol, v.session, v.close, v.volume, v.dividend + v.capital_gain as paid, v.split_ratio,
+        v.symbol, v.session, v.open, v.close, v.volume, v.dividend + v.capital_gain as paid, v.split_ratio,
         false as is_given,
         false as is_revised
     from versions as v

@@ -1,4 +1,4 @@
--- stage.price_events: the distributions and splits of this run whose bar is not published: their day is no session, their bar was set aside,
+-- stage.price_events: the distributions and splits of this run whose bar is not published: their day is not a session, their bar was set aside,
 --   or the source has none. They are kept apart from the bar, so that a row set aside takes nothing with it that later rows need.
 -- grain: symbol, event_date
 -- sources: stage.fetched_prices, stage.prices, stage.rejected, stage.answers, fn.prices_known_at, fn.price_event_versions_at, fn.value_differs

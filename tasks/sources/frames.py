@@ -58,5 +58,8 @@ def parser(
 
 
 def price_frame(columns: pd.DataFrame | Mapping[str, Sequence[Any] | Any]) -> pd.DataFrame:
-    """A frame with exactly `PRICE_COLUMNS`."""
-    return typed(columns, PRICE_COLUMNS)
+    """A frame with exactly `PRICE_COLUMNS`. Where there is no column `capital_gain`, dividends include capital gains, so it is 0."""
+    import pandas as pd
+
+    given = pd.DataFrame(columns)
+    return typed(given if "capital_gain" in given else given.assign(capital_gain=0.0), PRICE_COLUMNS)
