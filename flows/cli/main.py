@@ -204,6 +204,18 @@ def status(as_json: bool) -> None:
     sys.exit(show_status(datetime.now(UTC), as_json))
 
 
+@main.command(short_help="Alert when the last session due is not published.")
+def watch() -> None:
+    """Alert when the last session that was due (20:00 New York of its day) is not published. Exit 0 when it is, 3 when not.
+
+    For a timer that is independent of the daily job: needs no Prefect, no worker and no build database, only the published file
+    or a copy of it. Call it every hour: it alerts once, again after ROTATION_ALERT_REPEAT_H hours, and once when it is over.
+    """
+    from market_rotation.flows.cli.watch import watch_once
+
+    sys.exit(watch_once(datetime.now(UTC)))
+
+
 @main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
 def deploy() -> None:
     """Set up a Prefect server: the work pool, the deployments with their schedules, and the automation that marks killed runs as Crashed.
