@@ -217,14 +217,16 @@ def watch() -> None:
 
 
 @main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
-def deploy() -> None:
-    """Set up a Prefect server: the work pool, the deployments with their schedules, and the automation that marks killed runs as Crashed.
+@click.option("--unpause", is_flag=True, help="Resume paused schedules; without it they stay paused.")
+def deploy(unpause: bool) -> None:
+    """Set up a Prefect server: the work pool, the deployments with their schedules, and the automations that mark killed runs as Crashed.
 
-    Running it again changes nothing. Needs PREFECT_API_URL.
+    With a notification block named rotation-alerts on the server, also automations that report late and crashed runs. Running it again
+    changes nothing. Needs PREFECT_API_URL.
     """
     from market_rotation.flows.cli import deploy as deployment
 
-    deployment.deploy()
+    deployment.deploy(unpause=unpause)
 
 
 @main.command(short_help="Check the installation.")

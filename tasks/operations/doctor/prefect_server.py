@@ -10,7 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from market_rotation.tasks.operations.doctor.findings import Finding
-from market_rotation.tasks.operations.prefect_api import DEPLOYMENTS, POOL
+from market_rotation.tasks.operations.prefect_api import (
+    CRASHED,
+    DEPLOYMENTS,
+    FREEING,
+    LATE,
+    NEVER_STARTED,
+    NOTIFICATION_BLOCK,
+    POOL,
+)
 
 TIMEOUT_S = 5.0
 #: A worker sends a heartbeat every 30 seconds.
@@ -100,3 +108,26 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
                 yield Finding("warn", "prefect", f"The deployment {name} {fault}.", deploy)
         if not wrong:
             yield Finding("ok", "prefect", f"All {len(DEPLOYMENTS)} deployments exist, and their schedules are active.")
+        yield from _automations(client)
+
+
+def _automations(client: Any) -> Iterator[Finding]:
+    """Whether the automations of `rotation deploy` exist and are enabled, and whether the server itself can report late and crashed runs."""
+    deploy = "Deploy again: `rotation deploy`."
+    for name in (FREEING, NEVER_STARTED):
+        there = client.read_automations_by_name(name)
+        if not any(automation.enabled for automation in there):
+            fault = "is disabled" if there else "is missing"
+            step = "Enable it in Prefect's UI (Automations)." if there else deploy
+            yield Finding(
+                "warn", "prefect", f"The automation {name} {fault}; a killed run may block the next one.", step
+            )
+    if all(any(a.enabled for a in client.read_automations_by_name(name)) for name in (LATE, CRASHED)):
+        yield Finding("ok", "prefect", "The server reports late and crashed runs itself.")
+    else:
+        yield Finding(
+            "ok",
+            "prefect",
+            f"The server itself reports no late or crashed runs; to have it do so, create a notification block named {NOTIFICATION_BLOCK} "
+            "and run `rotation deploy`, or call `rotation watch` from a timer.",
+        )
