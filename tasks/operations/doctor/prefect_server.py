@@ -71,6 +71,7 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     deploy = "Deploy again: `rotation deploy`."
+    unpause = "Resume it in Prefect's UI, or all with `rotation deploy --unpause`."
     # A server on SQLite may report once or twice that its database is locked.
     quick = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 2})
     with quick, get_client(httpx_settings={"timeout": TIMEOUT_S}, sync_client=True) as client:
@@ -105,7 +106,9 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
                     fault = "is paused or has no active schedule"
             if fault:
                 wrong = True
-                yield Finding("warn", "prefect", f"The deployment {name} {fault}.", deploy)
+                yield Finding(
+                    "warn", "prefect", f"The deployment {name} {fault}.", unpause if "paused" in fault else deploy
+                )
         if not wrong:
             yield Finding("ok", "prefect", f"All {len(DEPLOYMENTS)} deployments exist, and their schedules are active.")
         yield from _automations(client)
