@@ -28,4 +28,4 @@ def watchdog(now: Now = None) -> State[Any]:
         metrics.write(settings.published, settings, now)
     if problem:
         return Failed(message=problem)
-    return Completed(message=f"{watching.due_session(now)} is published.")
+    return Completed(message=f"{watching.last_due(now)} is published.")

@@ -14,5 +14,5 @@ def watch_once(now: datetime) -> int:
     if problem:
         err.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
         return 3
-    out.print(f"{watchdog.due_session(now)} is published.", highlight=False)
+    out.print(f"{watchdog.last_due(now)} is published.", highlight=False)
     return 0

@@ -26,8 +26,8 @@ DUE = time(20)
 def watch(now: datetime) -> str | None:
     """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
 
-    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. So a copy of the
-    published file is enough.
+    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. A copy of the
+    published file is enough, and nothing else is written beside it than what was alerted.
     """
     settings = load_settings()
     session = due_session(now, _closed(settings))
@@ -37,8 +37,9 @@ def watch(now: datetime) -> str | None:
     moment = f"{now.astimezone(NEW_YORK):%H:%M} New York"
     problem = f"By {moment} nothing was published for {session}."
     incident = incidents.of_missing_session(session, moment)
-    # An incident stays where it was first alerted, so that it gets one recovery.
-    if not without_outbox.is_open(settings):
+    # On a machine with a copy of the published file a build database must not be made of it. And an incident stays where it was first
+    # alerted, so that it gets one recovery.
+    if settings.build.is_file() and not without_outbox.is_open(settings):
         is_sent = False
         try:
             with warehouse.amend(settings) as con:
@@ -53,6 +54,11 @@ def watch(now: datetime) -> str | None:
             incident = replace(incident, what=f"{incident.what} {error}")
     without_outbox.alert(settings, incident, _what_readers_see(settings), now)
     return problem
+
+
+def last_due(now: datetime) -> date:
+    """The last session that had to be published by `now`, with the closures in force."""
+    return due_session(now, _closed(load_settings()))
 
 
 def due_session(now: datetime, closed: frozenset[date] = frozenset()) -> date:
@@ -87,4 +93,6 @@ def _what_readers_see(settings: Settings) -> str:
         with warehouse.reading(settings.published) as con:
             return outbox.what_readers_see(con)
     except (RotationError, duckdb.Error):
-        return "" if settings.published.exists() else "Nothing has been published yet."
+        if settings.published.exists():
+            return f"{settings.published} cannot be read."
+        return f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."

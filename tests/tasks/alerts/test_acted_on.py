@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import mailbox_server
+import pandas as pd
 import pytest
 import webhook
 import world
@@ -39,8 +40,8 @@ def test_a_bar_of_the_wrong_sign(hook: webhook.Webhook) -> None:
     world.run(vendor, DAYS[-3])
     good = vendor.frames["IWM"]
     wrong = good.copy()
-    place = wrong.index[wrong["session"] == DAYS[-2]] if "session" in wrong else wrong.index[-2:-1]
-    wrong.loc[place, ["open", "high", "low", "close"]] *= -1
+    columns = [name for name in ("open", "high", "low", "close") if name in wrong]
+    wrong.loc[wrong["session"] == pd.Timestamp(DAYS[-2]), columns] *= -1
     vendor.frames["IWM"] = wrong
     world.run(vendor, DAYS[-2])
     world.run(vendor, DAYS[-2])
