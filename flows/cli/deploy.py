@@ -57,14 +57,7 @@ def deploy(*, unpause: bool = False) -> None:
                 _pause_again(paused)
         with err.status("Automations"):
             has_block = _create_automations()
-        _show()
-        if not has_block:
-            out.print(
-                f"So that the server itself reports late and crashed runs, create a notification block named {NOTIFICATION_BLOCK} "
-                "in Prefect's UI (Blocks), then run `rotation deploy` again.",
-                highlight=False,
-                soft_wrap=True,
-            )
+        _show(has_block)
     except HTTPError as error:
         raise RotationError(
             f"The Prefect server at {url} refused the request ({str(error).splitlines()[0]}); see its log, then run `rotation deploy` again."
@@ -149,7 +142,7 @@ def _rule(schedule: Any) -> str:
     return repr(sorted(schedule.model_dump(mode="json", exclude={"anchor_date"}).items()))
 
 
-def _show() -> None:
+def _show(has_block: bool) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -164,6 +157,13 @@ def _show() -> None:
         ]
         table.add_row(deployment.name, ", ".join(crons) or "on demand")
     out.print(table)
+    if not has_block:
+        out.print(
+            f"The server does not report late and crashed runs itself: create a notification block named {NOTIFICATION_BLOCK} in Prefect's "
+            "UI, then run `rotation deploy` again.",
+            highlight=False,
+            soft_wrap=True,
+        )
     out.print(
         f"Next, keep a worker running: `prefect worker start --pool {POOL}`",
         highlight=False,

@@ -118,14 +118,14 @@ def _automations(client: Any) -> Iterator[Finding]:
     """Whether the automations of `rotation deploy` exist and are enabled, and whether the server itself can report late and crashed runs."""
     deploy = "Deploy again: `rotation deploy`."
     for name in (FREEING, NEVER_STARTED):
-        there = client.read_automations_by_name(name)
+        there = _named(client, name)
         if not any(automation.enabled for automation in there):
             fault = "is disabled" if there else "is missing"
             step = "Enable it in Prefect's UI (Automations)." if there else deploy
             yield Finding(
                 "warn", "prefect", f"The automation {name} {fault}; a killed run may block the next one.", step
             )
-    if all(any(a.enabled for a in client.read_automations_by_name(name)) for name in (LATE, CRASHED)):
+    if all(any(automation.enabled for automation in _named(client, name)) for name in (LATE, CRASHED)):
         yield Finding("ok", "prefect", "The server reports late and crashed runs itself.")
     else:
         yield Finding(
@@ -134,3 +134,7 @@ def _automations(client: Any) -> Iterator[Finding]:
             f"The server itself reports no late or crashed runs; to have it do so, create a notification block named {NOTIFICATION_BLOCK} "
             "and run `rotation deploy`, or call `rotation watch` from a timer.",
         )
+
+
+def _named(client: Any, name: str) -> list[Any]:
+    return [automation for automation in client.read_automations_by_name(name) if automation.name == name]

@@ -79,6 +79,8 @@ def three_evenings(wheel: Path, folder: Path) -> None:
             seen["deployments again"] = prefect.ask("/deployments/filter", {})
             seen["automations"] = prefect.ask("/automations/filter", {})
             prefect.rest()
+            prefect.rotation("deploy")
+            seen["deployments paused"] = prefect.ask("/deployments/filter", {})
 
             def observe(name: str, run: dict[str, Any]) -> None:
                 if name not in ("watchdog", "resend"):
@@ -166,7 +168,14 @@ def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
     assert sorted(d["id"] for d in seen["deployments again"]) == sorted(d["id"] for d in seen["deployments"])
     triggers = [trigger["name"] for d in deployments() for trigger in d.get("triggers", [])]
     automations = sorted(a["name"] for a in seen["automations"] if a["enabled"])
-    assert automations == sorted([*triggers, "rotation-free-crashed-runs"])
+    assert automations == sorted([*triggers, "rotation-free-crashed-runs", "rotation-free-pending-runs"])
+
+
+def test_paused_schedules_stay_paused(seen: dict[str, Any]) -> None:
+    """Deploying again resumes no schedule that was paused."""
+    schedules = [schedule for d in seen["deployments paused"] for schedule in d["schedules"]]
+    assert len(schedules) == sum(len(d.get("schedules", [])) for d in deployments())
+    assert not any(schedule["active"] for schedule in schedules)
 
 
 def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
@@ -177,7 +186,7 @@ def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
         (line,) = (line for line in first.splitlines() if line.startswith(f"{wanted['name']} "))
         assert all(schedule["cron"] in line for schedule in wanted.get("schedules", []))
     assert first.splitlines()[-1] == "Next, keep a worker running: `prefect worker start --pool rotation`"
-    assert len(first.splitlines()) == len(deployments()) + 2
+    assert len(first.splitlines()) == len(deployments()) + 3
 
 
 def test_the_scheduler_makes_the_next_runs(seen: dict[str, Any]) -> None:
