@@ -25,11 +25,11 @@ from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.keyed import KEY
 from vendor.server import Vendor
 
+from market_rotation.flows.cli import automations
 from market_rotation.flows.cli.doctor import examine
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import FUND_NAV_COLUMNS
 from market_rotation.tasks.errors import ConfigError, SourceUnavailable, SymbolNotFound
-from market_rotation.flows.cli import automations
 from market_rotation.tasks.operations import prefect_api
 from market_rotation.tasks.operations.doctor import channels, data, findings, machine, prefect_server, sources
 from market_rotation.tasks.operations.doctor import examine as checks
