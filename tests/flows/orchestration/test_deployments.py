@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -97,11 +96,8 @@ def three_evenings(wheel: Path, folder: Path) -> None:
                 hook.messages.clear()
 
             with prefect.worker():
-                printed = prefect.call(
-                    "deployment", "run", "daily-rotation/daily-rotation", "--param", "now=2025-12-24T23:30:00+00:00"
-                )
-                (run_id,) = re.findall(r"UUID: (\S+)", printed)
-                observe("published", prefect.ended(run_id))
+                # Prefect's own command takes only the parameters of the form, and `now` is not among them.
+                observe("published", prefect.run("daily-rotation/daily-rotation", now="2025-12-24T23:30:00+00:00"))
                 observe("holiday", prefect.run("daily-rotation/daily-rotation", now="2025-12-25T23:30:00+00:00"))
                 toml.write_text('fault = "duplicate-day:IWM"\n')
                 observe("blocked", prefect.run("daily-rotation/daily-rotation", now="2025-12-26T23:30:00+00:00"))
@@ -233,6 +229,9 @@ def test_a_bad_batch(seen: dict[str, Any]) -> None:
     blocked = seen["blocked"]
     assert blocked["run"]["state_name"] == "Failed"
     assert "one_row_per_bar" in blocked["run"]["state"]["message"]
+    assert blocked["run"]["name"] == "daily-rotation 2025-12-26 sample"
+    assert not any("TypeError" in line for line in blocked["logs"])
+    assert "one_row_per_bar" in blocked["logs"][-1]
     assert {"run.blocked", "incident.opened"} <= names(blocked["events"])
     assert "failing-rows" in blocked["artifacts"]
     (message,) = blocked["messages"]
