@@ -46,7 +46,8 @@ def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
         FREEING,
         "Sets a killed run to Crashed when its heartbeats stop, which releases its concurrency slot.",
         _crash("The heartbeats stopped: the process was killed or the machine went down."),
-        **_missing({heard}, {heard, *_ENDED}, silent),
+        # A run may be killed before its first heartbeat.
+        **_missing({"prefect.flow-run.Running", heard}, {heard, *_ENDED}, silent),
     )
 
 
