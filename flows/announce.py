@@ -7,9 +7,9 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from market_rotation.tasks.audit.run import Result
     from market_rotation.tasks.errors import Failure
     from market_rotation.tasks.run.ledger import Run
+    from market_rotation.tasks.settings import Settings
 
 log = logging.getLogger("rotation.announce")
 
@@ -48,21 +49,24 @@ def announce_run(run: Run) -> bool:
             "from ops.alerts where run_id = $1 order by created_at",
             [run.run_id],
         ).fetchall()
-    home = settings.home.absolute()
-    links = {
-        "report": home / "reports" / str(run.session) / "index.html",
-        "data-docs": home / "data_docs" / "index.html",
-    }
-    return announce(run, run.failures, [alert for (alert,) in alerts], links)
+    pages = {"report": f"reports/{run.session}/index.html", "data-docs": "data_docs/index.html"}
+    there = {key: page for key, page in pages.items() if (settings.home / page).exists()}
+    links = {key: settings.address_of(page) or str((settings.home / page).absolute()) for key, page in there.items()}
+    return announce(run, run.failures, [alert for (alert,) in alerts], links, _verdict(settings, run))
 
 
 def announce(
-    run: Run, failures: Sequence[Failure] = (), alerts: Iterable[Any] = (), links: Mapping[str, Path] | None = None
+    run: Run,
+    failures: Sequence[Failure] = (),
+    alerts: Iterable[Any] = (),
+    links: Mapping[str, str] | None = None,
+    verdict: str | None = None,
 ) -> bool:
     """Emits the events of `run` and adds its artifacts to the current flow run; does nothing outside a flow run.
 
     `failures` hold the failing rows. `alerts` are those written in this run, as objects or mappings with `fingerprint`, `kind`,
-    `severity`, `title`, `attempts` and `sent_at`. `links` are files of the run by name; those that exist are linked.
+    `severity`, `title`, `attempts` and `sent_at`. `links` are the run's pages by name: addresses, or
+    paths on the worker's machine, which the summary names as text. `verdict` is the regime of the session, in a sentence.
     Never raises: a failure of Prefect is a warning in the log and does not change the run. Returns whether there was none.
     """
     context = FlowRunContext.get()
@@ -72,8 +76,7 @@ def announce(
         _emit(run, [_alert(alert) for alert in alerts], str(context.flow_run.id))
         # Otherwise Prefect retries an unreachable server for more than a minute.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
-            _show(run, failures)
-            _link(run, links or {})
+            _show(run, failures, links or {}, verdict)
     except Exception as error:
         log.warning(
             "The outcome of the run could not be sent to Prefect (%s: %s); the run itself is %s, see ops.runs.",
@@ -119,29 +122,41 @@ def _counts(run: Run) -> dict[str, Any]:
     }
 
 
-def _show(run: Run, failures: Sequence[Failure]) -> None:
+def _show(run: Run, failures: Sequence[Failure], links: Mapping[str, str], verdict: str | None) -> None:
     if run.results:
         create_table_artifact(
             key="validation", table=_validation(run.results), description=f"Audit results of run {run.run_id}."
         )
+    # An informational expectation that fails is a finding, not a fault of the row.
+    informational = {(r.suite.dataset, r.expectation.id) for r in run.results if r.expectation.severity == "info"}
+    found = [failure for failure in failures if (failure.dataset, failure.expectation) in informational]
+    failing = [failure for failure in failures if failure not in found]
+    _show_rows("failing-rows", "Rows that failed an expectation", failing)
+    _show_rows("informational-findings", "Rows of informational findings; nothing is wrong with them", found)
+    addresses = {key: link for key, link in links.items() if link.startswith(("http://", "https://"))}
+    paths = {key: link for key, link in links.items() if key not in addresses}
+    create_markdown_artifact(key="run-summary", markdown=_summary(run, verdict, paths), description=f"Run {run.run_id}")
+    for key, address in addresses.items():
+        create_link_artifact(key=key, link=address, link_text=address, description=f"Run {run.run_id}")
+
+
+def _show_rows(key: str, what: str, failures: Sequence[Failure]) -> None:
     if rows := _failing_rows(failures):
-        create_table_artifact(
-            key="failing-rows",
-            table=rows[:ROWS],
-            description=f"Rows that failed an expectation: {min(len(rows), ROWS)} of {_all_failing(failures, len(rows))}.",
-        )
-    create_markdown_artifact(key="run-summary", markdown=_summary(run), description=f"Run {run.run_id}")
+        shown = f"{min(len(rows), ROWS)} of {_all_failing(failures, len(rows))}"
+        create_table_artifact(key=key, table=rows[:ROWS], description=f"{what}: {shown}.")
 
 
-def _link(run: Run, links: Mapping[str, Path]) -> None:
-    for key, path in links.items():
-        if path.exists():
-            create_link_artifact(
-                key=key,
-                link=path.as_uri(),
-                link_text=str(path),
-                description=f"Run {run.run_id}; a file on the worker's machine",
-            )
+def _verdict(settings: Settings, run: Run) -> str | None:
+    """The regime that readers see for the session of `run`, in a sentence; None where it has none."""
+    with suppress(RotationError, duckdb.Error), warehouse.reading(settings.published) as con:
+        row = con.execute(
+            "select label, size_state, leadership_state, support_state, label_since from signals.rotation_regime where session = $1",
+            [run.session],
+        ).fetchone()
+        if row and row[0]:
+            label, size, leadership, support, since = (each or "not known" for each in row)
+            return f"{label} since {since}: size {size}, leadership {leadership}, support {support}"
+    return None
 
 
 def _validation(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -183,7 +198,7 @@ def _all_failing(failures: Sequence[Failure], shown: int) -> int:
     return max(shown, sum(failure.rows or 0 for failure in failures))
 
 
-def _summary(run: Run) -> str:
+def _summary(run: Run, verdict: str | None, paths: Mapping[str, str]) -> str:
     failed = [result for result in run.results if not result.success]
     lines = [
         f"**{run.status.replace('_', ' ').capitalize()}**: {html.escape(run.message, quote=False)}",
@@ -191,6 +206,9 @@ def _summary(run: Run) -> str:
         f"- session {run.session}, source {run.source}, run `{run.run_id}`",
         f"- {run.rows_fetched:,} rows fetched, {run.rows_new:,} new, {run.rows_revised:,} revised, {run.rows_quarantined:,} set aside",
     ]
+    if verdict:
+        lines.append(f"- regime {html.escape(verdict, quote=False)}")
+    lines += [f"- {key}: `{path}` on the worker's machine" for key, path in paths.items()]
     if run.results:
         lines.append(f"- {len(run.results) - len(failed)} of {len(run.results)} expectations passed")
     lines += [f"  - {r.expectation.severity}: `{r.expectation.id}` of {r.suite.table}" for r in failed]

@@ -9,6 +9,7 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from market_rotation.flows.parameters import Now, SourceName, run_name
 from market_rotation.flows.steps import run_as_tasks, state_of
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.fetch import CONCURRENCY
@@ -16,6 +17,7 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
 
 @flow(
     name="backfill",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
     # Enough for thousands of symbols from a free vendor.
     timeout_seconds=4 * 3600,
@@ -24,8 +26,8 @@ def backfill(
     start: date,
     end: date | None = None,
     symbols: list[str] | None = None,
-    source: str | None = None,
-    now: datetime | None = None,
+    source: SourceName = None,
+    now: Now = None,
 ) -> State[Any]:
     """Requests all bars of a range again, and loads missing and restated rows.
 

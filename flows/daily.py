@@ -12,6 +12,7 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from market_rotation.flows.parameters import Now, SourceName, run_name
 from market_rotation.flows.steps import run_as_tasks, state_of
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.fetch import CONCURRENCY
@@ -19,11 +20,12 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
 
 @flow(
     name="daily-rotation",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
     # A full history takes minutes; a run that takes longer than an hour hangs.
     timeout_seconds=3600,
 )
-def daily(session: date | None = None, source: str | None = None, now: datetime | None = None) -> State[Any]:
+def daily(session: date | None = None, source: SourceName = None, now: Now = None) -> State[Any]:
     """Brings the warehouse up to a session: fetches, audits and publishes everything that is missing.
 
     Args:

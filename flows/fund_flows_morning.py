@@ -9,6 +9,7 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from market_rotation.flows.parameters import Now, SourceName, run_name
 from market_rotation.flows.steps import run_as_tasks, state_of
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.fetch import CONCURRENCY
@@ -16,10 +17,11 @@ from market_rotation.tasks.run.fetch import CONCURRENCY
 
 @flow(
     name="fund-flows-morning",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=CONCURRENCY),  # type: ignore[arg-type]
     timeout_seconds=3600,
 )
-def fund_flows_morning(source: str | None = None, now: datetime | None = None) -> State[Any]:
+def fund_flows_morning(source: SourceName = None, now: Now = None) -> State[Any]:
     """Loads the fund records of the last session, and everything else that the evening run missed.
 
     Args:

@@ -10,12 +10,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from market_rotation.flows.parameters import Now
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.warehouse import rebuild as rebuilding
 
 
 @flow(name="rebuild", timeout_seconds=3600)
-def rebuild(as_of: datetime | None = None, target: str | None = None, now: datetime | None = None) -> State[Any]:
+def rebuild(as_of: datetime | None = None, target: str | None = None, now: Now = None) -> State[Any]:
     """Writes a warehouse as known at a given time; the published warehouse is not changed.
 
     Args:

@@ -11,12 +11,13 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from market_rotation.flows.announce import RESOURCE
+from market_rotation.flows.parameters import Now
 from market_rotation.tasks.alerts.resend import resend
 from market_rotation.tasks.settings import load_settings
 
 
 @flow(name="resend-alerts", timeout_seconds=600)
-def resend_alerts(now: datetime | None = None) -> State[Any]:
+def resend_alerts(now: Now = None) -> State[Any]:
     """Failed when a channel still does not accept a pending alert; else Completed."""
     outcomes = resend(load_settings(), now or datetime.now(UTC))
     failed = [f"{label} ({error})" for label, error in outcomes.items() if error]

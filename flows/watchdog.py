@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from market_rotation.flows.parameters import Now
 from market_rotation.tasks.alerts import watchdog as watching
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations import metrics
@@ -17,7 +18,7 @@ from market_rotation.tasks.settings import load_settings
 
 
 @flow(name="watchdog", timeout_seconds=600)
-def watchdog(now: datetime | None = None) -> State[Any]:
+def watchdog(now: Now = None) -> State[Any]:
     """Failed, with an alert, when the last session that is due by `now` is not published; else Completed."""
     now = now or datetime.now(UTC)
     problem = watching.watch(now)
@@ -27,4 +28,4 @@ def watchdog(now: datetime | None = None) -> State[Any]:
         metrics.write(settings.published, settings, now)
     if problem:
         return Failed(message=problem)
-    return Completed(message=f"{watching.due_session(now)} is published.")
+    return Completed(message=f"{watching.last_due(now)} is published.")

@@ -63,6 +63,13 @@ def _listed(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _address(value: str) -> str:
+    """`value` without the slash at its end, an address of the web or empty."""
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("not an address of the web; write it as https://rotation.example.com")
+    return value.rstrip("/")
+
+
 class _Secrets(PydanticBaseSettingsSource):
     """The secret settings; see `market_rotation.tasks.secret_files`."""
 
@@ -109,6 +116,11 @@ class Settings(BaseSettings):
         "(`/start`), ends well, and ends badly (`/fail`, with the message). Secret.",
     )
     report: bool = Field(default=True, description="Whether each run writes the report of its session.")
+    base_url: Annotated[str, AfterValidator(_address)] = Field(
+        default="",
+        description="Address at which a web server serves `ROTATION_HOME`'s folders `reports/` and `data_docs/`, such as "
+        "`https://rotation.example.com`; alerts and Prefect's pages then link to them.",
+    )
     report_urls: SecretStr = Field(
         default=SecretStr(""),
         description="Apprise addresses that receive the report's summary and picture once a session. Secret.",
@@ -212,6 +224,10 @@ class Settings(BaseSettings):
         """The shortest time between two alerts about one open incident."""
         return timedelta(hours=self.alert_repeat_h)
 
+    def address_of(self, page: str) -> str | None:
+        """The address of a page of `ROTATION_HOME`, such as `data_docs/index.html`; None without ROTATION_BASE_URL."""
+        return f"{self.base_url}/{page}" if self.base_url else None
+
     def files_folder(self) -> Path:
         """The folder of the `files` source. Raises `ConfigError` when it is not set or not there."""
         if self.files is None:
@@ -280,7 +296,7 @@ def fallback_settings() -> Settings:
     except (OSError, ValueError):
         file = {}
     found: dict[str, Any] = {}
-    for name in ("home", "warehouse", "source", "alert_urls", "ping_url", "alert_repeat_h"):
+    for name in ("home", "warehouse", "source", "alert_urls", "ping_url", "alert_repeat_h", "base_url"):
         try:
             set_to = secret_files.read if name in SECRET else os.environ.get
             value = set_to(_variable(name)) or file.get(name)

@@ -1,4 +1,4 @@
-"""`rotation deploy`: creates the work pool, the deployments, and the automation that marks killed runs as crashed."""
+"""`rotation deploy`: creates the work pool, the deployments, and the automations."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.table import Table
 
+from market_rotation.flows.cli import automations
 from market_rotation.flows.cli.console import err, out
 from market_rotation.tasks.errors import ConfigError, RotationError
-from market_rotation.tasks.operations.prefect_api import POOL, answers
-
-if TYPE_CHECKING:
-    from prefect.automations import Automation
+from market_rotation.tasks.operations.prefect_api import NOTIFICATION_BLOCK, POOL, answers
 
 #: The installed package, with prefect.yaml in it; in a checkout, the folder of links.
 PACKAGE = Path(__file__).parents[2]
 
 STARTUP_S = 60.0
 
-#: Flow runs send a heartbeat every 30 seconds; see PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml.
-SILENT = timedelta(seconds=150)
 
-
-def deploy() -> None:
-    """Creates or updates all of it, and prints the schedules.
+def deploy(*, unpause: bool = False) -> None:
+    """Creates or updates all of it, and prints the schedules. What is paused stays paused, unless `unpause`.
 
     Raises `ConfigError` when no server is set, and `RotationError` when the server does not answer.
     """
@@ -56,54 +50,18 @@ def deploy() -> None:
         with err.status("Work pool"):
             _create_pool()
         with err.status("Deployments"):
-            _create_deployments()
-        with err.status("Automation"):
-            _create_automation(freeing_crashed_runs())
-        _show()
+            paused = {} if unpause else _paused()
+            try:
+                _create_deployments()
+            finally:
+                _pause_again(paused)
+        with err.status("Automations"):
+            has_block = _create_automations()
+        _show(has_block)
     except HTTPError as error:
         raise RotationError(
             f"The Prefect server at {url} refused the request ({str(error).splitlines()[0]}); see its log, then run `rotation deploy` again."
         ) from None
-
-
-def freeing_crashed_runs(silent: timedelta = SILENT) -> Automation:
-    """The automation that sets a flow run to Crashed when it has sent no heartbeat for `silent`.
-
-    Without it, a run that was killed with its worker stays Running, and the next run of its deployment waits for it.
-    """
-    from prefect.automations import Automation
-    from prefect.client.schemas.objects import StateType
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
-
-    heard = "prefect.flow-run.heartbeat"
-    ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
-    return Automation(
-        name="rotation-free-crashed-runs",
-        description="Sets a killed run to Crashed when its heartbeats stop, which releases its concurrency slot.",
-        trigger=EventTrigger(
-            posture=Posture.Proactive,
-            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-            # This project's runs only: others on the same server may send heartbeats less often.
-            match_related=ResourceSpecification(
-                {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.rotation"}
-            ),
-            for_each={"prefect.resource.id"},
-            after={heard},
-            expect={heard, *ended},
-            threshold=1,
-            within=silent,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                name=None,
-                force=False,
-                state=StateType.CRASHED,
-                message="The heartbeats stopped: the process was killed or the machine went down.",
-            )
-        ],
-    )
 
 
 def _create_pool() -> None:
@@ -131,19 +89,60 @@ def _create_deployments() -> None:
         )
 
 
-def _create_automation(wanted: Automation) -> None:
+def _create_automations() -> bool:
+    """Creates the automations; returns whether those that send notifications are among them, which need a block."""
+    from prefect.client.orchestration import get_client
+
+    automations.create(automations.freeing_crashed_runs())
+    automations.create(automations.freeing_pending_runs())
+    with get_client(sync_client=True) as client:
+        block = automations.notification_block(client)
+    if block:
+        automations.create(automations.reporting_late_runs(block))
+        automations.create(automations.reporting_crashed_runs(block))
+    return block is not None
+
+
+Paused = dict[str, tuple[bool, set[str]]]
+
+
+def _paused() -> Paused:
+    """Per deployment of the pool: whether it is paused, and its schedules that are."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        there = client.read_automations_by_name(wanted.name)
-    if there:
-        wanted.id = there[0].id
-        wanted.update()
-    else:
-        wanted.create()
+        return {
+            deployment.name: (
+                deployment.paused,
+                {_rule(entry.schedule) for entry in deployment.schedules if not entry.active},
+            )
+            for deployment in client.read_deployments()
+            if deployment.work_pool_name == POOL
+        }
 
 
-def _show() -> None:
+def _pause_again(before: Paused) -> None:
+    """Pauses what was paused `before`: `prefect deploy` resumes everything."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        for deployment in client.read_deployments():
+            is_paused, schedules = before.get(deployment.name, (False, set()))
+            if deployment.work_pool_name != POOL or not (is_paused or schedules):
+                continue
+            for entry in deployment.schedules:
+                if entry.active and _rule(entry.schedule) in schedules:
+                    client.update_deployment_schedule(deployment.id, entry.id, active=False)
+            if is_paused and not deployment.paused:
+                client.pause_deployment(deployment.id)
+
+
+def _rule(schedule: Any) -> str:
+    """The schedule without the time it was made, so that the one made again is the same."""
+    return repr(sorted(schedule.model_dump(mode="json", exclude={"anchor_date"}).items()))
+
+
+def _show(has_block: bool) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -151,10 +150,20 @@ def _show() -> None:
         found = sorted((d for d in client.read_deployments() if d.work_pool_name == POOL), key=lambda d: d.name)
     table = Table("deployment", "runs", box=None, header_style="dim", pad_edge=False)
     for deployment in found:
-        rules = [entry.schedule for entry in deployment.schedules]
-        crons = [f"{rule.cron} {rule.timezone}" for rule in rules if isinstance(rule, CronSchedule)]
+        crons = [
+            f"{entry.schedule.cron} {entry.schedule.timezone}{'' if entry.active and not deployment.paused else ' (paused)'}"
+            for entry in deployment.schedules
+            if isinstance(entry.schedule, CronSchedule)
+        ]
         table.add_row(deployment.name, ", ".join(crons) or "on demand")
     out.print(table)
+    if not has_block:
+        out.print(
+            f"The server does not report late and crashed runs itself: create a notification block named {NOTIFICATION_BLOCK} in Prefect's "
+            "UI, then run `rotation deploy` again.",
+            highlight=False,
+            soft_wrap=True,
+        )
     out.print(
         f"Next, keep a worker running: `prefect worker start --pool {POOL}`",
         highlight=False,

@@ -204,15 +204,29 @@ def status(as_json: bool) -> None:
     sys.exit(show_status(datetime.now(UTC), as_json))
 
 
-@main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
-def deploy() -> None:
-    """Set up a Prefect server: the work pool, the deployments with their schedules, and the automation that marks killed runs as Crashed.
+@main.command(short_help="Alert when the last session due is not published.")
+def watch() -> None:
+    """Alert when the last session that was due (20:00 New York of its day) is not published. Exit 0 when it is, 3 when not.
 
-    Running it again changes nothing. Needs PREFECT_API_URL.
+    For a timer that is independent of the daily job: needs no Prefect, no worker and no build database, only the published file
+    or a copy of it. Call it every hour: it alerts once, again after ROTATION_ALERT_REPEAT_H hours, and once when it is over.
+    """
+    from market_rotation.flows.cli.watch import watch_once
+
+    sys.exit(watch_once(datetime.now(UTC)))
+
+
+@main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
+@click.option("--unpause", is_flag=True, help="Resume paused schedules; without it they stay paused.")
+def deploy(unpause: bool) -> None:
+    """Set up a Prefect server: the work pool, the deployments with their schedules, and the automations that mark killed runs as Crashed.
+
+    With a notification block named rotation-alerts on the server, also automations that report late and crashed runs. Running it again
+    changes nothing. Needs PREFECT_API_URL.
     """
     from market_rotation.flows.cli import deploy as deployment
 
-    deployment.deploy()
+    deployment.deploy(unpause=unpause)
 
 
 @main.command(short_help="Check the installation.")

@@ -123,6 +123,7 @@ def send(
         return {}
     _replace_labels(con, targets)
     outcomes: dict[str, str | None] = {}
+    report = _report(con, settings)
     sender = f"{SENDER} (SIMULATED MARKET)" if _is_simulated(con) else SENDER
     names = [
         name for (name,) in con.execute("select distinct channel from ops.alerts where sent_at is null").fetchall()
@@ -136,7 +137,7 @@ def send(
             [oldest, channel.key, [name for name in taking if name], None in taking],
         ).fetchall()
         for ids, kind, title, body in _messages(due):
-            outcomes[channel.label] = error = channel.notify(f"{sender}: {title}", body, kind)
+            outcomes[channel.label] = error = channel.notify(f"{sender}: {title}", f"{body}{report}", kind)
             _record(con, ids, channel, error)
             if error:
                 log.warning("Alert channel %s failed (%s); the alert stays in the outbox.", channel.label, error)
@@ -181,6 +182,14 @@ def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:
     # Several kinds in one message are as urgent as the most urgent of them.
     kind = next((kind for kind in ("recovery", "notice") if kinds == {kind}), "failure")
     yield [alert_id for alert_id, *_ in due], kind, f"{len(due)} alerts", body
+
+
+def _report(con: duckdb.DuckDBPyConnection, settings: Settings) -> str:
+    """A line with the address of the report that readers see, for the end of a message; empty where there is none to open."""
+    row = con.execute("select max(session) from ops.runs where published").fetchone()
+    page = f"reports/{row[0] if row else None}/index.html"
+    address = settings.address_of(page) if (settings.home / page).exists() else None
+    return f"\nReport: {address}" if address else ""
 
 
 def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:

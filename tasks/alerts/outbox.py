@@ -60,7 +60,7 @@ def update(
     One whose fingerprint `is_undecided` stays open.
     """
     opened = open_incidents(con)
-    published = _published(con)
+    published = what_readers_see(con)
     written = False
     for incident in found:
         before = opened.get(incident.fingerprint)
@@ -128,7 +128,7 @@ def body(incident: Incident, since: datetime, published: str = "") -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _published(con: duckdb.DuckDBPyConnection) -> str:
+def what_readers_see(con: duckdb.DuckDBPyConnection) -> str:
     """What readers of the published warehouse see, in a sentence."""
     row = con.execute(
         "select session, finished_at from ops.runs where published order by run_id desc limit 1"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.alerts import deliver, incidents, outbox
+from market_rotation.tasks.alerts import deliver, incidents, outbox, without_outbox
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.warehouse import closures
@@ -26,28 +26,39 @@ DUE = time(20)
 def watch(now: datetime) -> str | None:
     """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
 
-    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent directly.
+    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. A copy of the
+    published file is enough, and nothing else is written beside it than what was alerted.
     """
     settings = load_settings()
     session = due_session(now, _closed(settings))
     if _is_published(settings, session):
+        without_outbox.recover(settings, now)
         return None
     moment = f"{now.astimezone(NEW_YORK):%H:%M} New York"
     problem = f"By {moment} nothing was published for {session}."
     incident = incidents.of_missing_session(session, moment)
-    is_sent = False
-    # Before the first run nothing is published; a new build database then keeps the outbox, so that no alert is repeated.
-    is_known = settings.published.exists() or settings.build.exists()
-    try:
-        with warehouse.amend(settings) if is_known else warehouse.writing(settings.build) as con:
-            outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
-            deliver.send(con, settings, now)
-            is_sent = True
-    except (RotationError, OSError, duckdb.Error) as error:
-        problem = f"{problem} {error}"
-        if not is_sent:
-            deliver.send_directly(settings.alert_urls, replace(incident, what=f"{incident.what} {error}"), now)
+    # On a machine with a copy of the published file a build database must not be made of it. And an incident stays where it was first
+    # alerted, so that it gets one recovery.
+    if settings.build.is_file() and not without_outbox.is_open(settings):
+        is_sent = False
+        try:
+            with warehouse.amend(settings) as con:
+                outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
+                deliver.send(con, settings, now)
+                is_sent = True
+            return problem
+        except (RotationError, OSError, duckdb.Error) as error:
+            problem = f"{problem} {error}"
+            if is_sent:
+                return problem
+            incident = replace(incident, what=f"{incident.what} {error}")
+    without_outbox.alert(settings, incident, _what_readers_see(settings), now)
     return problem
+
+
+def last_due(now: datetime) -> date:
+    """The last session that had to be published by `now`, with the closures in force."""
+    return due_session(now, _closed(load_settings()))
 
 
 def due_session(now: datetime, closed: frozenset[date] = frozenset()) -> date:
@@ -75,3 +86,13 @@ def _is_published(settings: Settings, session: date) -> bool:
     except RotationError:
         return False
     return bool(row and row[0])
+
+
+def _what_readers_see(settings: Settings) -> str:
+    try:
+        with warehouse.reading(settings.published) as con:
+            return outbox.what_readers_see(con)
+    except (RotationError, duckdb.Error):
+        if settings.published.exists():
+            return f"{settings.published} cannot be read."
+        return f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."

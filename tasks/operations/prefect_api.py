@@ -18,6 +18,12 @@ DEPLOYMENTS = {
     "rebuild/rebuild": False,
     "resend-alerts/resend-alerts": False,
 }
+#: The names of the automations that `rotation deploy` makes, and of the notification block that the last two need.
+FREEING = "rotation-free-crashed-runs"
+NEVER_STARTED = "rotation-free-pending-runs"
+LATE = "rotation-report-late-runs"
+CRASHED = "rotation-report-crashed-runs"
+NOTIFICATION_BLOCK = "rotation-alerts"
 
 
 def api_url(environ: Mapping[str, str]) -> str | None:

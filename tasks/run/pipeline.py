@@ -320,11 +320,17 @@ def _message(context: RunContext) -> str:
     run = context.run
     if run.status == "up_to_date":
         today = run.known_at.astimezone(NEW_YORK).date()
-        message = f"Nothing to do: already up to date with {context.session}."
+        what = "Nothing new" if context.resolved.backfill else "Nothing to do"
+        message = f"{what}: already up to date with {context.session}."
         if not context.calendar.is_session(today):
             message += f" {today} is not a session of the exchange."
     else:
         message = f"Published {context.session}." + _of_later_sources(context)
+    if backfill := context.resolved.backfill:
+        message = (
+            f"{wording.count(run.rows_fetched, 'row')} of {backfill.start} to {backfill.end} requested again, "
+            f"{run.rows_revised:,} restated, {run.rows_new:,} new. {message}"
+        )
     earlier = quarantine.open_before(context.con, run.run_id)
     counts = [(run.rows_quarantined, "newly set aside"), (earlier, "set aside earlier and still open")]
     if listed := " and ".join(f"{count:,} {state}" for count, state in counts if count):

@@ -48,7 +48,8 @@ def results():
 
 def failures(given):
     rows = ['{"symbol": "<b>X</b>", "session": "2024-01-02", "close": 1.5}', '{"symbol": "VB", "session": null}']
-    return [Failure("prices", "grave", given[3].expectation.sentence, 250, rows * 125)]
+    odd = Failure("prices", "rare", given[1].expectation.sentence, 1, rows[:1])
+    return [Failure("prices", "grave", given[3].expectation.sentence, 250, rows * 125), odd]
 
 
 @flow
@@ -60,7 +61,8 @@ def blocked():
          "body": "b", "last_error": "mailto://u:hunter2@host refused"},
         SimpleNamespace(fingerprint="stale", kind="recovery", severity="warning", title="Fresh", attempts=2, sent_at=datetime.now(UTC)),
         {"fingerprint": "no-channel", "kind": "failure", "severity": "warning", "title": "Unsent", "attempts": 0, "sent_at": None},
-    ])
+    ], {"report": "https://rotation.example.com/reports/2024-01-02/index.html", "data-docs": "/var/rotation/data_docs/index.html"},
+        "fading since 2023-12-01: size trailing, leadership mixed, support supported")
     seen["seconds"] = time.perf_counter() - began
     return str(runtime.flow_run.id)
 
@@ -186,11 +188,27 @@ def test_table_of_failing_rows(seen: dict[str, Any]) -> None:
     assert described == "Rows that failed an expectation: 200 of 250."
 
 
+def test_informational_findings(seen: dict[str, Any]) -> None:
+    """What an informational expectation finds is not among the failing rows."""
+    (row,) = artifacts(seen, "blocked")["informational-findings"]
+    assert row["expectation"] == "rare"
+
+
+def test_links_open(seen: dict[str, Any]) -> None:
+    """An address is a link; a path on the worker's machine, which no browser can open, is text in the summary."""
+    found = artifacts(seen, "blocked")
+    assert "https://rotation.example.com/reports/2024-01-02/index.html" in found["report"]
+    assert "data-docs" not in found
+    assert "- data-docs: `/var/rotation/data_docs/index.html` on the worker's machine" in found["run-summary"]
+    assert "file:" not in json.dumps(found)
+
+
 def test_summary(seen: dict[str, Any]) -> None:
     """Every run leaves a short summary; one that checked nothing leaves nothing else."""
     summary = artifacts(seen, "blocked")["run-summary"]
     assert summary.startswith("**Blocked**: Bad &lt;batch&gt;.")
     assert "1 of 4 expectations passed" in summary
+    assert "- regime fading since 2023-12-01: size trailing, leadership mixed, support supported" in summary
     assert "critical: `grave` of stage.bars" in summary
     quiet = artifacts(seen, "up_to_date")
     assert list(quiet) == ["run-summary"]

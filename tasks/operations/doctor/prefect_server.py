@@ -10,7 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from market_rotation.tasks.operations.doctor.findings import Finding
-from market_rotation.tasks.operations.prefect_api import DEPLOYMENTS, POOL
+from market_rotation.tasks.operations.prefect_api import (
+    CRASHED,
+    DEPLOYMENTS,
+    FREEING,
+    LATE,
+    NEVER_STARTED,
+    NOTIFICATION_BLOCK,
+    POOL,
+)
 
 TIMEOUT_S = 5.0
 #: A worker sends a heartbeat every 30 seconds.
@@ -63,6 +71,7 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     deploy = "Deploy again: `rotation deploy`."
+    unpause = "Resume it in Prefect's UI, or all with `rotation deploy --unpause`."
     # A server on SQLite may report once or twice that its database is locked.
     quick = temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 2})
     with quick, get_client(httpx_settings={"timeout": TIMEOUT_S}, sync_client=True) as client:
@@ -97,6 +106,35 @@ def _scheduled(url: str, now: datetime) -> Iterator[Finding]:
                     fault = "is paused or has no active schedule"
             if fault:
                 wrong = True
-                yield Finding("warn", "prefect", f"The deployment {name} {fault}.", deploy)
+                yield Finding(
+                    "warn", "prefect", f"The deployment {name} {fault}.", unpause if "paused" in fault else deploy
+                )
         if not wrong:
             yield Finding("ok", "prefect", f"All {len(DEPLOYMENTS)} deployments exist, and their schedules are active.")
+        yield from _automations(client)
+
+
+def _automations(client: Any) -> Iterator[Finding]:
+    """Whether the automations of `rotation deploy` exist and are enabled, and whether the server itself can report late and crashed runs."""
+    deploy = "Deploy again: `rotation deploy`."
+    for name in (FREEING, NEVER_STARTED):
+        there = _named(client, name)
+        if not any(automation.enabled for automation in there):
+            fault = "is disabled" if there else "is missing"
+            step = "Enable it in Prefect's UI (Automations)." if there else deploy
+            yield Finding(
+                "warn", "prefect", f"The automation {name} {fault}; a killed run may block the next one.", step
+            )
+    if all(any(automation.enabled for automation in _named(client, name)) for name in (LATE, CRASHED)):
+        yield Finding("ok", "prefect", "The server reports late and crashed runs itself.")
+    else:
+        yield Finding(
+            "ok",
+            "prefect",
+            f"The server itself reports no late or crashed runs; to have it do so, create a notification block named {NOTIFICATION_BLOCK} "
+            "and run `rotation deploy`, or call `rotation watch` from a timer.",
+        )
+
+
+def _named(client: Any, name: str) -> list[Any]:
+    return [automation for automation in client.read_automations_by_name(name) if automation.name == name]

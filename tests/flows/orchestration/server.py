@@ -80,10 +80,6 @@ class Prefect:
                 stderr=subprocess.STDOUT,
             )
 
-    def call(self, *arguments: str) -> str:
-        """The output of `prefect <arguments>`, without answers to its questions."""
-        return self._output(sys.executable, "-m", "prefect", *arguments)
-
     def rotation(self, *arguments: str) -> str:
         """What `rotation <arguments>` of the installed wheel prints."""
         return self._output(sys.executable, str(self.installed / "bin" / "rotation"), *arguments)

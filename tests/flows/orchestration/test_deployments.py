@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -79,6 +78,8 @@ def three_evenings(wheel: Path, folder: Path) -> None:
             seen["deployments again"] = prefect.ask("/deployments/filter", {})
             seen["automations"] = prefect.ask("/automations/filter", {})
             prefect.rest()
+            prefect.rotation("deploy")
+            seen["deployments paused"] = prefect.ask("/deployments/filter", {})
 
             def observe(name: str, run: dict[str, Any]) -> None:
                 if name not in ("watchdog", "resend"):
@@ -95,11 +96,8 @@ def three_evenings(wheel: Path, folder: Path) -> None:
                 hook.messages.clear()
 
             with prefect.worker():
-                printed = prefect.call(
-                    "deployment", "run", "daily-rotation/daily-rotation", "--param", "now=2025-12-24T23:30:00+00:00"
-                )
-                (run_id,) = re.findall(r"UUID: (\S+)", printed)
-                observe("published", prefect.ended(run_id))
+                # Prefect's own command takes only the parameters of the form, and `now` is not among them.
+                observe("published", prefect.run("daily-rotation/daily-rotation", now="2025-12-24T23:30:00+00:00"))
                 observe("holiday", prefect.run("daily-rotation/daily-rotation", now="2025-12-25T23:30:00+00:00"))
                 toml.write_text('fault = "duplicate-day:IWM"\n')
                 observe("blocked", prefect.run("daily-rotation/daily-rotation", now="2025-12-26T23:30:00+00:00"))
@@ -166,7 +164,14 @@ def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
     assert sorted(d["id"] for d in seen["deployments again"]) == sorted(d["id"] for d in seen["deployments"])
     triggers = [trigger["name"] for d in deployments() for trigger in d.get("triggers", [])]
     automations = sorted(a["name"] for a in seen["automations"] if a["enabled"])
-    assert automations == sorted([*triggers, "rotation-free-crashed-runs"])
+    assert automations == sorted([*triggers, "rotation-free-crashed-runs", "rotation-free-pending-runs"])
+
+
+def test_paused_schedules_stay_paused(seen: dict[str, Any]) -> None:
+    """Deploying again resumes no schedule that was paused."""
+    schedules = [schedule for d in seen["deployments paused"] for schedule in d["schedules"]]
+    assert len(schedules) == sum(len(d.get("schedules", [])) for d in deployments())
+    assert not any(schedule["active"] for schedule in schedules)
 
 
 def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
@@ -177,7 +182,7 @@ def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:
         (line,) = (line for line in first.splitlines() if line.startswith(f"{wanted['name']} "))
         assert all(schedule["cron"] in line for schedule in wanted.get("schedules", []))
     assert first.splitlines()[-1] == "Next, keep a worker running: `prefect worker start --pool rotation`"
-    assert len(first.splitlines()) == len(deployments()) + 2
+    assert len(first.splitlines()) == len(deployments()) + 3
 
 
 def test_the_scheduler_makes_the_next_runs(seen: dict[str, Any]) -> None:
@@ -224,6 +229,9 @@ def test_a_bad_batch(seen: dict[str, Any]) -> None:
     blocked = seen["blocked"]
     assert blocked["run"]["state_name"] == "Failed"
     assert "one_row_per_bar" in blocked["run"]["state"]["message"]
+    assert blocked["run"]["name"] == "daily-rotation 2025-12-26 sample"
+    assert not any("TypeError" in line for line in blocked["logs"])
+    assert "one_row_per_bar" in blocked["logs"][-1]
     assert {"run.blocked", "incident.opened"} <= names(blocked["events"])
     assert "failing-rows" in blocked["artifacts"]
     (message,) = blocked["messages"]

@@ -15,7 +15,7 @@ from test_deployments import few
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor
 
-from market_rotation.flows.cli.deploy import freeing_crashed_runs
+from market_rotation.flows.cli.automations import freeing_crashed_runs
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.sources.yahoo.source import MarketSource

@@ -16,6 +16,7 @@ import world
 from prefect.events.clients import AssertingEventsClient
 from prefect.events.worker import EventsWorker
 
+from market_rotation.flows.cli.watch import watch_once
 from market_rotation.flows.resend_alerts import resend_alerts
 from market_rotation.flows.watchdog import watchdog
 from market_rotation.tasks import warehouse
@@ -33,6 +34,7 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[webhook.We
     members = world.universe(*map(world.instrument, SYMBOLS), pairs=[("IWM", "SPY")])
     monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
     monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with webhook.serving() as server:
         monkeypatch.setenv("ROTATION_ALERT_URLS", server.url())
         yield server
@@ -115,7 +117,7 @@ def test_there_never_was_a_warehouse(hook: webhook.Webhook) -> None:
     assert watch(evening(DAY)) is not None
     assert watch(evening(DAY, 21)) is not None
     (message,) = hook.messages
-    assert "Nothing has been published yet." in message["message"]
+    assert "There is no warehouse at" in message["message"]
     assert not PUBLISHED.exists()
 
 
@@ -135,15 +137,62 @@ def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
 
 
 def test_a_build_database_that_is_gone(hook: webhook.Webhook) -> None:
-    """Without it there is no outbox: the alert is sent directly, and neither an empty build database nor an empty warehouse is created."""
+    """Without it there is no outbox: one alert, none for looking again, a reminder the next day, and one recovery; nothing is created."""
     run(date(2024, 3, 26))
     build, before = Path("warehouse/build.duckdb"), PUBLISHED.read_bytes()
     build.unlink()
-    assert "There is no build database" in str(watch(evening(DAY)))
+    for hour in (20, 21, 22, 23):
+        assert watch(evening(date(2024, 3, 27), hour)) is not None
     (message,) = hook.messages
-    assert "There is no build database" in message["message"]
+    assert "The warehouse shows 2024-03-26" in message["message"]
     assert not build.exists()
     assert PUBLISHED.read_bytes() == before
+    watch(evening(DAY))
+    assert hook.messages[-1]["title"].startswith("market-rotation: Still open after 24 hours")
+    run(DAY)
+    for hour in (21, 22):
+        assert watch(evening(DAY, hour)) is None
+    assert [m["type"] for m in hook.messages] == ["failure", "failure", "success"]
+    assert hook.messages[-1]["title"].startswith("market-rotation: Recovered after 25 hours")
+    assert not list(Path("warehouse").glob("watch*"))
+
+
+def test_another_machine_with_a_copy(hook: webhook.Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be written, with nothing but the published file, is enough; what was alerted is then kept in XDG_STATE_HOME."""
+    run(date(2024, 3, 26))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "rotation.duckdb").write_bytes(PUBLISHED.read_bytes())
+    monkeypatch.setenv("ROTATION_HOME", str(copy))
+    # A folder in the file's place cannot be replaced, not even by root.
+    (copy / "watch.json").mkdir()
+    for hour in (20, 21):
+        assert watch(evening(DAY, hour)) is not None
+    assert len(hook.messages) == 1
+    assert len(list((tmp_path / "state" / "market-rotation").iterdir())) == 1
+    assert sorted(path.name for path in copy.iterdir()) == ["rotation.duckdb", "watch.json"]
+
+
+def test_a_home_that_is_not_mounted(hook: webhook.Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is alerted once, and nothing is created at the mount point; a channel that was down is tried again by the next call."""
+    monkeypatch.setenv("ROTATION_HOME", str(tmp_path / "mount"))
+    hook.status = 500
+    assert watch(evening(DAY)) is not None
+    hook.status = 200
+    for hour in (21, 22):
+        assert watch(evening(DAY, hour)) is not None
+    (message,) = hook.messages
+    assert "check that its disk is mounted" in message["message"]
+    assert not (tmp_path / "mount").exists()
+
+
+def test_the_command(hook: webhook.Webhook, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rotation watch` exits 0 and says so when published, 3 with the sentence when not."""
+    run(date(2024, 3, 26))
+    assert watch_once(evening(date(2024, 3, 26))) == 0
+    assert capsys.readouterr().out == "2024-03-26 is published.\n"
+    assert watch_once(evening(DAY)) == 3
+    assert capsys.readouterr().err == "By 20:00 New York nothing was published for 2024-03-28.\n"
 
 
 def test_a_channel_that_is_down(hook: webhook.Webhook) -> None:

@@ -25,6 +25,7 @@ from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.keyed import KEY
 from vendor.server import Vendor
 
+from market_rotation.flows.cli import automations
 from market_rotation.flows.cli.doctor import examine
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import FUND_NAV_COLUMNS
@@ -498,6 +499,14 @@ def deployment(name: str, **values: Any) -> dict[str, Any]:
     return {**plain, "work_pool_name": "rotation", "status": "READY", **values}
 
 
+FREEING = (prefect_api.FREEING, prefect_api.NEVER_STARTED)
+
+
+def automation(name: str, **values: Any) -> dict[str, Any]:
+    made: dict[str, Any] = automations.freeing_crashed_runs().model_dump(mode="json")
+    return {**made, **STAMPS, "name": name, "enabled": True, **values}
+
+
 def answers(**changed: Any) -> dict[str, Any]:
     """What the server says to each path below its API, all well unless changed; None is not found."""
     others = {f"/deployments/name/{name}": deployment(name.partition("/")[2]) for name in prefect_api.DEPLOYMENTS}
@@ -508,8 +517,9 @@ def answers(**changed: Any) -> dict[str, Any]:
         "/deployments/name/daily-rotation/daily-rotation": deployment("daily-rotation"),
         "/deployments/name/watchdog/watchdog": deployment("watchdog"),
         "/deployments/name/resend-alerts/resend-alerts": deployment("resend-alerts", schedules=[]),
+        "/automations/filter": [automation(name) for name in FREEING],
     }
-    short = {"health": 0, "pool": 1, "workers": 2, "daily": 3, "watchdog": 4, "resend": 5}
+    short = {"health": 0, "pool": 1, "workers": 2, "daily": 3, "watchdog": 4, "resend": 5, "automations": 6}
     return others | plain | {list(plain)[short[name]]: value for name, value in changed.items()}
 
 
@@ -543,29 +553,41 @@ def server(said: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("changed", "expected", "part"),
     [
-        ({}, ["ok", "ok", "ok"], f"All {len(prefect_api.DEPLOYMENTS)} deployments exist"),
+        ({}, ["ok", "ok", "ok", "ok"], f"All {len(prefect_api.DEPLOYMENTS)} deployments exist"),
         ({"health": False}, ["fail"], "not a healthy Prefect server"),
         ({"pool": None}, ["ok", "warn"], "There is no work pool rotation"),
-        ({"pool": {**POOL, "is_paused": True}}, ["ok", "warn", "ok", "ok"], "is paused"),
-        ({"workers": []}, ["ok", "warn", "ok"], "No worker of the pool rotation has ever sent a heartbeat"),
+        ({"pool": {**POOL, "is_paused": True}}, ["ok", "warn", "ok", "ok", "ok"], "is paused"),
+        ({"workers": []}, ["ok", "warn", "ok", "ok"], "No worker of the pool rotation has ever sent a heartbeat"),
         (
             {"workers": [{**WORKER, "last_heartbeat_time": "2024-03-28T23:42:00Z"}]},
-            ["ok", "warn", "ok"],
+            ["ok", "warn", "ok", "ok"],
             "has sent a heartbeat since 2024-03-28 23:42 UTC",
         ),
-        ({"daily": None}, ["ok", "ok", "warn"], "daily-rotation/daily-rotation is missing"),
+        ({"daily": None}, ["ok", "ok", "warn", "ok"], "daily-rotation/daily-rotation is missing"),
         ({"pool": "refused"}, ["ok", "warn"], "did not return its deployments (HTTP 401)"),
-        ({"watchdog": deployment("watchdog", paused=True)}, ["ok", "ok", "warn"], "watchdog/watchdog is paused"),
+        ({"watchdog": deployment("watchdog", paused=True)}, ["ok", "ok", "warn", "ok"], "watchdog/watchdog is paused"),
         (
             {"daily": deployment("daily-rotation", schedules=[{**SCHEDULE, "active": False}])},
-            ["ok", "ok", "warn"],
+            ["ok", "ok", "warn", "ok"],
             "has no active schedule",
         ),
-        ({"daily": deployment("daily-rotation", schedules=[])}, ["ok", "ok", "warn"], "has no active schedule"),
+        ({"daily": deployment("daily-rotation", schedules=[])}, ["ok", "ok", "warn", "ok"], "has no active schedule"),
         (
             {"resend": deployment("resend-alerts", schedules=[], work_pool_name="other")},
-            ["ok", "ok", "warn"],
+            ["ok", "ok", "warn", "ok"],
             "uses the work pool other",
+        ),
+        ({"automations": []}, ["ok", "ok", "ok", "warn", "warn", "ok"], "rotation-free-pending-runs is missing"),
+        (
+            {"automations": [automation(name, enabled=name != prefect_api.FREEING) for name in FREEING]},
+            ["ok", "ok", "ok", "warn", "ok"],
+            "rotation-free-crashed-runs is disabled",
+        ),
+        ({}, ["ok", "ok", "ok", "ok"], "The server itself reports no late or crashed runs"),
+        (
+            {"automations": [automation(name) for name in (*FREEING, prefect_api.LATE, prefect_api.CRASHED)]},
+            ["ok", "ok", "ok", "ok"],
+            "The server reports late and crashed runs itself",
         ),
     ],
 )

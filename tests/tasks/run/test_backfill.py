@@ -71,7 +71,11 @@ def test_nothing_new_is_nothing_to_do() -> None:
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
     world.run(source, DAYS[-1])
     before = world.content(PUBLISHED, "core.prices", "raw.prices", "signals.relative_strength")
-    assert backfill(source, DAYS[5], DAYS[20]).status == "up_to_date"
+    again = backfill(source, DAYS[5], DAYS[20])
+    assert again.status == "up_to_date"
+    assert again.message == (
+        f"32 rows of {DAYS[5]} to {DAYS[20]} requested again, 0 restated, 0 new. Nothing new: already up to date with {DAYS[-1]}."
+    )
     assert backfill(source, DAYS[5]).status == "up_to_date"
     assert world.content(PUBLISHED, "core.prices", "raw.prices", "signals.relative_strength") == before
 

@@ -1,0 +1,124 @@
+"""Alerts of the watchdog where the outbox cannot be written: no build database, a copy of the published file, a full or locked disk.
+
+A small JSON file remembers when each channel was last alerted, so that a call every hour sends one alert, reminders, and one recovery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from market_rotation.tasks import wording
+from market_rotation.tasks.alerts import deliver, outbox
+
+if TYPE_CHECKING:
+    from market_rotation.tasks.alerts.incidents import Incident
+    from market_rotation.tasks.settings import Settings
+
+log = logging.getLogger("rotation.watch")
+
+
+@dataclass
+class Memory:
+    """An incident that was alerted without the outbox: its title, its start, and by `Channel.key` the time of the last alert."""
+
+    title: str
+    since: str
+    alerted_at: dict[str, str] = field(default_factory=dict)
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether an incident was alerted here and is not over yet."""
+    return _read(settings) is not None
+
+
+def alert(settings: Settings, incident: Incident, published: str, now: datetime) -> None:
+    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H.
+
+    `published` is a sentence about what readers see. A channel that fails is tried again by the next call.
+    """
+    memory = _read(settings) or Memory(incident.title, now.isoformat())
+    since = datetime.fromisoformat(memory.since)
+    text = outbox.body(incident, since, published)
+    for channel in deliver.channels(settings):
+        last = memory.alerted_at.get(channel.key)
+        if last and now - datetime.fromisoformat(last) < settings.alert_repeat - outbox.SLACK:
+            continue
+        title = f"Still open after {wording.duration(now - since)}: {incident.title}" if last else incident.title
+        if _notify(channel, title, text, "failure"):
+            memory.alerted_at[channel.key] = now.isoformat()
+    if not _write(settings, memory):
+        log.warning(
+            "Neither %s can be written, so the next call repeats this alert.", " nor ".join(map(str, _paths(settings)))
+        )
+
+
+def recover(settings: Settings, now: datetime) -> None:
+    """Sends one recovery to each channel that was alerted, and forgets the incident when all accepted it."""
+    memory = _read(settings)
+    if memory is None:
+        return
+    since = datetime.fromisoformat(memory.since)
+    title = f"Recovered after {wording.duration(now - since)}: {memory.title}"
+    text = f"It began {since:%Y-%m-%d %H:%M} UTC and is over since {now:%Y-%m-%d %H:%M} UTC."
+    for channel in deliver.channels(settings):
+        if channel.key in memory.alerted_at and _notify(channel, title, text, "recovery"):
+            del memory.alerted_at[channel.key]
+    # A channel that is no longer configured receives nothing more.
+    waiting = memory.alerted_at.keys() & {channel.key for channel in deliver.channels(settings)}
+    if waiting:
+        _write(settings, memory)
+    else:
+        _forget(settings)
+
+
+def _notify(channel: deliver.Channel, title: str, text: str, kind: str) -> bool:
+    error = channel.notify(f"{deliver.SENDER}: {title}", text, kind)
+    if error:
+        log.warning("Alert channel %s failed (%s); the next call tries it again.", channel.label, error)
+    return error is None
+
+
+def _paths(settings: Settings) -> list[Path]:
+    """Where the file may be: in ROTATION_HOME, else, where that is missing or read-only, in the user's folder of state."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "market-rotation"
+    name = hashlib.sha256(str(settings.published.absolute()).encode()).hexdigest()[:8]
+    return [settings.home / "watch.json", state / f"watch-{name}.json"]
+
+
+def _read(settings: Settings) -> Memory | None:
+    for path in _paths(settings):
+        # A damaged file costs one alert more, not the alert.
+        with suppress(OSError, ValueError, TypeError):
+            return Memory(**json.loads(path.read_text(encoding="utf-8")))
+    return None
+
+
+def _write(settings: Settings, memory: Memory) -> bool:
+    home, state = _paths(settings)
+    for path in (home, state):
+        with suppress(OSError):
+            # ROTATION_HOME itself is never created here: where it is not mounted it would hide the mount point's fault.
+            if path is state:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{os.getpid()}.new")
+            try:
+                fresh.write_text(json.dumps(asdict(memory), indent=1), encoding="utf-8")
+                fresh.replace(path)
+            finally:
+                fresh.unlink(missing_ok=True)
+            return True
+    return False
+
+
+def _forget(settings: Settings) -> None:
+    for path in _paths(settings):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
