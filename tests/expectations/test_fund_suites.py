@@ -163,17 +163,26 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
     ("fund_nav", "assets_match"): (changed("fund_nav", 7, nav=60.0), [("IWM", DAYS[7])]),
     ("fund_nav", "distribution_plausible"): (changed("fund_nav", 7, distribution=51.9), [("IWM", DAYS[7])]),
     ("fund_nav", "nav_near_close"): (stepped(1.03, 60), [("IWM", DAYS[60])]),
+    ("fund_nav", "record_in_usd_and_shares"): (
+        changed("fund_nav", 7, shares_outstanding=None, total_net_assets_usd=5e12 + 1e9),
+        [("IWM", DAYS[7])],
+    ),
     ("fund_nav", "nav_step_plausible"): (stepped(1.3, 10), [("IWM", DAYS[10])]),
     ("fund_nav", "fresh"): (cut("fund_nav", "IWM", 86), [("IWM", DAYS[86])]),
     ("fund_facts", "one_row_per_snapshot"): (repeated("fund_facts"), [("IWM", SESSION)]),
     ("fund_facts", "expense_ratio_is_a_fraction"): (changed("fund_facts", 0, expense_ratio=0.19), [("IWM", SESSION)]),
+    ("fund_facts", "facts_in_usd"): (changed("fund_facts", 0, total_net_assets_usd=5_000.0), [("IWM", SESSION)]),
     ("fund_facts", "assets_positive"): (changed("fund_facts", 0, nav=0.0), [("IWM", SESSION)]),
     ("fund_facts", "pe_plausible"): (changed("fund_facts", 0, trailing_pe=1 / 17), [("IWM", SESSION)]),
     ("holdings", "weights_add_up"): (changed("holdings", 0, weight=0.1), [("IWM", LAST)]),
     ("holdings", "weight_plausible"): (changed("holdings", 0, weight=0.5001), [("IWM", LAST)]),
     ("earnings_growth", "one_row_per_snapshot"): (repeated("earnings_growth"), [("AAA", SESSION)]),
     ("earnings_growth", "growth_plausible"): (
-        changed("earnings_growth", 0, growth_next_year=20.5),
+        changed("earnings_growth", 0, growth_next_year=20.5, eps_next_year=None),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "growth_is_a_fraction"): (
+        changed("earnings_growth", 0, growth_next_year=-19.0),
         [("AAA", SESSION)],
     ),
     ("earnings_growth", "fiscal_years_follow_each_other"): (
