@@ -59,7 +59,7 @@ def good_frames() -> Frames:
     facts = {
         "as_of": pd.Timestamp(SESSION),
         "expense_ratio": 0.0019,
-        "total_net_assets_usd": 5e9,
+        "total_net_assets_usd": 6e7,
         "nav": 55.0,
         "trailing_pe": 17.0,
         "source": "vendor",

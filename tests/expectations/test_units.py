@@ -156,7 +156,7 @@ def test_expense_ratio_against_its_peers(con: duckdb.DuckDBPyConnection) -> None
             {"growth_is_a_fraction": COMPANIES},
         ),
         (scaled("fund_facts", "nav", 100, "VB"), {"facts_in_usd": ["VB"]}),
-        (scaled("fund_facts", "total_net_assets_usd", 1e-6), {"facts_in_usd": FUNDS, "record_in_usd_and_shares": FUNDS}),
+        *((scaled("fund_facts", "total_net_assets_usd", factor), {"facts_in_usd": FUNDS}) for factor in (1e-6, 1e-3, 1e3)),
         # From the first record on, and all of them.
         (scaled("fund_nav", "nav", 100, "VB", last=N), {"record_in_usd_and_shares": ["VB"]}),
         (scaled("fund_nav", "shares_outstanding", 1e-3, "VB", last=N), {"record_in_usd_and_shares": ["VB"]}),
