@@ -59,7 +59,9 @@ def _of_source(
             f"Such closes of {wording.count(counted_twice, 'fund')} come with distributions: total returns count them twice."
         )
     if without:
-        said.append(f"The closes of {wording.count(without, 'fund')} came without a distribution in the last 18 months.")
+        said.append(
+            f"The closes of {wording.count(without, 'fund')} came without a distribution in the last 18 months."
+        )
     said.append(
         "Total returns are right only if the closes are adjusted and come without distributions. Premiums over NAV are NULL where the closes are "
         "not plain prices, and traded values of past sessions are too low by the distributions since."

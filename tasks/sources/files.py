@@ -178,7 +178,11 @@ def _column(name: str, found: str | None, wanted: str) -> str:
         return f"cast({name} as {wanted})"
     day = _new_york_day(f"cast({name} as timestamptz)")
     # Only a text with an offset or zone after its time is a moment; without one it is read as written, whatever the machine's time zone.
-    return day if found == _ZONED else f"case when regexp_matches({name}, '{_HAS_ZONE}') then {day} else cast({name} as date) end"
+    return (
+        day
+        if found == _ZONED
+        else f"case when regexp_matches({name}, '{_HAS_ZONE}') then {day} else cast({name} as date) end"
+    )
 
 
 def _new_york_day(moment: str) -> str:

@@ -64,7 +64,9 @@ def good() -> Frames:
     }
 
 
-def scaled(dataset: str, column: str, factor: float, *symbols: str, last: int = 1, **blank: None) -> Callable[[], Frames]:
+def scaled(
+    dataset: str, column: str, factor: float, *symbols: str, last: int = 1, **blank: None
+) -> Callable[[], Frames]:
     """The good frames with a column of these symbols, or of all, multiplied by `factor` in the `last` rows of each; `blank` columns lost."""
 
     def make() -> Frames:
@@ -156,7 +158,10 @@ def test_expense_ratio_against_its_peers(con: duckdb.DuckDBPyConnection) -> None
             {"growth_is_a_fraction": COMPANIES},
         ),
         (scaled("fund_facts", "nav", 100, "VB"), {"facts_in_usd": ["VB"]}),
-        *((scaled("fund_facts", "total_net_assets_usd", factor), {"facts_in_usd": FUNDS}) for factor in (1e-6, 1e-3, 1e3)),
+        *(
+            (scaled("fund_facts", "total_net_assets_usd", factor), {"facts_in_usd": FUNDS})
+            for factor in (1e-6, 1e-3, 1e3)
+        ),
         # From the first record on, and all of them.
         (scaled("fund_nav", "nav", 100, "VB", last=N), {"record_in_usd_and_shares": ["VB"]}),
         (scaled("fund_nav", "shares_outstanding", 1e-3, "VB", last=N), {"record_in_usd_and_shares": ["VB"]}),
@@ -166,7 +171,9 @@ def test_expense_ratio_against_its_peers(con: duckdb.DuckDBPyConnection) -> None
         (scaled("prices", "dividend", 0.01, "VB", last=20), {"dividend_in_usd": ["VB"]}),
     ],
 )
-def test_other_units(con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], expected: dict[str, list[str]]) -> None:
+def test_other_units(
+    con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], expected: dict[str, list[str]]
+) -> None:
     """Weights, growth, NAV, shares, assets, volume and dividends in another unit are found, of one fund or of all."""
     assert found(con, make()) == expected
 

@@ -98,7 +98,8 @@ def test_premium_is_withheld_with_its_reason(con: duckdb.DuckDBPyConnection) -> 
         " join core.prices as p using (symbol, session) left join core.fund_nav as n using (symbol, session)"
     ).df()
     given = (rows["basis"] == "unadjusted") & rows["nav"].notna()
-    assert given.sum() > 1_000 and (~given).sum() > 1_000
+    assert given.sum() > 1_000
+    assert (~given).sum() > 1_000
     assert (rows["premium_pct"].notna() == given).all()
     assert (rows["premium_null_reason"].isna() == given).all()
     wanted = 100 * (rows["close"] / rows["nav"] - 1)
@@ -126,7 +127,9 @@ def test_premium_across_a_split(restated: bool) -> None:
     frame = bars("SPY", list(PLAIN), dividend=list(PAID), split_ratio=list(ratios))
     issued = typed(records("SPY", list(navs), None), FUND_NAV_COLUMNS)
     with derived([frame], universe(instrument("SPY")), DAYS[-1], fund_nav=issued) as con:
-        found = con.sql("select max(abs(premium_pct)), count(*) filter (basis = 'unadjusted') from core.close_basis").fetchone()
+        found = con.sql(
+            "select max(abs(premium_pct)), count(*) filter (basis = 'unadjusted') from core.close_basis"
+        ).fetchone()
     assert found is not None
     assert found[0] == pytest.approx(0.05, abs=0.01)
     assert found[1] == N

@@ -92,7 +92,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_days_are_new_yorks_on_every_machine(folders: Path, zone: str) -> None:
     """Each dataset has the same days whatever the time zone of the machine, also those that are not its key."""
     printed = subprocess.run(
-        [sys.executable, "-c", READ], cwd=folders, env={**os.environ, "TZ": zone}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", READ],
+        cwd=folders,
+        env={**os.environ, "TZ": zone},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     known_zone, found = json.loads(printed.stdout)
     assert known_zone == zone
@@ -101,7 +106,9 @@ def test_days_are_new_yorks_on_every_machine(folders: Path, zone: str) -> None:
     assert {name: days for name, days in found.items() if days != [day.isoformat() for day in DAYS]} == {}
 
 
-@pytest.mark.parametrize("text", ["02/01/2024", "2024-01-02 00:00:00 Nowhere/City", "soon", "2024-01-02 25:00:00-05:00"])
+@pytest.mark.parametrize(
+    "text", ["02/01/2024", "2024-01-02 00:00:00 Nowhere/City", "soon", "2024-01-02 25:00:00-05:00"]
+)
 def test_what_is_no_day_is_refused(tmp_path: Path, text: str) -> None:
     """A day that could mean two days, or none, is refused rather than guessed."""
     write(tmp_path, "prices", pd.Index([text]), "csv")
