@@ -15,7 +15,6 @@ from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.run import Result, audit
 from market_rotation.tasks.datasets import (
-    DATASETS,
     EARNINGS_GROWTH_COLUMNS,
     FUND_FACTS_COLUMNS,
     HOLDINGS_COLUMNS,
@@ -117,7 +116,7 @@ def put(con: duckdb.DuckDBPyConnection, frames: Frames) -> None:
     stage.put_answers(
         con, [Answer(Request(name, "IWM", DAYS[0], SESSION), frame, None) for name, frame in frames.items()]
     )
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
 
 
 def changed(dataset: str, row: int, **values: object) -> Callable[[], Frames]:
@@ -480,7 +479,7 @@ def test_publisher_that_is_late(
     frames = cut("fund_nav", symbol, last)()
     answers = [] if last < 0 else [Answer(Request("fund_nav", symbol, DAYS[0], SESSION), frames["fund_nav"], None)]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
     suite = suites.staged("fund_nav")
     (fresh,) = [e for e in suite.expectations if e.id == "fresh"]
     assert con.execute(f"select symbol, session from ({fresh.query})").fetchall() == rows
@@ -489,7 +488,7 @@ def test_publisher_that_is_late(
 def test_publisher_that_never_answered_is_late(con: duckdb.DuckDBPyConnection) -> None:
     """A fund that was asked and of which nothing is known is named without a session."""
     stage.put_answers(con, [Answer(Request("fund_nav", "IWM", DAYS[0], SESSION), None, "Gone.")])
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
     results = [r for r in audit(con, suites.staged("fund_nav")) if not r.success]
     assert [r.expectation.id for r in results] == ["fresh"]
     assert named(con, results[0]) == [("IWM", None)]

@@ -98,7 +98,7 @@ def found(con: duckdb.DuckDBPyConnection, frames: Frames) -> dict[str, list[str]
     """The failed expectation of each batch → the symbols that it names."""
     answers = [Answer(Request(name, "IWM", DAYS[0], SESSION), frame, None) for name, frame in frames.items()]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{name}" for name in DATASETS), "stage.bars")
+    warehouse.build(con, *stage.BATCHES)
     named = {}
     for dataset in DATASETS:
         for expectation in suites.staged(dataset).expectations:
