@@ -31,7 +31,7 @@ STOCKS = {i.symbol for i in UNIVERSE.instruments if i.kind == "stock"}
 
 @pytest.fixture(scope="module")
 def prices(real_data: Path) -> pd.DataFrame:
-    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet"))
+    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet").assign(capital_gain=0.0))
 
 
 @contextmanager

@@ -57,7 +57,7 @@ CUTS = [
 
 @pytest.fixture(scope="module")
 def prices(real_data):
-    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet"))
+    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet").assign(capital_gain=0.0))
 
 
 @pytest.fixture(scope="module")
