@@ -8,6 +8,26 @@ select symbol, as_of as session, growth_current_year, growth_next_year
 from stage.earnings_growth
 where not growth_current_year between -20 and 20 or not growth_next_year between -20 and 20;
 
+-- expectation: growth_is_a_fraction
+-- severity: warning
+-- sentence: A growth rate is about a hundred times, or a hundredth of, what the earnings per share beside it say; or, without these, half of at
+--   least ten companies are said to more than double their earnings. Probably it is given in percent.
+with rates as (
+    select symbol, as_of, growth_current_year as growth, eps_current_year / nullif(eps_year_ago, 0) - 1 as implied, eps_year_ago as base
+    from stage.earnings_growth
+    union all
+    select symbol, as_of, growth_next_year, eps_next_year / nullif(eps_current_year, 0) - 1, eps_current_year
+    from stage.earnings_growth
+),
+batch as (
+    select as_of, median(abs(growth)) as usual from rates group by as_of having count(distinct symbol) filter (growth is not null) >= 10
+)
+select r.symbol, r.as_of as session, r.growth, r.implied, b.usual
+from rates as r
+left join batch as b using (as_of)
+where (r.base > 0 and abs(r.implied) >= 0.005 and (r.growth / r.implied between 50 and 200 or r.growth / r.implied between 0.005 and 0.02))
+    or (r.implied is null and r.growth is not null and b.usual > 1);
+
 -- expectation: fiscal_years_follow_each_other
 -- severity: warning
 -- sentence: The next fiscal year does not end about a year after the one under way: between 350 and 380 days, or one of the two days is missing.

@@ -2,10 +2,97 @@
 
 -- expectation: expense_ratio_is_a_fraction
 -- severity: warning
--- sentence: The expense ratio is negative or above 10 %: probably a percentage was taken for a fraction.
-select symbol, as_of as session, expense_ratio
-from stage.fund_facts
-where not expense_ratio between 0 and 0.1;
+-- column: expense_ratio
+-- sentence: The expense ratio is not a fraction of assets a year: it is negative, below 0.005 % without being zero, above 5 %, or above 1.5 % for a
+--   fund that follows an index; or it is more than ten times, or less than a tenth of, its last known value; or more than twenty times the
+--   median of at least three others of its peer group. Probably it is given in percent.
+with known as (
+    from fn.fund_facts_known_at('infinity'::timestamptz) where expense_ratio > 0
+),
+before as (
+    select b.symbol, b.as_of, arg_max(k.expense_ratio, k.as_of) as last_known
+    from stage.fund_facts as b
+    join known as k on k.symbol = b.symbol and k.as_of < b.as_of
+    group by b.symbol, b.as_of
+),
+newest as (
+    select u.peer_group, f.symbol, arg_max(f.expense_ratio, f.as_of) as expense_ratio
+    from (select symbol, as_of, expense_ratio from known union all select symbol, as_of, expense_ratio from stage.fund_facts) as f
+    join stage.universe as u using (symbol)
+    where f.expense_ratio > 0 and u.peer_group is not null
+    group by u.peer_group, f.symbol
+),
+peers as (
+    select n.symbol, median(o.expense_ratio) as peer_median
+    from newest as n
+    join newest as o on o.peer_group = n.peer_group and o.symbol <> n.symbol
+    group by n.symbol
+    having count(*) >= 3
+)
+select b.symbol, b.as_of as session, b.expense_ratio, l.last_known, p.peer_median
+from stage.fund_facts as b
+left join stage.universe as u on u.symbol = b.symbol
+left join before as l on l.symbol = b.symbol and l.as_of = b.as_of
+left join peers as p on p.symbol = b.symbol
+where not b.expense_ratio between 0 and 0.05
+    or (b.expense_ratio > 0.015 and coalesce(u.index_name, b.index_name) is not null)
+    or (b.expense_ratio > 0 and b.expense_ratio < 0.00005)
+    or (b.expense_ratio > 0 and not b.expense_ratio / l.last_known between 0.1 and 10)
+    or b.expense_ratio > 20 * p.peer_median;
+
+-- expectation: facts_in_usd
+-- severity: warning
+-- sentence: Assets are below 1 million or above 5 trillion USD, or more than twenty times, or less than a twentieth of, what the last record or snapshot
+--   says, where what is traded does not speak against that; or the NAV is more than five times, or less than a fifth of, the last close. Probably they are in thousands, in millions or in pence.
+with records as (
+    select symbol, session as day, coalesce(total_net_assets_usd, nav * shares_outstanding) as assets
+    from fn.fund_nav_known_at('infinity'::timestamptz)
+    union all
+    select symbol, session as day, coalesce(total_net_assets_usd, nav * shares_outstanding) as assets
+    from stage.fund_nav
+    union all
+    select k.symbol, k.as_of as day, k.total_net_assets_usd as assets
+    from fn.fund_facts_known_at('infinity'::timestamptz) as k
+    anti join stage.fund_facts as b on b.symbol = k.symbol and b.as_of = k.as_of
+),
+last_assets as (
+    select b.symbol, b.as_of, arg_max(r.assets, r.day) as last_assets
+    from stage.fund_facts as b
+    join records as r on r.symbol = b.symbol and r.day <= b.as_of and r.day >= b.as_of - 60
+    where r.assets > 0
+    group by b.symbol, b.as_of
+),
+known_bars as (
+    from raw.prices
+    where session >= (select min(as_of) from stage.fund_facts) - 10
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+closes as (
+    select symbol, session, close, volume from known_bars where not is_withdrawn
+    union all
+    select symbol, session, close, volume from stage.prices where not is_withdrawn
+),
+last_closes as (
+    select b.symbol, b.as_of, arg_max(c.close, c.session) as last_close, median(c.close * c.volume) as usual_dollar_volume
+    from stage.fund_facts as b
+    join closes as c on c.symbol = b.symbol and c.session <= b.as_of and c.session >= b.as_of - 10
+    where c.close > 0
+    group by b.symbol, b.as_of
+)
+select b.symbol, b.as_of as session, b.total_net_assets_usd, a.last_assets, b.nav, c.last_close
+from stage.fund_facts as b
+left join last_assets as a on a.symbol = b.symbol and a.as_of = b.as_of
+left join last_closes as c on c.symbol = b.symbol and c.as_of = b.as_of
+where (b.total_net_assets_usd > 0 and isfinite(b.total_net_assets_usd) and not b.total_net_assets_usd between 1e6 and 5e12)
+    -- Of the two, that is right of which about 2 % is traded on a usual day: 0.2 % of VB, 12 % of IWM.
+    or (
+        b.total_net_assets_usd > 0 and isfinite(b.total_net_assets_usd) and not b.total_net_assets_usd / a.last_assets between 0.05 and 20
+        and coalesce(
+            abs(fn.log_or_null(c.usual_dollar_volume / b.total_net_assets_usd / 0.02)) >= abs(fn.log_or_null(c.usual_dollar_volume / a.last_assets / 0.02)),
+            true
+        )
+    )
+    or (b.nav > 0 and isfinite(b.nav) and not b.nav / c.last_close between 0.2 and 5);
 
 -- expectation: assets_positive
 -- severity: warning

@@ -143,6 +143,101 @@ from judged
 where is_given and records_before = 21
     and least(abs(premium / usual_premium - 1), abs(restated_premium / usual_restated_premium - 1)) > 0.02;
 
+-- expectation: record_in_usd_and_shares
+-- severity: warning
+-- sentence: The NAV is more than five times, or less than a fifth of, the close; or over its last 21 records more than thirty times its shares
+--   are traded on a usual day; or assets are above 5 trillion USD, or more than twenty times, or less than a twentieth of, those of the fund's newest snapshot
+--   of the same quarter, where what is traded speaks for the snapshot. Probably the NAV is in pence or on another basis of splits, or shares or assets are in thousands or millions.
+with funds as (select symbol, min(session) as since from stage.fund_nav group by symbol),
+known_bars as (
+    from raw.prices
+    semi join funds using (symbol)
+    where session >= (select min(session) from stage.fund_nav) - 40
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+bars as (
+    select symbol, session, close, volume, split_ratio
+    from stage.prices
+    where not is_withdrawn
+    union all
+    select k.symbol, k.session, k.close, k.volume, k.split_ratio
+    from known_bars as k
+    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
+    where not k.is_withdrawn
+),
+known_records as (
+    from raw.fund_nav
+    where session >= (select min(session) from stage.fund_nav) - 40
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+records as (
+    select symbol, session, nav, shares_outstanding, total_net_assets_usd, true as is_given
+    from stage.fund_nav
+    union all
+    select k.symbol, k.session, k.nav, k.shares_outstanding, k.total_net_assets_usd, false as is_given
+    from known_records as k
+    semi join funds as f on f.symbol = k.symbol
+    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
+),
+traded as (
+    select
+        b.symbol,
+        b.session,
+        b.close,
+        coalesce(product(b.split_ratio) over (
+            partition by b.symbol order by b.session desc rows between unbounded preceding and 1 preceding
+        ), 1) as later_splits,
+        median(b.volume) over (partition by b.symbol order by b.session rows 20 preceding) as usual_volume
+    from bars as b
+    join funds as f on f.symbol = b.symbol and b.session >= f.since - 40
+    where b.close > 0
+),
+facts as (
+    select symbol, max(as_of) as as_of, arg_max(total_net_assets_usd, as_of) as snapshot_assets
+    from (
+        select symbol, as_of, total_net_assets_usd from fn.fund_facts_known_at('infinity'::timestamptz)
+        union all
+        select symbol, as_of::date, total_net_assets_usd from stage.fund_facts
+    )
+    where total_net_assets_usd > 0
+    group by symbol
+),
+compared as (
+    select
+        r.symbol,
+        r.session,
+        r.nav,
+        r.shares_outstanding,
+        r.total_net_assets_usd,
+        t.close,
+        case when abs(fn.log_or_null(t.close / r.nav)) > abs(fn.log_or_null(t.close * t.later_splits / r.nav)) then t.close * t.later_splits else t.close end
+            / nullif(r.nav, 0) as close_to_nav,
+        -- A single impossible count is no unit, and core.fund_nav leaves it out.
+        median(t.usual_volume / t.later_splits / nullif(r.shares_outstanding, 0)) over (
+            partition by r.symbol order by r.session rows 20 preceding
+        ) as turnover,
+        coalesce(r.total_net_assets_usd, r.nav * r.shares_outstanding) as assets,
+        f.snapshot_assets,
+        t.usual_volume * t.close as usual_dollar_volume,
+        r.is_given
+    from records as r
+    left join traded as t on t.symbol = r.symbol and t.session = r.session
+    left join facts as f on f.symbol = r.symbol and abs(f.as_of - r.session) <= 90
+    where r.nav > 0 and isfinite(r.nav)
+)
+select symbol, session, nav, close, shares_outstanding, turnover, total_net_assets_usd, snapshot_assets
+from compared
+where is_given and (
+    not close_to_nav between 0.2 and 5
+    or (shares_outstanding > 0 and isfinite(shares_outstanding) and turnover > 30)
+    or (assets > 0 and isfinite(assets) and assets > 5e12)
+    -- Of the two, that is right of which about 2 % is traded on a usual day: 0.2 % of VB, 12 % of IWM.
+    or (
+        assets > 0 and isfinite(assets) and not assets / snapshot_assets between 0.05 and 20
+        and abs(fn.log_or_null(usual_dollar_volume / assets / 0.02)) > abs(fn.log_or_null(usual_dollar_volume / snapshot_assets / 0.02))
+    )
+);
+
 -- expectation: nav_step_plausible
 -- severity: warning
 -- column: nav

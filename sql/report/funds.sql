@@ -44,6 +44,7 @@ select
     c.median_dollar_volume_30d_usd,
     p.premium_pct,
     p.premium_session,
+    c.premium_null_reason,
     c.net_flow_12m_usd,
     s.shares_source,
     f.facts_as_of

@@ -1,9 +1,9 @@
 -- signals.fund_comparison: the small-cap funds side by side, for choosing among them.
 -- grain: symbol, session
--- sources: core.instruments, core.prices, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, fn.join_drawdowns
+-- sources: core.instruments, core.prices, core.close_basis, core.returns, core.fund_facts, core.fund_nav, core.fund_flows, core.sessions, fn.join_drawdowns
 -- lookback: 252 rows; and the last snapshot of each fund, however old
 -- null: any value whose window is not full; what no snapshot on or before the session says; premium_pct until the session's NAV is
---   published (the next day); net_flow_12m_usd with under 90 % of its sessions
+--   published (the next day), and where closes are not plain prices, see premium_null_reason; net_flow_12m_usd with under 90 % of its sessions
 -- formula: beta = sample covariance with the benchmark / sample variance of the benchmark, daily total returns; volatility = sample standard
 --   deviation x sqrt(252); drawdown = lowest (index / its running maximum) - 1 inside the window; premium = 100 x (close / NAV - 1)
 -- columns:
@@ -17,7 +17,8 @@
 --   volatility_252d: a year, fraction
 --   max_drawdown_252d: fraction, 0 or less
 --   median_dollar_volume_30d_usd: USD a session, median of close x volume over 30 sessions
---   premium_pct: percent by which the close is above NAV
+--   premium_pct: percent by which the close is above NAV, both on one basis of splits
+--   premium_null_reason: NAV not published, or the basis of the closes in core.close_basis, such as adjusted
 --   net_flow_12m_usd: USD over 252 sessions
 with bars as (
     select
@@ -142,14 +143,15 @@ select
     m.volatility_252d,
     case when m.is_full then d.max_drawdown_252d end as max_drawdown_252d,
     m.median_dollar_volume_30d_usd,
-    100 * (b.close / n.nav - 1) as premium_pct,
+    case when k.basis = 'unadjusted' then k.premium_pct end as premium_pct,
+    case when k.basis <> 'unadjusted' and k.basis <> 'not known' then k.basis when k.premium_pct is null then 'NAV not published' end as premium_null_reason,
     x.net_flow_12m_usd
 from bars as b
 join moments as m on m.symbol = b.symbol and m.session = b.session
 join core.returns as r on r.symbol = b.symbol and r.session = b.session
 join flows_12m as x on x.symbol = b.symbol and x.session_number = b.session_number
 join drawdowns as d on d.symbol = b.symbol and d.session = b.session
-left join core.fund_nav as n on n.symbol = b.symbol and n.session = b.session
+left join core.close_basis as k on k.symbol = b.symbol and k.session = b.session
 asof left join core.fund_facts as f on f.symbol = b.symbol and f.as_of <= b.session
 asof left join assets as a on a.symbol = b.symbol and a.session <= b.session
 order by b.symbol, b.session

@@ -27,6 +27,7 @@ JUDGED_BY_SUCCESS = (
     "dead-share-counts:",
     "unknown-distributions",
     "prices-differ:",
+    "adjusted-closes:",
 )
 #: What the report's own step judges.
 JUDGED_BY_REPORT = ("report",)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from market_rotation.tasks import warehouse, wording
-from market_rotation.tasks.alerts import changes, deliver, differences, incidents, outbox, own_files, rules
+from market_rotation.tasks.alerts import changes, close_basis, deliver, differences, incidents, outbox, own_files, rules
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
@@ -157,7 +157,7 @@ def alert(context: RunContext) -> None:
     con, settings = context.con, context.settings
     before = _outbox(con)
     run, fault = context.run, context.run.report_fault
-    found = [*incidents.of_success(con, run), *differences.incidents_of(con)]
+    found = [*incidents.of_success(con, run), *differences.incidents_of(con), *close_basis.incidents_of(con)]
     found += [incidents.of_report(context.session, fault)] if fault else []
     scope: tuple[str, ...] = incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT
     if run.own_faults is not None:

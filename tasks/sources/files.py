@@ -50,6 +50,8 @@ FRAMES = {
     "earnings_growth": EARNINGS_GROWTH_COLUMNS,
 }
 
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_HAS_ZONE = r"\d:\d\d[\d:.]*\s*[^\d:.\s]"
 _SQL_TYPES = {"object": "varchar", "datetime64[s]": "date", "float64": "double"}
 
 
@@ -152,9 +154,9 @@ def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
             else:
                 relation = con.read_parquet(str(path))
             _check_columns(path, relation.columns, required, tuple(columns))
+            found = dict(zip(relation.columns, map(str, relation.types), strict=True))
             wanted = ", ".join(
-                f"cast({name if name in relation.columns else 'null'} as {_SQL_TYPES[kind]}) as {name}"
-                for name, kind in columns.items()
+                f"{_column(name, found.get(name), _SQL_TYPES[kind])} as {name}" for name, kind in columns.items()
             )
             frame = relation.project(wanted).order(f"{key}, {day}").df()
     except duckdb.Error as error:
@@ -166,6 +168,26 @@ def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
         raise SourceUnavailable(f"{path} has {lacking} rows without {key} or {day}; fill them in or take them out.")
     frame = frame.fillna({"capital_gain": 0.0, "source": "files"})
     return {str(symbol): rows for symbol, rows in frame.groupby(key, sort=False)}
+
+
+def _column(name: str, found: str | None, wanted: str) -> str:
+    """The SQL that reads a column of type `found` (None where the file lacks it) as type `wanted`."""
+    if found is None:
+        return f"cast(null as {wanted})"
+    if wanted != "date" or found == "DATE" or (found.startswith("TIMESTAMP") and found != _ZONED):
+        return f"cast({name} as {wanted})"
+    day = _new_york_day(f"cast({name} as timestamptz)")
+    # Only a text with an offset or zone after its time is a moment; without one it is read as written, whatever the machine's time zone.
+    return (
+        day
+        if found == _ZONED
+        else f"case when regexp_matches({name}, '{_HAS_ZONE}') then {day} else cast({name} as date) end"
+    )
+
+
+def _new_york_day(moment: str) -> str:
+    """The SQL of the New York date of `moment`. Midnight UTC is 19:00 or 20:00 in New York, when no session is dated: vendors write days so."""
+    return f"cast({moment} at time zone if(epoch_us({moment}) % 86400000000 = 0, 'UTC', 'America/New_York') as date)"
 
 
 def _check_columns(path: Path, found: list[str], required: tuple[str, ...], allowed: tuple[str, ...]) -> None:

@@ -15,7 +15,6 @@ from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.run import Result, audit
 from market_rotation.tasks.datasets import (
-    DATASETS,
     EARNINGS_GROWTH_COLUMNS,
     FUND_FACTS_COLUMNS,
     HOLDINGS_COLUMNS,
@@ -59,7 +58,7 @@ def good_frames() -> Frames:
     facts = {
         "as_of": pd.Timestamp(SESSION),
         "expense_ratio": 0.0019,
-        "total_net_assets_usd": 5e9,
+        "total_net_assets_usd": 6e7,
         "nav": 55.0,
         "trailing_pe": 17.0,
         "source": "vendor",
@@ -117,7 +116,7 @@ def put(con: duckdb.DuckDBPyConnection, frames: Frames) -> None:
     stage.put_answers(
         con, [Answer(Request(name, "IWM", DAYS[0], SESSION), frame, None) for name, frame in frames.items()]
     )
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
 
 
 def changed(dataset: str, row: int, **values: object) -> Callable[[], Frames]:
@@ -163,17 +162,26 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
     ("fund_nav", "assets_match"): (changed("fund_nav", 7, nav=60.0), [("IWM", DAYS[7])]),
     ("fund_nav", "distribution_plausible"): (changed("fund_nav", 7, distribution=51.9), [("IWM", DAYS[7])]),
     ("fund_nav", "nav_near_close"): (stepped(1.03, 60), [("IWM", DAYS[60])]),
+    ("fund_nav", "record_in_usd_and_shares"): (
+        changed("fund_nav", 7, shares_outstanding=None, total_net_assets_usd=5e12 + 1e9),
+        [("IWM", DAYS[7])],
+    ),
     ("fund_nav", "nav_step_plausible"): (stepped(1.3, 10), [("IWM", DAYS[10])]),
     ("fund_nav", "fresh"): (cut("fund_nav", "IWM", 86), [("IWM", DAYS[86])]),
     ("fund_facts", "one_row_per_snapshot"): (repeated("fund_facts"), [("IWM", SESSION)]),
     ("fund_facts", "expense_ratio_is_a_fraction"): (changed("fund_facts", 0, expense_ratio=0.19), [("IWM", SESSION)]),
+    ("fund_facts", "facts_in_usd"): (changed("fund_facts", 0, total_net_assets_usd=5_000.0), [("IWM", SESSION)]),
     ("fund_facts", "assets_positive"): (changed("fund_facts", 0, nav=0.0), [("IWM", SESSION)]),
     ("fund_facts", "pe_plausible"): (changed("fund_facts", 0, trailing_pe=1 / 17), [("IWM", SESSION)]),
     ("holdings", "weights_add_up"): (changed("holdings", 0, weight=0.1), [("IWM", LAST)]),
     ("holdings", "weight_plausible"): (changed("holdings", 0, weight=0.5001), [("IWM", LAST)]),
     ("earnings_growth", "one_row_per_snapshot"): (repeated("earnings_growth"), [("AAA", SESSION)]),
     ("earnings_growth", "growth_plausible"): (
-        changed("earnings_growth", 0, growth_next_year=20.5),
+        changed("earnings_growth", 0, growth_next_year=20.5, eps_next_year=None),
+        [("AAA", SESSION)],
+    ),
+    ("earnings_growth", "growth_is_a_fraction"): (
+        changed("earnings_growth", 0, growth_next_year=-19.0),
         [("AAA", SESSION)],
     ),
     ("earnings_growth", "fiscal_years_follow_each_other"): (
@@ -471,7 +479,7 @@ def test_publisher_that_is_late(
     frames = cut("fund_nav", symbol, last)()
     answers = [] if last < 0 else [Answer(Request("fund_nav", symbol, DAYS[0], SESSION), frames["fund_nav"], None)]
     stage.put_answers(con, answers)
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
     suite = suites.staged("fund_nav")
     (fresh,) = [e for e in suite.expectations if e.id == "fresh"]
     assert con.execute(f"select symbol, session from ({fresh.query})").fetchall() == rows
@@ -480,7 +488,7 @@ def test_publisher_that_is_late(
 def test_publisher_that_never_answered_is_late(con: duckdb.DuckDBPyConnection) -> None:
     """A fund that was asked and of which nothing is known is named without a session."""
     stage.put_answers(con, [Answer(Request("fund_nav", "IWM", DAYS[0], SESSION), None, "Gone.")])
-    warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+    warehouse.build(con, *stage.BATCHES)
     results = [r for r in audit(con, suites.staged("fund_nav")) if not r.success]
     assert [r.expectation.id for r in results] == ["fresh"]
     assert named(con, results[0]) == [("IWM", None)]

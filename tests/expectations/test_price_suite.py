@@ -362,7 +362,7 @@ def test_close_that_stands_still(con: duckdb.DuckDBPyConnection, sessions: int, 
 
 
 @pytest.mark.parametrize(
-    ("sessions", "volume", "rows"), [(2, 5e6, []), (3, 5e6, [102]), (4, 5e6, [102, 103]), (4, 0, [])]
+    ("sessions", "volume", "rows"), [(2, 5e3, []), (3, 5e3, [102]), (4, 5e3, [102, 103]), (4, 0, [])]
 )
 def test_volume_that_stands_still(
     con: duckdb.DuckDBPyConnection, sessions: int, volume: float, rows: list[int]
@@ -372,9 +372,26 @@ def test_volume_that_stands_still(
     assert found(con) == ({"volume_moves": [("IWM", i) for i in rows]} if rows else {})
 
 
+@pytest.mark.parametrize(("factor", "found_it"), [(0.019, True), (0.021, False), (49.0, False), (51.0, True)])
+def test_volume_in_another_unit(con: duckdb.DuckDBPyConnection, factor: float, found_it: bool) -> None:
+    """A volume fifty times more or less than usual is recorded; usual is the median of the 60 bars before."""
+    put(con, at(market(), "IWM", LAST, volume=round((1000 + LAST - 30.5) * factor)))
+    assert found(con) == ({"volume_in_shares": [("IWM", LAST)]} if found_it else {})
+
+
+@pytest.mark.parametrize(("factor", "found_it"), [(0.015, True), (0.03, False), (5.0, False), (60.0, True)])
+def test_dividend_in_another_unit(con: duckdb.DuckDBPyConnection, factor: float, found_it: bool) -> None:
+    """A dividend fifty times more or less than the last ones is recorded."""
+    frames = market()
+    for row in (20, 50, 80):
+        frames = at(frames, "IWM", row, dividend=0.01)
+    put(con, at(frames, "IWM", 110, dividend=0.01 * factor))
+    assert found(con) == ({"dividend_in_usd": [("IWM", 110)]} if found_it else {})
+
+
 def test_what_stands_still_is_seen_day_by_day(con: duckdb.DuckDBPyConnection) -> None:
     """The bars known already count, and the new one alone is named."""
-    frames = at(market({("IWM", i): 0.0 for i in range(LAST - 3, COUNT)}), "IWM", slice(LAST - 2, None), volume=7.0)
+    frames = at(market({("IWM", i): 0.0 for i in range(LAST - 3, COUNT)}), "IWM", slice(LAST - 2, None), volume=700.0)
     know(con, frames)
     put(con, frames, LAST - 10)
     expected = {"price_moves": [("IWM", LAST)], "bar_not_repeated": [("IWM", LAST)], "volume_moves": [("IWM", LAST)]}
@@ -504,6 +521,8 @@ CASES: dict[str, Callable[..., None]] = {
     "market_moved": test_market_that_repeats_yesterday,
     "bar_not_repeated": test_what_stands_still_is_seen_day_by_day,
     "batch_as_usual": test_session_as_usual,
+    "volume_in_shares": test_volume_in_another_unit,
+    "dividend_in_usd": test_dividend_in_another_unit,
 }
 
 

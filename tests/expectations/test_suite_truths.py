@@ -43,7 +43,7 @@ WAITED = [
 
 @pytest.fixture(scope="module")
 def prices(real_data: Path) -> pd.DataFrame:
-    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet"))
+    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet").assign(capital_gain=0.0))
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def whole(real_data: Path, prices: pd.DataFrame) -> Iterator[tuple[duckdb.DuckDB
 
 def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) -> None:
     """All 150,304 bars, 6,457 records and what is derived pass; four records are on days without a session, two have no count,
-    nine counts are impossible, and 45 flows are large."""
+    nine counts are impossible, and 45 flows are large. Seven volumes of IWM are a fraction of the usual ones; the closes are adjusted."""
     _, results = whole
     assert not any(r.raised for r in results)
     checked = {r.suite.table: r.element_count for r in results}
@@ -98,10 +98,14 @@ def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) ->
     }
     assert checked["core.prices"] == checked["core.returns"] == 150_304
     assert {(r.suite.table, r.expectation.id): r.unexpected_count for r in results if not r.success} == {
+        ("stage.prices", "volume_in_shares"): 7,
         ("stage.fund_nav", "on_a_session"): 4,
         ("stage.fund_nav", "shares_or_assets_present"): 2,
         ("core.fund_nav", "share_count_possible"): 9,
         ("core.fund_flows", "flow_not_large"): 45,
+        # The closes are adjusted for distributions: IWM's against its NAV, and none of the 24 funds without NAV pays any.
+        ("core.close_basis", "closes_are_plain_prices"): 1,
+        ("core.close_basis", "funds_pay_distributions"): 24,
     }
 
 

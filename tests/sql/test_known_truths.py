@@ -31,7 +31,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def prices(real_data):
-    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet"))
+    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet").assign(capital_gain=0.0))
 
 
 def tables_at(prices: pd.DataFrame, cut: date) -> dict[str, pd.DataFrame]:

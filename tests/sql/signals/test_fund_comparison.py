@@ -35,7 +35,8 @@ FACTS = {
 FILES = {("AAA", 90): 5, ("AAA", 200): 7, ("BBB", 260): 3, ("CCC", 319): 4}
 COLUMNS = [
     *("symbol", "session", "expense_ratio", "holdings_count", "total_net_assets_usd", "return_12m", "beta_252d"),
-    *("volatility_252d", "max_drawdown_252d", "median_dollar_volume_30d_usd", "premium_pct", "net_flow_12m_usd"),
+    *("volatility_252d", "max_drawdown_252d", "median_dollar_volume_30d_usd", "premium_pct"),
+    *("premium_null_reason", "net_flow_12m_usd"),
 ]
 
 

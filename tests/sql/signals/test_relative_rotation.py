@@ -23,7 +23,7 @@ CUT = date(2025, 10, 21)
 
 @pytest.fixture(scope="module")
 def prices(real_data):
-    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet"))
+    return price_frame(pd.read_parquet(real_data / "files" / "prices.parquet").assign(capital_gain=0.0))
 
 
 def lines_at(prices, cut) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
