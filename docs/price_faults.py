@@ -121,7 +121,7 @@ def record(con: duckdb.DuckDBPyConnection, bars: pd.DataFrame) -> str:
     years = (regime_record.END - regime_record.START).days / 365.25
     lines = [
         f"On the real history {len(waiting)} bars would have waited for the next one, each seen as the last one known: {len(waiting) / years:.2f} a year. "
-        "None was a fault: "
+        "These are "
         + ", ".join(f"{r.symbol} {r.session:%Y-%m-%d}" for r in waiting.sort_values("session").itertuples())
         + ".",
         "",

@@ -135,6 +135,16 @@ around as (
     semi join (from stage.universe where kind = 'index') as i using (symbol)
     cross join range(-5, 6) as near(days)
 ),
+-- A recent session for which no symbol has a bar is one question, which session_has_bars asks.
+with_bar as (
+    select session from known
+    union select session::date as session from stage.fetched_prices where close is not null
+),
+without_bar as (
+    select session
+    from (select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10)
+    anti join with_bar using (session)
+),
 first_bars as (select symbol, min(session) as first_session from known group by symbol)
 select a.symbol, s.session
 from (from stage.answers where dataset = 'prices') as a
@@ -142,6 +152,7 @@ join stage.universe as u on u.symbol = a.symbol
 join stage.sessions as s on s.session between a.start_session and a.end_session
 left join first_bars as f on f.symbol = a.symbol
 anti join known on known.symbol = a.symbol and known.session = s.session
+anti join without_bar on without_bar.session = s.session
 anti join around on around.symbol = a.symbol and around.session = s.session
 where a.error is null and s.session >= coalesce(f.first_session, u.inception, s.session);
 
@@ -443,8 +454,12 @@ where is_given;
 -- sentence: The bar has the close and the volume of the session before again: the source repeats yesterday's bar.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 30),
 steps as (
-    select *, close = lag(close) over by_session and volume = lag(volume) over by_session as is_repeated
+    select
+        *,
+        session > lag(session) over by_session and close = lag(close) over by_session and volume = lag(volume) over by_session
+            as is_repeated
     from bars
+    semi join stage.sessions using (session)
     window by_session as (partition by symbol order by session)
 )
 select symbol, session, close, volume
