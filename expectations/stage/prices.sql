@@ -121,6 +121,53 @@ where is_withdrawn
 group by symbol
 having count(*) > 5;
 
+-- expectation: history_keeps_returns
+-- severity: warning
+-- column: close
+-- sentence: The source was asked for the whole history again, and on more than three days and 2 % of those known its daily returns are others
+--   than the known ones: another instrument's prices? The whole symbol is set aside.
+with whole as (
+    select symbol from stage.answers where dataset = 'prices' and is_full_history and error is null
+),
+given as (
+    select symbol, session::date as session, max(close) as close, coalesce(max(split_ratio), 1) as split_ratio,
+        coalesce(max(dividend), 0) + coalesce(max(capital_gain), 0) as paid
+    from stage.fetched_prices
+    semi join whole using (symbol)
+    group by symbol, session::date
+),
+-- A bar that one side lacks moves no return of the other: both are measured between bars that both have.
+steps as (
+    select
+        g.symbol,
+        g.session,
+        g.close,
+        g.split_ratio,
+        g.paid,
+        k.close as known_close,
+        coalesce(k.split_ratio, 1) as known_split_ratio,
+        coalesce(k.dividend, 0) + coalesce(k.capital_gain, 0) as known_paid,
+        fn.log_or_null(g.close / lag(g.close) over by_session) as step,
+        fn.log_or_null(k.close / lag(k.close) over by_session) as known_step,
+        least(lag(g.close) over by_session, lag(k.close) over by_session, g.close, k.close) as lowest_close
+    from given as g
+    join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = g.symbol and k.session = g.session
+    where g.close > 0 and isfinite(g.close) and k.close > 0 and isfinite(k.close)
+    window by_session as (partition by g.symbol order by g.session)
+),
+-- Prices may be rounded to a cent; adjustments for splits and payments fall on their days.
+judged as (
+    select *, abs(step - known_step) > 0.005 + 0.02 / lowest_close as is_other
+    from steps
+    where step is not null and known_step is not null
+        and split_ratio = 1 and known_split_ratio = 1 and paid = 0 and known_paid = 0
+)
+select symbol, null::date as session, count(*) as days_compared, count(*) filter (is_other) as days_with_other_returns,
+    min(session) filter (is_other) as first_other, max(session) filter (is_other) as last_other
+from judged
+group by symbol
+having count(*) filter (is_other) > greatest(3, 0.02 * count(*));
+
 -- expectation: no_session_missing
 -- severity: warning
 -- sentence: The source gave no bar for a session on which the symbol should have one.

@@ -474,6 +474,50 @@ def test_whole_history_of_one_symbol_weighs_no_more(con: duckdb.DuckDBPyConnecti
     assert found(con) == {}
 
 
+def restate(con: duckdb.DuckDBPyConnection, history: pd.DataFrame) -> Found:
+    """What is found when the source answers for all of IWM's history with `history`, all else being known."""
+    stage.put_answers(con, [Answer(Request("prices", "IWM", DAYS[0], DAYS[LAST], True), history, None)])
+    warehouse.build(con, *pipeline.BATCHES)
+    return {name: rows for name, rows in found(con).items() if name == "history_keeps_returns"}
+
+
+def test_another_instruments_history(con: duckdb.DuckDBPyConnection) -> None:
+    """A whole history with another fund's returns is no restatement, and the symbol is set aside; on another level with its own returns it is."""
+    frames = market()
+    know(con, frames)
+    own = frames["IWM"]
+    named = {"history_keeps_returns": [("IWM", None)]}
+    assert restate(con, frames["QQQ"].assign(symbol="IWM")) == named
+    assert restate(con, own.assign(close=own["close"] * 0.97)) == {}
+    assert restate(con, own.assign(close=(own["close"] / 4).round(2))) == {}
+    assert restate(con, at(frames, "IWM", 60, split_ratio=2.0)["IWM"]) == {}
+
+
+@pytest.mark.parametrize(("days", "named"), [(1, False), (2, True)])
+def test_few_restated_days_are_no_other_instrument(con: duckdb.DuckDBPyConnection, days: int, named: bool) -> None:
+    """A corrected close changes two returns, and up to three may change, or 2 % of them."""
+    frames = market()
+    know(con, frames)
+    changed = frames["IWM"].copy()
+    changed.loc[changed.index[[40 + 10 * k for k in range(days)]], "close"] *= 1.01
+    assert bool(restate(con, changed)) == named
+
+
+@pytest.mark.parametrize(("columns", "named"), [({}, True), ({"dividend": 0.4}, False), ({"capital_gain": 0.4}, False)])
+def test_restated_payments_are_no_other_instrument(
+    con: duckdb.DuckDBPyConnection, columns: dict[str, float], named: bool
+) -> None:
+    """Closes adjusted for distributions return otherwise on the days of these, which do not count."""
+    frames = market()
+    know(con, frames)
+    changed = frames["IWM"].copy()
+    for i in range(20, 100, 20):
+        changed.loc[changed.index[:i], "close"] *= 0.99
+        for column, value in columns.items():
+            changed.loc[changed.index[i], column] = value
+    assert bool(restate(con, changed)) == named
+
+
 @pytest.mark.parametrize(
     ("count", "moves", "rows"),
     [
@@ -514,6 +558,7 @@ CASES: dict[str, Callable[..., None]] = {
     "types_as_declared": test_types,
     "overlap_not_restated": test_overlap_that_is_restated,
     "return_plausible": test_jumps,
+    "history_keeps_returns": test_another_instruments_history,
     "split_announced": test_step_by_the_ratio_of_a_split,
     "price_moves": test_close_that_stands_still,
     "adj_close_as_vendor": test_adjusted_close_of_the_source,
