@@ -25,9 +25,12 @@ from market_rotation.tasks.sources.base import price_frame
 from market_rotation.tasks.universe import load_universe
 
 #: Between these lines of docs/validation.md stands what this file writes.
-BEGIN, FINISH = "<!-- price faults: written by `make docs` where the real prices are -->", "<!-- end of the price faults -->"
+BEGIN, FINISH = (
+    "<!-- price faults: written by `make docs` where the real prices are -->",
+    "<!-- end of the price faults -->",
+)
 
-#: The expectations that judge a bar by itself. Those on returns and repetitions are in `_CAUGHT`.
+#: The expectations that judge a bar by itself. Returns and repetitions are judged in `_NAMED`.
 OF_ONE_BAR = ("close_present", "prices_positive", "bar_consistent")
 
 GROUPS = ("fund", "fund, closes only", "stock")
@@ -47,7 +50,7 @@ def _whole(factor: float) -> dict[str, str]:
 
 
 FAULTS = (
-    *(Fault(f"close × {factor:g}", {"close": f"b.close * {factor}"}) for factor in (100, 0.01, 10)),
+    *(Fault(f"close x {factor:g}", {"close": f"b.close * {factor}"}) for factor in (100, 0.01, 10)),
     *(
         Fault(f"close wrong by {percent:+d} %", {"close": f"b.close * {1 + percent / 100}"})
         for percent in (20, -20, 10, -10, 5, -5)
@@ -61,9 +64,16 @@ FAULTS = (
         {name: f"o.{name}" for name in ("open", "high", "low", "close", "volume")},
         "abs(o.close / b.close - 1) >= 0.2",
     ),
-    Fault("yesterday's close and volume", {"close": "b.previous_close", "volume": "b.previous_volume"}, "b.previous_volume > 0"),
+    Fault(
+        "yesterday's close and volume",
+        {"close": "b.previous_close", "volume": "b.previous_volume"},
+        "b.previous_volume > 0",
+    ),
     Fault("yesterday's close, today's volume", {"close": "b.previous_close"}, "b.close <> b.previous_close"),
-    *(Fault(f"open, high, low and close wrong by {percent:+d} %", _whole(1 + percent / 100), "b.open is not null") for percent in (20, -20, 5, -5)),
+    *(
+        Fault(f"open, high, low and close wrong by {percent:+d} %", _whole(1 + percent / 100), "b.open is not null")
+        for percent in (20, -20, 5, -5)
+    ),
 )
 
 _BARS = """
@@ -104,19 +114,19 @@ where fn.is_jump(
 )
 """
 
+_NAMED = """
+create or replace temp table named as
+{of_one_bar}
+union
+{jumps}
+union
+select symbol, session from stage.prices where close = previous_close and volume = previous_volume and volume > 0
+"""
+
 _CAUGHT = """
-with named as (
-    {of_one_bar}
-    union all
-    {jumps}
-    union all
-    select symbol, session from stage.prices where close = previous_close and volume = previous_volume and volume > 0
-)
-select
-    b.instruments,
-    count(*) as faults,
-    100.0 * count(*) filter ((b.symbol, b.session) in (from named)) / count(*) as caught_pct
+select b.instruments, count(*) as faults, 100.0 * count(n.symbol) / count(*) as caught_pct
 from stage.prices as b
+left join named as n using (symbol, session)
 group by b.instruments
 """
 
@@ -129,8 +139,12 @@ def staged(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with warehouse.writing(Path(":memory:")) as con:
         stage.put_references(con, load_universe(), calendar.load(start, end), start, end)
         known_at = datetime(end.year, end.month, end.day, 23, 30, tzinfo=UTC)
-        warehouse.parameters(con, run_id="docs", known_at=known_at, source="files", target_session=end, history_start=start)
-        stage.put_answers(con, [Answer(Request("prices", s, start, end), bars, None) for s, bars in frame.groupby("symbol")])
+        warehouse.parameters(
+            con, run_id="docs", known_at=known_at, source="files", target_session=end, history_start=start
+        )
+        stage.put_answers(
+            con, [Answer(Request("prices", s, start, end), bars, None) for s, bars in frame.groupby("symbol")]
+        )
         warehouse.build(con, *pipeline.BATCHES)
         con.execute(_BARS)
         yield con
@@ -141,8 +155,8 @@ def held_back(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return con.execute(f"{_JUMPS.format(bars='bars')} order by b.session, b.symbol").df()
 
 
-def caught(con: duckdb.DuckDBPyConnection, fault: Fault) -> dict[str, tuple[int, float]]:
-    """Group of instruments → the bars that got the fault, and the percentage of them that an expectation names the same evening."""
+def name_faulty(con: duckdb.DuckDBPyConnection, fault: Fault) -> None:
+    """Fills `stage.prices` with all bars that can have the fault, with it, and the temporary table `named` with those that an expectation names."""
     values = ", ".join(f"{value} as {name}" for name, value in fault.values.items())
     con.execute(
         f"""
@@ -154,9 +168,14 @@ def caught(con: duckdb.DuckDBPyConnection, fault: Fault) -> dict[str, tuple[int,
         """
     )
     queries = {e.id: e.query for e in suites.staged("prices").expectations}
-    of_one_bar = " union all ".join(f"select symbol, session from ({queries[name]})" for name in OF_ONE_BAR)
-    found = con.execute(_CAUGHT.format(of_one_bar=of_one_bar, jumps=_JUMPS.format(bars="stage.prices"))).fetchall()
-    return {group: (faults, share) for group, faults, share in found}
+    of_one_bar = " union ".join(f"select symbol, session from ({queries[name]})" for name in OF_ONE_BAR)
+    con.execute(_NAMED.format(of_one_bar=of_one_bar, jumps=_JUMPS.format(bars="stage.prices")))
+
+
+def caught(con: duckdb.DuckDBPyConnection, fault: Fault) -> dict[str, tuple[int, float]]:
+    """Group of instruments → the bars that got the fault, and the percentage of them that an expectation names the same evening."""
+    name_faulty(con, fault)
+    return {group: (faults, share) for group, faults, share in con.execute(_CAUGHT).fetchall()}
 
 
 def years(con: duckdb.DuckDBPyConnection) -> float:
