@@ -141,8 +141,9 @@ if __name__ == "__main__":
 
         with regime_record.derived(REAL_PRICES) as con:
             regime_record.put(HERE / "signals.md", regime_record.record(con))
+
         import price_faults
 
-        with price_faults.opened(REAL_PRICES) as (con, bars):
-            text = price_faults.record(con, bars)
+        with price_faults.staged(REAL_PRICES) as con:
+            text = price_faults.record(con)
         regime_record.put(HERE / "validation.md", text, price_faults.BEGIN, price_faults.FINISH)

@@ -204,15 +204,15 @@ def record(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def put(page: Path, text: str, begin: str = BEGIN, finish: str = FINISH) -> None:
-    """Replaces what stands between the two lines of `page` that mark the record."""
+    """Replaces what stands between the two lines of `page` that mark what is written."""
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     after = rest.partition(finish)[2]
     page.write_text(f"{before}{begin}\n\n{text}\n\n{finish}{after}", encoding="utf-8")
 
 
-def standing(page: Path) -> str:
-    """What stands between the two lines of `page` that mark the record."""
-    return page.read_text(encoding="utf-8").partition(BEGIN)[2].partition(FINISH)[0].strip()
+def standing(page: Path, begin: str = BEGIN, finish: str = FINISH) -> str:
+    """What stands between the two lines of `page` that mark what is written."""
+    return page.read_text(encoding="utf-8").partition(begin)[2].partition(finish)[0].strip()
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, object]]:

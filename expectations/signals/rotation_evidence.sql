@@ -16,10 +16,13 @@ where b.session is null or e.session is null;
 
 -- expectation: evidence_verdicts
 -- severity: critical
--- sentence: A verdict is not -1, 0 or 1, is given without a value, or contradicts its detail.
+-- sentence: A verdict is not -1, 0 or 1, is given without a value, or contradicts its detail; or a row that misses a symbol is not marked
+--   provisional, or does not name it.
 select evidence as symbol, session, value, verdict, detail
 from signals.rotation_evidence
 where verdict not in (-1, 0, 1)
+    or is_provisional is distinct from (missing_symbols is not null)
+    or not contains(detail, missing_symbols)
     or (value is null) <> (verdict is null)
     or (verdict is null) is distinct from starts_with(detail, 'Not known: ');
 

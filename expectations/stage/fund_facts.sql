@@ -107,3 +107,40 @@ where least(total_net_assets_usd, nav) <= 0 or not isfinite(total_net_assets_usd
 select symbol, as_of as session, trailing_pe
 from stage.fund_facts
 where not trailing_pe between 1 and 1000;
+
+-- expectation: facts_move
+-- severity: warning
+-- sentence: Every fund, three or more, has the NAV and the assets of its snapshot of at least three sessions before again: the vendor's data stands
+--   still.
+with known as (
+    select symbol, as_of, nav, total_net_assets_usd from fn.fund_facts_known_at('infinity'::timestamptz)
+),
+numbered as (
+    select session, row_number() over (order by session) as session_number from stage.sessions
+),
+given as (
+    select b.symbol, b.as_of, b.nav, b.total_net_assets_usd, n.session_number
+    from stage.fund_facts as b
+    asof join numbered as n on n.session <= b.as_of
+    where b.nav is not null or b.total_net_assets_usd is not null
+),
+before as (
+    select g.symbol, g.as_of, arg_max(k.nav, k.as_of) as nav_before, arg_max(k.total_net_assets_usd, k.as_of) as assets_before
+    from given as g
+    join numbered as n on n.session_number = g.session_number - 3
+    join known as k on k.symbol = g.symbol and k.as_of <= n.session and k.as_of >= n.session - 30
+    group by g.symbol, g.as_of
+),
+compared as (
+    select
+        g.*,
+        b.nav_before,
+        b.assets_before,
+        coalesce(g.nav = b.nav_before, true) and coalesce(g.total_net_assets_usd = b.assets_before, true)
+            and coalesce(b.nav_before, b.assets_before) is not null as is_still
+    from given as g
+    join before as b on b.symbol = g.symbol and b.as_of = g.as_of
+)
+select symbol, as_of as session, nav, total_net_assets_usd
+from compared
+where as_of in (select as_of from compared group by as_of having count(*) >= 3 and bool_and(is_still));

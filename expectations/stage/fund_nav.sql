@@ -316,6 +316,62 @@ from jumps as j
 anti join jumps as before on before.symbol = j.symbol and before.record_number = j.record_number - 1 and before.is_undone
 where j.is_given and (j.next_step is null or j.is_undone or not j.is_that_of_close);
 
+-- expectation: record_not_repeated
+-- severity: warning
+-- column: nav
+-- sentence: The record has the NAV and the share count or assets of the session before again, although the close moved by more than 0.5 %: the
+--   publisher may have repeated its last record.
+with funds as (select distinct symbol from stage.fund_nav),
+known_records as (
+    from raw.fund_nav
+    where session >= (select min(session) from stage.fund_nav) - 15
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+records as (
+    select symbol, session, nav, shares_outstanding, total_net_assets_usd, true as is_given
+    from stage.fund_nav
+    union all
+    select k.symbol, k.session, k.nav, k.shares_outstanding, k.total_net_assets_usd, false as is_given
+    from known_records as k
+    semi join funds as f on f.symbol = k.symbol
+    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
+),
+steps as (
+    select
+        *,
+        lag(session) over by_session as previous_session,
+        nav = lag(nav) over by_session
+            and shares_outstanding is not distinct from lag(shares_outstanding) over by_session
+            and total_net_assets_usd is not distinct from lag(total_net_assets_usd) over by_session as is_repeated
+    from records
+    semi join stage.sessions using (session)
+    window by_session as (partition by symbol order by session)
+),
+repeated as (
+    from steps where is_given and is_repeated
+),
+known_bars as (
+    from raw.prices
+    semi join repeated using (symbol)
+    where session >= (select min(previous_session) from repeated)
+    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
+),
+closes as (
+    select symbol, session, close, coalesce(dividend, 0) + coalesce(capital_gain, 0) as paid
+    from stage.prices
+    where not is_withdrawn
+    union all
+    select k.symbol, k.session, k.close, coalesce(k.dividend, 0) + coalesce(k.capital_gain, 0) as paid
+    from known_bars as k
+    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
+    where not k.is_withdrawn
+)
+select r.symbol, r.session, r.nav, r.shares_outstanding, b.close as previous_close, c.close
+from repeated as r
+join closes as c on c.symbol = r.symbol and c.session = r.session
+join closes as b on b.symbol = r.symbol and b.session = r.previous_session
+where b.close > 0 and abs(c.close / b.close - 1) > 0.005;
+
 -- expectation: fresh
 -- severity: info
 -- sentence: The publisher is late: the fund's newest record is more than one session older than allowed.

@@ -121,6 +121,53 @@ where is_withdrawn
 group by symbol
 having count(*) > 5;
 
+-- expectation: history_keeps_returns
+-- severity: warning
+-- column: close
+-- sentence: The source was asked for the whole history again, and on more than three days and 2 % of those known its daily returns are others
+--   than the known ones: another instrument's prices? The whole symbol is set aside.
+with whole as (
+    select symbol from stage.answers where dataset = 'prices' and is_full_history and error is null
+),
+given as (
+    select symbol, session::date as session, max(close) as close, coalesce(max(split_ratio), 1) as split_ratio,
+        coalesce(max(dividend), 0) + coalesce(max(capital_gain), 0) as paid
+    from stage.fetched_prices
+    semi join whole using (symbol)
+    group by symbol, session::date
+),
+-- A bar that one side lacks moves no return of the other: both are measured between bars that both have.
+steps as (
+    select
+        g.symbol,
+        g.session,
+        g.close,
+        g.split_ratio,
+        g.paid,
+        k.close as known_close,
+        coalesce(k.split_ratio, 1) as known_split_ratio,
+        coalesce(k.dividend, 0) + coalesce(k.capital_gain, 0) as known_paid,
+        fn.log_or_null(g.close / lag(g.close) over by_session) as step,
+        fn.log_or_null(k.close / lag(k.close) over by_session) as known_step,
+        least(lag(g.close) over by_session, lag(k.close) over by_session, g.close, k.close) as lowest_close
+    from given as g
+    join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = g.symbol and k.session = g.session
+    where g.close > 0 and isfinite(g.close) and k.close > 0 and isfinite(k.close)
+    window by_session as (partition by g.symbol order by g.session)
+),
+-- Prices may be rounded to a cent; adjustments for splits and payments fall on their days.
+judged as (
+    select *, abs(step - known_step) > 0.005 + 0.02 / lowest_close as is_other
+    from steps
+    where step is not null and known_step is not null
+        and split_ratio = 1 and known_split_ratio = 1 and paid = 0 and known_paid = 0
+)
+select symbol, null::date as session, count(*) as days_compared, count(*) filter (is_other) as days_with_other_returns,
+    min(session) filter (is_other) as first_other, max(session) filter (is_other) as last_other
+from judged
+group by symbol
+having count(*) filter (is_other) > greatest(3, 0.02 * count(*));
+
 -- expectation: no_session_missing
 -- severity: warning
 -- sentence: The source gave no bar for a session on which the symbol should have one.
@@ -223,103 +270,51 @@ where is_restated
 -- expectation: return_plausible
 -- severity: warning
 -- column: close
--- sentence: The close jumps much further than the symbol usually moves while the market and its peers do not, without the
---   opening price and the volume of a true jump, and the next bar does not confirm it yet.
-with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 400),
+-- sentence: The close jumps much further than the funds most like it, or the market, let expect; open and volume do not bear it out,
+--   and the next bar does not confirm it yet.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
 moved as (
-    select
-        *,
-        case when lag(close) over by_session > paid then close / (lag(close) over by_session - paid) - 1 end as return_1d,
-        row_number() over by_session as bar_number
+    select *, lag(close) over by_session as previous_close, row_number() over by_session as bar_number
     from bars
     semi join stage.sessions using (session)
     where close > 0 and isfinite(close)
     window by_session as (partition by symbol order by session)
 ),
-markets as (
-    select session, median(return_1d) as market_return
-    from moved
-    group by session
-    having count(return_1d) >= 5
-),
-/* The funds of one size, without those of a sector. A single fund of micro caps is compared with those of small caps. */
-peers as (
-    select symbol, case size_bucket when 'micro' then 'small' else size_bucket end as size_bucket
-    from stage.universe
-    where kind = 'fund' and sector is null and size_bucket is not null
-),
-peer_moves as (
-    select p.size_bucket, m.session, median(m.return_1d) as peer_return
-    from moved as m
-    join peers as p using (symbol)
-    group by p.size_bucket, m.session
-    having count(m.return_1d) >= 3
-),
 compared as (
     select
         m.*,
-        u.kind = 'stock' as is_stock,
-        m.return_1d - k.market_return as residual,
-        m.return_1d - q.peer_return as peer_residual,
-        lead(m.return_1d) over (partition by m.symbol order by m.bar_number) as next_return,
-        lead(m.return_1d - k.market_return) over (partition by m.symbol order by m.bar_number) as next_residual,
-        case when m.close <> lag(m.close) over (partition by m.symbol order by m.bar_number) then
-            (m.open - lag(m.close) over (partition by m.symbol order by m.bar_number))
-            / (m.close - lag(m.close) over (partition by m.symbol order by m.bar_number))
-        end as share_at_open
+        x.return_1d,
+        x.expected_return,
+        x.usual_deviation,
+        x.companions,
+        case when x.usual_volume > 0 then m.volume / x.usual_volume end as times_usual_volume,
+        case when m.close <> m.previous_close then (m.open - m.previous_close) / (m.close - m.previous_close) end as share_at_open,
+        fn.log_or_null(greatest(1 + x.return_1d, 1e-300)) as log_return,
+        log_return - fn.log_or_null(greatest(1 + coalesce(x.expected_return, 0), 1e-300)) as log_residual
     from moved as m
-    left join stage.universe as u on u.symbol = m.symbol
-    left join markets as k using (session)
-    left join peers as p on p.symbol = m.symbol
-    left join peer_moves as q on q.size_bucket = p.size_bucket and q.session = m.session
+    join stage.expected_returns as x on x.symbol = m.symbol and x.session = m.session
 ),
-far as (
-    from compared
-    where split_ratio = 1 and (
-        abs(return_1d) > 0.25 or abs(residual) > case when is_stock then 0.08 else 0.04 end or abs(peer_residual) > 0.03
-    )
-),
-usual as (
-    select
-        f.symbol, f.bar_number,
-        case when count(c.residual) >= 60 then 1.4826 * mad(c.residual) end as sigma,
-        case when count(c.peer_residual) >= 60 then 1.4826 * mad(c.peer_residual) end as peer_sigma,
-        median(c.volume) filter (c.bar_number >= f.bar_number - 63) as usual_volume
-    from compared as c
-    join far as f on f.symbol = c.symbol and c.bar_number between f.bar_number - 252 and f.bar_number - 1
-    group by f.symbol, f.bar_number
+followed as (
+    select *, lead(log_residual) over (partition by symbol order by bar_number) as next_log_residual from compared
 ),
 jumps as (
     select
-        f.*,
-        u.sigma,
-        coalesce(
-            -sign(coalesce(f.residual, f.return_1d)) * fn.log_or_null(greatest(1 + coalesce(f.next_residual, f.next_return), 1e-300))
-            /* A small wrong price comes back nearly as a whole; a small true move may come back by most. */
-            > abs(fn.log_or_null(greatest(1 + coalesce(f.residual, f.return_1d), 1e-300)))
-            * case when abs(coalesce(f.residual, f.return_1d)) > 0.08 then 0.5 else 0.9 end,
-            false
-        ) as is_undone,
-        abs(f.return_1d) > 0.45 as is_never_believed,
+        *,
+        coalesce(-sign(log_residual) * next_log_residual > abs(log_residual) / 2, false) as is_undone,
+        abs(return_1d) > 0.45 as is_never_believed,
         -- How far the jumps that are never believed have led away; one that leads back is none.
-        sum(fn.log_or_null(greatest(1 + f.return_1d, 1e-300))) filter (f.is_given and abs(f.return_1d) > 0.45) over (partition by f.symbol order by f.bar_number) as away,
-        is_never_believed and abs(away) < abs(away - fn.log_or_null(greatest(1 + f.return_1d, 1e-300))) as is_way_back
-    from far as f
-    left join usual as u using (symbol, bar_number)
-    where (
-        abs(f.return_1d) > 0.25
-        or (abs(f.residual) > 10 * u.sigma and abs(f.residual) > case when f.is_stock then 0.08 else 0.04 end)
-        or (abs(f.peer_residual) > 10 * u.peer_sigma and abs(f.peer_residual) > 0.03)
-    )
-    /* A true jump is there at the opening and is traded heavily; a wrong price is neither. A move that the peers share is none. */
-    and not coalesce(f.volume >= 2 * u.usual_volume and f.share_at_open between 0.4 and 2.5 and abs(f.return_1d) <= 0.45, false)
-    and not coalesce(abs(f.peer_residual) < 0.01 and abs(f.return_1d) <= 0.25, false)
+        sum(log_return) filter (is_given and abs(return_1d) > 0.45) over (partition by symbol order by bar_number) as away,
+        is_never_believed and abs(away) < abs(away - log_return) as is_way_back
+    from followed
+    where coalesce(split_ratio, 1) = 1
+        and fn.is_jump(return_1d, expected_return, usual_deviation, companions is not null, times_usual_volume, share_at_open)
 )
-select j.symbol, j.session, j.close, j.return_1d, j.residual, j.sigma, j.next_return
+select j.symbol, j.session, j.close, j.return_1d, j.expected_return, j.usual_deviation, j.companions, j.times_usual_volume, j.share_at_open,
+    exp(j.next_log_residual) - 1 as next_residual
 from jumps as j
 anti join jumps as before
     on before.symbol = j.symbol and before.bar_number = j.bar_number - 1 and before.is_undone and not before.is_way_back
-where j.is_given and not j.is_way_back and (j.next_return is null or j.is_undone or j.is_never_believed);
+where j.is_given and not j.is_way_back and (j.next_log_residual is null or j.is_undone or j.is_never_believed);
 
 -- expectation: split_announced
 -- severity: warning
@@ -403,6 +398,51 @@ select s.symbol, s.session, s.close
 from (from moved where is_given and is_still) as s
 join (select session, median(abs(change)) as change from moved group by session) as m using (session)
 where m.change > 0;
+
+-- expectation: market_moved
+-- severity: critical
+-- column: close
+-- sentence: At least half of the symbols, five or more, have the close of the session before again, and its volume where one is known: the source
+--   repeats yesterday's data.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
+steps as (
+    select
+        *,
+        lag(close) over by_session is not null as is_compared,
+        session > lag(session) over by_session and close = lag(close) over by_session and coalesce(volume = lag(volume) over by_session, true)
+            as is_repeated
+    from bars
+    semi join stage.sessions using (session)
+    window by_session as (partition by symbol order by session)
+),
+repeating as (
+    select session
+    from steps
+    where is_compared
+    group by session
+    having count(*) filter (is_repeated) >= greatest(5, count(*) / 2) and bool_or(is_given and is_repeated)
+)
+select symbol, session, close, volume
+from steps
+semi join repeating using (session)
+where is_given and is_repeated;
+
+-- expectation: bar_not_repeated
+-- severity: warning
+-- column: close
+-- sentence: The bar has the close and the volume of the session before again: the source may have given yesterday's bar.
+with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
+steps as (
+    select
+        *,
+        session > lag(session) over by_session and close = lag(close) over by_session and volume = lag(volume) over by_session as is_repeated
+    from bars
+    semi join stage.sessions using (session)
+    window by_session as (partition by symbol order by session)
+)
+select symbol, session, close, volume
+from steps
+where is_given and is_repeated and volume > 0;
 
 -- expectation: adj_close_as_vendor
 -- severity: warning

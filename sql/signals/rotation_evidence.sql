@@ -5,7 +5,7 @@
 --   signals.earnings_momentum
 -- lookback: all; three completed months, and the last known assets of each fund before them
 -- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
---   core.thresholds); detail then names the missing data
+--   core.thresholds); detail then names the missing data. missing_symbols where the evidence misses no price
 -- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0.
 --   size_score = (conditions for - conditions against) / conditions; flow_pct_of_assets = 100 x net flow of the small-cap funds over the last
 --   three completed months / their assets before these months, over the funds whose three months and assets are known; covered_assets_pct =
@@ -19,6 +19,9 @@
 --   threshold_against: level of value that speaks against it
 --   verdict: 1 for the rotation, -1 against it, 0 neither, NULL not known
 --   detail: the finding, as a sentence
+--   missing_symbols: of the symbols that the evidence is about, those that have started and have no price that session, in order, separated by
+--     commas: the source gave none, or the audit holds it back until the next bar settles it
+--   is_provisional: a symbol is missing, so that the row can still change
 with followed as (
     select session, date_trunc('month', session)::date as month
     from core.sessions
@@ -166,7 +169,7 @@ board as (
         w.flow_pct_of_assets, w.months_in, w.months_out, w.covered_assets_pct,
         w.net_flow_usd, w.months_text, w.members_known, w.members, w.symbols_without_assets,
         t.symbol as technology_symbol, t.rank_3m::double as technology_rank_3m, t.sectors, t.return_3m as technology_return_3m,
-        m.mag7_minus_rest_3m, m.missing_symbols,
+        m.mag7_minus_rest_3m,
         e.gap, e.period_end, e.small_growth_next_year, e.large_growth_next_year, e.small_coverage_pct, e.large_coverage_pct,
         -- Unlike least() NULL where either is.
         case
@@ -266,12 +269,7 @@ spoken as (
                 end
             when 'breadth' then 'no sector, or not the equal-weight fund, has a full three-month window that session.'
             when 'sector_leadership' then 'technology has no full three-month window that session.'
-            when 'mega_cap' then
-                case
-                    when b.missing_symbols is null then
-                        'the Magnificent Seven, or the equal-weight fund, have no full three-month window that session.'
-                    else 'no price that session of ' || b.missing_symbols || '.'
-                end
+            when 'mega_cap' then 'the Magnificent Seven, or the equal-weight fund, have no full three-month window that session.'
             when 'fund_flows' then
                 case
                     when coalesce(b.members, 0) = 0 then 'the universe has no fund in the flow group small_cap.'
@@ -297,6 +295,27 @@ spoken as (
     join board as b using (session)
 ),
 
+needed as (
+    select 'relative_strength' as evidence, unnest([small_symbol, large_symbol]) as symbol from core.pairs where headline
+    union
+    select unnest(['breadth', 'sector_leadership']) as evidence, symbol from core.instruments where kind = 'sector'
+    union
+    select unnest(['breadth', 'mega_cap']) as evidence, symbol from core.instruments where peer_group = 'equal_weight'
+    union
+    select 'breadth' as evidence, benchmark as symbol from core.instruments where kind = 'sector' or peer_group = 'equal_weight'
+    union
+    select 'mega_cap' as evidence, symbol from core.instruments where kind = 'stock' and peer_group = 'mag7'
+),
+
+lacking as (
+    select n.evidence, f.session, string_agg(n.symbol, ', ' order by n.symbol) as missing_symbols
+    from needed as n
+    join (select symbol, min(session) as first_session from core.prices group by symbol) as s on s.symbol = n.symbol
+    join followed as f on f.session >= s.first_session
+    anti join core.prices as p on p.symbol = n.symbol and p.session = f.session
+    group by n.evidence, f.session
+),
+
 axes as (
     from (
         values
@@ -317,7 +336,13 @@ select
     s.threshold,
     s.threshold_against,
     case when not s.is_known then null when s.speaks_for then 1 when s.speaks_against then -1 else 0 end as verdict,
-    case when s.is_known then s.sentence else 'Not known: ' || s.missing_sentence end as detail
+    case
+        when not s.is_known then 'Not known: ' || coalesce('no price that session of ' || l.missing_symbols || '.', s.missing_sentence)
+        else s.sentence || coalesce(' Provisional: no price that session of ' || l.missing_symbols || '.', '')
+    end as detail,
+    l.missing_symbols,
+    l.missing_symbols is not null as is_provisional
 from spoken as s
 join axes as a using (evidence)
+left join lacking as l using (evidence, session)
 order by s.session, s.evidence

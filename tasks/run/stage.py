@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from market_rotation.tasks.calendar import Calendar
 
 
-#: Tables built before the audit: the batch of each dataset, the bars that a batch is compared with, and the events without a bar, which are
+#: Tables built before the audit: the batch of each dataset, the bars and returns that a batch is compared with, and the events without a bar, which are
 #: built again after the audit has set bars aside.
 BATCHES = (
     "stage.rebased",
     *(f"stage.{dataset}" for dataset in DATASETS),
     "stage.bars",
+    "stage.expected_returns",
     "stage.differences",
     "stage.price_events",
 )

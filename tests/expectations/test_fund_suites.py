@@ -132,6 +132,21 @@ def changed(dataset: str, row: int, **values: object) -> Callable[[], Frames]:
     return make
 
 
+def stale(row: int, **values: object) -> Callable[[], Frames]:
+    """The good frames with IWM's record of one session once more on the next, `values` excepted."""
+
+    def make() -> Frames:
+        frames = good_frames()
+        records = frames["fund_nav"].reset_index(drop=True)
+        columns = ["nav", "shares_outstanding", "total_net_assets_usd"]
+        records.loc[row, columns] = records.loc[row - 1, columns]
+        for column, value in values.items():
+            records.loc[row, column] = value
+        return {**frames, "fund_nav": records}
+
+    return make
+
+
 def repeated(dataset: str, **values: object) -> Callable[[], Frames]:
     """The good frames and the first row of one of them once more, with `values` changed."""
 
@@ -167,6 +182,7 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
         [("IWM", DAYS[7])],
     ),
     ("fund_nav", "nav_step_plausible"): (stepped(1.3, 10), [("IWM", DAYS[10])]),
+    ("fund_nav", "record_not_repeated"): (stale(60), [("IWM", DAYS[60])]),
     ("fund_nav", "fresh"): (cut("fund_nav", "IWM", 86), [("IWM", DAYS[86])]),
     ("fund_facts", "one_row_per_snapshot"): (repeated("fund_facts"), [("IWM", SESSION)]),
     ("fund_facts", "expense_ratio_is_a_fraction"): (changed("fund_facts", 0, expense_ratio=0.19), [("IWM", SESSION)]),
@@ -231,7 +247,7 @@ def derive(con: duckdb.DuckDBPyConnection, frames: Frames) -> list[Result]:
 
 def test_every_expectation_has_a_case() -> None:
     """An expectation added to a suite without a batch that it must fail is noticed here."""
-    covered = {*BAD, ("fund_nav", "types_as_declared")}
+    covered = {*BAD, ("fund_nav", "types_as_declared"), ("fund_facts", "facts_move")}
     assert covered == {(name, e.id) for name in FETCHED for e in suites.staged(name).expectations}
     # What is generated is tested with its like.
     written = {e.id for suite in FLOWS for e in suite.expectations if "one_row" not in e.id and "no_row" not in e.id}
@@ -513,3 +529,79 @@ def test_known_records_are_not_checked_again(con: duckdb.DuckDBPyConnection) -> 
     assert [con.sql(f"from stage.{name}").fetchall() for name in FETCHED] == [[], [], [], []]
     put(con, changed("fund_nav", 7, nav=51.9)())
     assert con.sql("select symbol, session, is_new from stage.fund_nav").fetchall() == [("IWM", DAYS[7], False)]
+
+
+@pytest.mark.parametrize(
+    ("make", "sessions"),
+    [
+        (stale(60), [60]),
+        (stale(60, shares_outstanding=None, total_net_assets_usd=None), []),
+        (stale(60, nav=51.35, total_net_assets_usd=None), []),
+        (stale(60, shares_outstanding=1_060_000.0, total_net_assets_usd=None), []),
+    ],
+)
+def test_record_of_the_day_before(
+    con: duckdb.DuckDBPyConnection, make: Callable[[], Frames], sessions: list[int]
+) -> None:
+    """Only a record equal in NAV, shares and assets is a repetition, and only where the close moved."""
+    assert asked(con, make()).get("record_not_repeated", []) == sessions
+
+
+def test_record_of_the_day_before_on_a_quiet_day(con: duckdb.DuckDBPyConnection) -> None:
+    """Where the close moved by less than half a percent an equal record is possible."""
+    frames = stale(60)()
+    bars = frames["prices"].reset_index(drop=True)
+    bars.loc[60, "close"] = bars.loc[59, "close"] * 1.0049
+    assert "record_not_repeated" not in asked(con, {**frames, "prices": bars})
+    bars.loc[60, "close"] = bars.loc[59, "close"] * 1.0051
+    assert asked(con, {**frames, "prices": bars}) == {"record_not_repeated": [60]}
+
+
+def snapshots(
+    day: date, moved: int, funds: int = 3, values: tuple[float | None, float | None] = (55.0, 5e9)
+) -> pd.DataFrame:
+    """Facts of the first `funds` funds on a day, of which `moved` have other values than usual."""
+    names = ("SPY", "IWM", "IJR")[:funds]
+    nav, assets = values
+    return pd.concat(
+        typed(
+            {
+                "symbol": [name],
+                "as_of": pd.Timestamp(day),
+                "nav": nav if k >= moved or nav is None else nav + 0.01,
+                "total_net_assets_usd": assets,
+                "source": "vendor",
+            },
+            FUND_FACTS_COLUMNS,
+        )
+        for k, name in enumerate(names)
+    )
+
+
+@pytest.mark.parametrize(
+    ("since", "moved", "funds", "values", "named_funds"),
+    [
+        (3, 0, 3, (55.0, 5e9), ["IJR", "IWM", "SPY"]),
+        (10, 0, 3, (None, 5e9), ["IJR", "IWM", "SPY"]),
+        # Moved in one fund, too few funds, too few sessions since, no value at all.
+        (3, 1, 3, (55.0, 5e9), []),
+        (3, 0, 2, (55.0, 5e9), []),
+        (2, 0, 3, (55.0, 5e9), []),
+        (3, 0, 3, (None, None), []),
+    ],
+)
+def test_vendor_whose_facts_stand_still(
+    con: duckdb.DuckDBPyConnection,
+    since: int,
+    moved: int,
+    funds: int,
+    values: tuple[float | None, float | None],
+    named_funds: list[str],
+) -> None:
+    """Where no fund's NAV and assets changed in three sessions, the snapshots are set aside."""
+    put(con, {"fund_facts": snapshots(DAYS[89 - since], 0, funds, values)})
+    warehouse.load(con, "raw")
+    put(con, {"fund_facts": snapshots(SESSION, moved, funds, values)})
+    (still,) = [e for e in suites.staged("fund_facts").expectations if e.id == "facts_move"]
+    found = con.execute(f"select symbol, session from ({still.query}) order by all").fetchall()
+    assert found == [(name, SESSION) for name in named_funds]

@@ -474,6 +474,19 @@ def test_missing_on_the_last_day_is_not_known_to_the_evidence(gone):
     assert set(unknown.index) == never | NOT_KNOWN[gone][2]
     assert unknown["value"].isna().all()
     assert unknown["detail"].str.startswith("Not known: ").all()
+    assert not full["is_provisional"].any()
+    assert full["missing_symbols"].isna().all()
+    about = {
+        "relative_strength": {"IWM", "IWB"},
+        "breadth": {*SECTORS, "RSP", "SPY"},
+        "sector_leadership": set(SECTORS),
+        "mega_cap": {"MSFT", "RSP"},
+    }
+    touched = {evidence for evidence, symbols in about.items() if gone in symbols}
+    assert set(found.index[found["is_provisional"]]) == touched >= NOT_KNOWN[gone][2]
+    for evidence in touched:
+        assert found.loc[evidence, "missing_symbols"] == gone
+        assert found.loc[evidence, "detail"].endswith(f"o price that session of {gone}.")
 
 
 def test_missing_on_the_last_day_changes_no_earlier_row(gone):
