@@ -189,9 +189,8 @@ def record(con: duckdb.DuckDBPyConnection) -> str:
     waiting = held_back(con)
     (count,) = con.execute("select count(*) from bars").fetchone() or (0,)
     lines = [
-        f"On the real history {len(waiting)} bars would have waited for the next one, each seen as the last one known: {len(waiting) / years:.2f} a year. "
-        "These are "
-        + ", ".join(f"{r.symbol} {r.session:%Y-%m-%d}" for r in waiting.sort_values("session").itertuples())
+        f"Of {count:,} true bars {len(waiting)} would have waited for the next one, {len(waiting) / years(con):.2f} a year: "
+        + ", ".join(f"{r.symbol} {r.session:%Y-%m-%d}" for r in waiting.itertuples())
         + ".",
         "",
         "Of wrong ones, each bar in turn with the fault, this share is set aside the same evening:",
