@@ -34,6 +34,8 @@ records as (
         -- Of all splits since the record before, should sessions be missing in between. Rounded, as a quotient of products.
         coalesce(round(p.split_factor / lag(p.split_factor) over by_session, 9), 1) as announced_ratio,
         lag(k.nav) over by_session as previous_nav,
+        lag(shares) over by_session as previous_shares,
+        p.symbol is null as is_before_prices,
         k.shares_outstanding is null
             and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
     from fn.fund_nav_known_at('infinity'::timestamptz) as k
@@ -41,6 +43,21 @@ records as (
     semi join core.instruments as i on i.symbol = k.symbol
     asof left join splits_so_far as p on p.symbol = k.symbol and p.session <= k.session
     window by_session as (partition by k.symbol order by k.session)
+),
+
+-- Before the first price a split is seen in the record alone: the count rises by a whole number, and NAV falls by it.
+seen as (
+    select
+        * replace (
+            case
+                when is_before_prices and round(previous_nav / nullif(nav, 0)) >= 2
+                    and abs(fn.log_or_null(nav * round(previous_nav / nullif(nav, 0)) / previous_nav)) < 0.1
+                    and abs(fn.log_or_null(shares / (previous_shares * round(previous_nav / nullif(nav, 0))))) < 0.1
+                    then round(previous_nav / nullif(nav, 0))
+                else announced_ratio
+            end as announced_ratio
+        )
+    from records
 ),
 
 -- The ratio counts where NAV fell by it. An issuer that restates its history at a split shows no fall.
@@ -51,7 +68,7 @@ split as (
             when abs(fn.log_or_null(nav * announced_ratio / previous_nav)) < abs(fn.log_or_null(nav / previous_nav)) then announced_ratio
             else 1
         end as split_ratio
-    from records
+    from seen
 ),
 
 on_one_basis as (
