@@ -167,7 +167,7 @@ def test_bars_are_those_of_the_batch_and_else_the_known_ones(con: duckdb.DuckDBP
 LAST = COUNT - 1
 
 
-#: What fn.is_jump is told of a bar unless said otherwise: a fund whose like let expect 1 % on a session on which it usually deviates by 0.4 %.
+#: What fn.is_jump is given for a bar unless said otherwise: a fund whose like let expect 1 % on a session on which it usually deviates by 0.4 %.
 BAR = {
     "return_1d": 0.01,
     "expected_return": 0.01,

@@ -95,7 +95,7 @@ def whole(real_data: Path, prices: pd.DataFrame) -> Iterator[tuple[duckdb.DuckDB
 
 def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) -> None:
     """All 150,304 bars, 6,457 records and what is derived pass; four records are on days without a session, two have no count,
-    nine counts are impossible, and 45 flows are large. Seven volumes of IWM are a fraction of the usual ones, two closes of
+    one repeats the day before, nine counts are impossible, and 45 flows are large. Seven volumes of IWM are a fraction of the usual ones, two closes of
     VTWO are not those of the other funds of small caps; the closes are adjusted."""
     _, results = whole
     assert not any(r.raised for r in results)
@@ -114,6 +114,8 @@ def test_whole_history(whole: tuple[duckdb.DuckDBPyConnection, list[Result]]) ->
         ("stage.prices", "return_plausible"): 2,
         ("stage.fund_nav", "on_a_session"): 4,
         ("stage.fund_nav", "shares_or_assets_present"): 2,
+        # On 2010-11-01 the issuer repeated the record of the session before.
+        ("stage.fund_nav", "record_not_repeated"): 1,
         ("core.fund_nav", "share_count_possible"): 9,
         ("core.fund_flows", "flow_not_large"): 45,
         # The closes are adjusted for distributions: IWM's against its NAV, and none of the 24 funds without NAV pays any.
@@ -177,7 +179,8 @@ def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, f
                 rows = con.execute(f"select symbol, session from ({rule.query})").fetchall()
                 assert not rows or rule.severity == "warning", (day, rule.id, rows)
                 waiting |= set(rows)
-            assert {session for _, session in waiting} <= {day}
+            # Other than bars that the next one showed to be wrong, which stay aside.
+            assert {session for _, session in waiting - aside} <= {day}
             aside |= waiting
             con.executemany("delete from stage.prices where symbol = $1 and session = $2", [*waiting, ("", None)])
             warehouse.load(con, "raw")
