@@ -198,7 +198,7 @@ def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe)
         ("ssga", 14),
         ("yahoo: assets / NAV", 16),
     ]
-    assert rows("select count(*) from core.fund_facts where expense_ratio between 0.0001 and 0.01") == [(33,)]
+    assert rows("select count(*) from core.fund_facts where expense_ratio between 0.0001 and 0.01") == [(37,)]
     ((gap, coverage),) = rows("select gap, small_coverage_pct from signals.earnings_momentum")
     assert gap is not None
     assert 0 < float(str(coverage)) < 100
@@ -209,7 +209,7 @@ def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe)
     )
     assert after.status == "published"
     assert rows("select count(*) from ops.quarantine where resolved_at is null") == [(0,)]
-    assert rows("select count(distinct symbol) from core.fund_nav where source = 'ishares'") == [(5,)]
+    assert rows("select count(distinct symbol) from core.fund_nav where source = 'ishares'") == [(7,)]
 
 
 # ---- the whole flow, in processes of their own ----
