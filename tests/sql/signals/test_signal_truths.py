@@ -346,7 +346,8 @@ def test_rotation_evidence(found, evidence, name):
     rows = found["rotation_evidence"]
     rows = rows[rows["evidence"] == name].set_index("session")
     wanted = evidence[name].assign(threshold=THRESHOLDS[name][0], threshold_against=THRESHOLDS[name][1])
-    assert_same(rows, wanted, "evidence", "detail", "axis")
+    assert_same(rows, wanted, "evidence", "detail", "axis", "missing_symbols", "is_provisional")
+    assert not rows["is_provisional"].any()
     assert set(rows["axis"]) == {AXES[name]}
     if AXES[name] != "support":
         assert set(wanted["verdict"].dropna()) == {-1, 0, 1}
@@ -595,7 +596,7 @@ def test_the_past_does_not_know_the_future(prices, fund_nav, found, cut):
     without_day = []
     for name, rows in before.items():
         later = found[name]
-        if "is_provisional" in rows:
+        if "timeframe" in rows:
             running = (rows["timeframe"] == "weekly") & (rows["session"] >= week) & (cut.isoweekday() < 5)
             assert rows["is_provisional"].equals(running)
             is_running_later = (later["timeframe"] == "weekly") & (later["session"] >= week) & (cut.isoweekday() < 5)

@@ -113,7 +113,8 @@ def test_a_run_waits_for_its_turn(tmp_path, caplog):
                 assert con.execute("select count(*) from ops.runs").fetchone() == (0,)
         finally:
             connect.log.removeHandler(ends)
-    (said,) = caplog.messages
+    # Once, or more often if the process takes long to end.
+    (said,) = set(caplog.messages)
     assert said.startswith(f"Waiting: {path} is being written by process {other.pid}, which started at ")
 
 
