@@ -75,38 +75,7 @@ where distribution < 0 or distribution >= nav;
 -- column: nav
 -- sentence: The premium of the close over the NAV differs by more than 2 % from its median over the 21 records
 --   before: close and NAV are not of the same day.
-with funds as (select distinct symbol from stage.fund_nav),
-known_records as (
-    from raw.fund_nav
-    where session >= (select min(session) from stage.fund_nav) - 60
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-records as (
-    select symbol, session, nav, true as is_given
-    from stage.fund_nav
-    union all
-    select k.symbol, k.session, k.nav, false as is_given
-    from known_records as k
-    semi join funds as f on f.symbol = k.symbol
-    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
-),
-known_bars as (
-    from raw.prices
-    semi join funds using (symbol)
-    where session >= (select min(session) from stage.fund_nav) - 60
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-bars as (
-    select symbol, session, close, split_ratio
-    from stage.prices
-    where not is_withdrawn
-    union all
-    select k.symbol, k.session, k.close, k.split_ratio
-    from known_bars as k
-    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
-    where not k.is_withdrawn
-),
-closes as (
+with closes as (
     select
         symbol,
         session,
@@ -114,8 +83,7 @@ closes as (
         coalesce(product(split_ratio) over (
             partition by symbol order by session desc rows between unbounded preceding and 1 preceding
         ), 1) as later_splits
-    from bars
-    semi join funds using (symbol)
+    from stage.fund_bars
     where close > 0
 ),
 compared as (
@@ -125,7 +93,7 @@ compared as (
         -- On the split basis of the day, as NAVs are published, and on that of now, as some issuers restate theirs.
         c.close * c.later_splits / r.nav as premium,
         c.close / r.nav as restated_premium
-    from records as r
+    from stage.fund_records as r
     join closes as c on c.symbol = r.symbol and c.session = r.session
     where r.nav > 0 and isfinite(r.nav)
 ),
@@ -148,38 +116,7 @@ where is_given and records_before = 21
 -- sentence: The NAV is more than five times, or less than a fifth of, the close; or over its last 21 records more than thirty times its shares
 --   are traded on a usual day; or assets are above 5 trillion USD, or more than twenty times, or less than a twentieth of, those of the fund's newest snapshot
 --   of the same quarter, where what is traded speaks for the snapshot. Probably the NAV is in pence or on another basis of splits, or shares or assets are in thousands or millions.
-with funds as (select symbol, min(session) as since from stage.fund_nav group by symbol),
-known_bars as (
-    from raw.prices
-    semi join funds using (symbol)
-    where session >= (select min(session) from stage.fund_nav) - 40
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-bars as (
-    select symbol, session, close, volume, split_ratio
-    from stage.prices
-    where not is_withdrawn
-    union all
-    select k.symbol, k.session, k.close, k.volume, k.split_ratio
-    from known_bars as k
-    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
-    where not k.is_withdrawn
-),
-known_records as (
-    from raw.fund_nav
-    where session >= (select min(session) from stage.fund_nav) - 40
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-records as (
-    select symbol, session, nav, shares_outstanding, total_net_assets_usd, true as is_given
-    from stage.fund_nav
-    union all
-    select k.symbol, k.session, k.nav, k.shares_outstanding, k.total_net_assets_usd, false as is_given
-    from known_records as k
-    semi join funds as f on f.symbol = k.symbol
-    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
-),
-traded as (
+with traded as (
     select
         b.symbol,
         b.session,
@@ -188,8 +125,7 @@ traded as (
             partition by b.symbol order by b.session desc rows between unbounded preceding and 1 preceding
         ), 1) as later_splits,
         median(b.volume) over (partition by b.symbol order by b.session rows 20 preceding) as usual_volume
-    from bars as b
-    join funds as f on f.symbol = b.symbol and b.session >= f.since - 40
+    from stage.fund_bars as b
     where b.close > 0
 ),
 facts as (
@@ -220,7 +156,7 @@ compared as (
         f.snapshot_assets,
         t.usual_volume * t.close as usual_dollar_volume,
         r.is_given
-    from records as r
+    from stage.fund_records as r
     left join traded as t on t.symbol = r.symbol and t.session = r.session
     left join facts as f on f.symbol = r.symbol and abs(f.as_of - r.session) <= 90
     where r.nav > 0 and isfinite(r.nav)
@@ -243,45 +179,16 @@ where is_given and (
 -- column: nav
 -- sentence: The NAV changes by more than 25 % without a split, and the close and the next record do not both confirm
 --   it yet.
-with funds as (select distinct symbol from stage.fund_nav),
-known_records as (
-    from raw.fund_nav
-    where session >= (select min(session) from stage.fund_nav) - 30
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-records as (
-    select symbol, session, nav, coalesce(distribution, 0) as paid, true as is_given
-    from stage.fund_nav
-    union all
-    select k.symbol, k.session, k.nav, coalesce(k.distribution, 0) as paid, false as is_given
-    from known_records as k
-    semi join funds as f on f.symbol = k.symbol
-    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
-),
-known_bars as (
-    from raw.prices
-    semi join funds using (symbol)
-    where session >= (select min(session) from stage.fund_nav) - 30
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-bars as (
-    select symbol, session, close, split_ratio
-    from stage.prices
-    where not is_withdrawn
-    union all
-    select k.symbol, k.session, k.close, k.split_ratio
-    from known_bars as k
-    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
-    where not k.is_withdrawn
-),
-moved as (
+with moved as (
     select
         *,
+        coalesce(distribution, 0) as paid,
         case when lag(nav) over by_session > paid then nav / (lag(nav) over by_session - paid) end as nav_step,
-        case when nav > lead(paid) over by_session then lead(nav) over by_session / (nav - lead(paid) over by_session) end as next_step,
+        coalesce(lead(distribution) over by_session, 0) as next_paid,
+        case when nav > next_paid then lead(nav) over by_session / (nav - next_paid) end as next_step,
         lag(session) over by_session as previous_session,
         row_number() over by_session as record_number
-    from records
+    from stage.fund_records
     where nav > 0 and isfinite(nav)
     window by_session as (partition by symbol order by session)
 ),
@@ -290,13 +197,13 @@ far as (
 ),
 splits as (
     select f.symbol, f.record_number, product(b.split_ratio) as split_ratio
-    from (from bars where split_ratio <> 1) as b
+    from (from stage.fund_bars where split_ratio <> 1) as b
     join far as f on f.symbol = b.symbol and b.session > f.previous_session and b.session <= f.session
     group by f.symbol, f.record_number
 ),
 closes as (
     select f.symbol, f.record_number, max(b.close) filter (b.session = f.session) / max(b.close) filter (b.session < f.session) as close_step
-    from bars as b
+    from stage.fund_bars as b
     join far as f on f.symbol = b.symbol and b.session in (f.previous_session, f.session)
     group by f.symbol, f.record_number
 ),
@@ -321,55 +228,24 @@ where j.is_given and (j.next_step is null or j.is_undone or not j.is_that_of_clo
 -- column: nav
 -- sentence: The record has the NAV and the share count or assets of the session before again, although the close moved by more than 0.5 %: the
 --   publisher may have repeated its last record.
-with funds as (select distinct symbol from stage.fund_nav),
-known_records as (
-    from raw.fund_nav
-    where session >= (select min(session) from stage.fund_nav) - 15
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-records as (
-    select symbol, session, nav, shares_outstanding, total_net_assets_usd, true as is_given
-    from stage.fund_nav
-    union all
-    select k.symbol, k.session, k.nav, k.shares_outstanding, k.total_net_assets_usd, false as is_given
-    from known_records as k
-    semi join funds as f on f.symbol = k.symbol
-    anti join stage.fund_nav as b on b.symbol = k.symbol and b.session = k.session
-),
-steps as (
+with steps as (
     select
         *,
         lag(session) over by_session as previous_session,
         nav = lag(nav) over by_session
             and shares_outstanding is not distinct from lag(shares_outstanding) over by_session
             and total_net_assets_usd is not distinct from lag(total_net_assets_usd) over by_session as is_repeated
-    from records
+    from stage.fund_records
     semi join stage.sessions using (session)
     window by_session as (partition by symbol order by session)
 ),
 repeated as (
     from steps where is_given and is_repeated
-),
-known_bars as (
-    from raw.prices
-    semi join repeated using (symbol)
-    where session >= (select min(previous_session) from repeated)
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-closes as (
-    select symbol, session, close, coalesce(dividend, 0) + coalesce(capital_gain, 0) as paid
-    from stage.prices
-    where not is_withdrawn
-    union all
-    select k.symbol, k.session, k.close, coalesce(k.dividend, 0) + coalesce(k.capital_gain, 0) as paid
-    from known_bars as k
-    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
-    where not k.is_withdrawn
 )
 select r.symbol, r.session, r.nav, r.shares_outstanding, b.close as previous_close, c.close
 from repeated as r
-join closes as c on c.symbol = r.symbol and c.session = r.session
-join closes as b on b.symbol = r.symbol and b.session = r.previous_session
+join stage.fund_bars as c on c.symbol = r.symbol and c.session = r.session
+join stage.fund_bars as b on b.symbol = r.symbol and b.session = r.previous_session
 where b.close > 0 and abs(c.close / b.close - 1) > 0.005;
 
 -- expectation: fresh

@@ -497,27 +497,13 @@ where is_given and volume > 0 and bars_before = 60 and not volume / usual_volume
 -- severity: info
 -- column: dividend
 -- sentence: The dividend is less than a fiftieth, or more than fifty times, of the median of the last eight: probably it is in cents, or in another currency.
-with known_bars as (
-    from raw.prices
-    where session >= (select min(session) from stage.prices where not is_withdrawn) - 1200
-    qualify row_number() over (partition by symbol, session order by known_at desc) = 1
-),
-paid as (
-    select symbol, session, dividend, close, true as is_given
-    from stage.prices
-    where not is_withdrawn and dividend > 0 and close > 0
-    union all
-    select k.symbol, k.session, k.dividend, k.close, false
-    from known_bars as k
-    anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
-    where not k.is_withdrawn and k.dividend > 0 and k.close > 0
-),
-compared as (
+with compared as (
     select
         *,
         count(*) over before_it as dividends_before,
         median(dividend / close) over before_it as usual_yield
-    from paid
+    from stage.bars
+    where dividend > 0 and close > 0 and session >= (select min(session) from stage.prices where not is_withdrawn) - 1200
     window before_it as (partition by symbol order by session rows between 8 preceding and 1 preceding)
 )
 select symbol, session, dividend, close, usual_yield

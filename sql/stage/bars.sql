@@ -11,6 +11,7 @@
 --   open: USD per share, adjusted for splits
 --   close: USD per share, adjusted for splits, not for dividends
 --   volume: shares, adjusted for splits
+--   dividend: USD per share on the ex-date, 0 = none
 --   paid: USD per share, dividend and capital gain on the ex-date, 0 = none
 --   split_ratio: new shares per old share on the session it takes effect, 1 = none
 --   is_given: in the batch, as new or changed; false = already known
@@ -21,7 +22,7 @@ with indexes as (
 ),
 
 given as (
-    select symbol, session, open, close, volume, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
+    select symbol, session, open, close, volume, dividend, dividend + capital_gain as paid, split_ratio, true as is_given, is_revised
     from stage.prices
     anti join indexes using (symbol)
     where not is_withdrawn
@@ -42,7 +43,7 @@ versions as (
 
 known as (
     select
-        v.symbol, v.session, v.open, v.close, v.volume, v.dividend + v.capital_gain as paid, v.split_ratio,
+        v.symbol, v.session, v.open, v.close, v.volume, v.dividend, v.dividend + v.capital_gain as paid, v.split_ratio,
         false as is_given,
         false as is_revised
     from versions as v

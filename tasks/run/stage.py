@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from market_rotation.tasks.calendar import Calendar
 
 
-#: Tables built before the audit: the batch of each dataset, the bars and returns that a batch is compared with, and the events without a bar, which are
-#: built again after the audit has set bars aside.
+#: Tables without the bars that were set aside, so they are built again after the audit of the prices.
+WITHOUT_REJECTED_BARS = ("stage.fund_bars", "stage.price_events")
+#: Tables built before the audit: the batch of each dataset, and what it is compared with.
 BATCHES = (
     "stage.rebased",
     *(f"stage.{dataset}" for dataset in DATASETS),
     "stage.bars",
     "stage.expected_returns",
     "stage.differences",
-    "stage.price_events",
+    "stage.fund_records",
+    *WITHOUT_REJECTED_BARS,
 )
 
 #: The bars of a batch as the sources gave them, for `market_rotation.tasks.warehouse.closures`.
