@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.settings import fallback_settings
+from market_rotation.tasks.fallback_settings import fallback_settings
 
 if TYPE_CHECKING:
     from market_rotation.tasks.audit.run import Result

@@ -16,10 +16,10 @@ from market_rotation.flows.cli import json_log
 from market_rotation.flows.cli.console import SIMULATED, err, out
 from market_rotation.flows.cli.progress import progress
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.operations.prefect_api import answers, api_url
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters, resolve
-from market_rotation.tasks.settings import fallback_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,8 @@ from market_rotation.tasks.warehouse import macros
 if TYPE_CHECKING:
     import duckdb
 
+#: The incidents that a published run judges here, as prefixes of fingerprints.
+JUDGED = ("adjusted-closes:",)
 #: A fund may pay nothing. So many of one source, and most of its funds, do not.
 WITHOUT_DISTRIBUTIONS = 5
 

@@ -12,6 +12,8 @@ from market_rotation.tasks.warehouse import macros
 if TYPE_CHECKING:
     import duckdb
 
+#: The incidents that a published run judges here, as prefixes of fingerprints.
+JUDGED = ("prices-differ:",)
 _NAMES = {"close": "close", "distribution": "distribution", "split_ratio": "split ratio"}
 
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from typing import Protocol
 
-from market_rotation.tasks.alerts.incidents import QUARANTINE_LIST, Ended, Incident, spoken
+from market_rotation.tasks.alerts.incidents import QUARANTINE_LIST, Incident, spoken
 from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure
+
+
+class Ended(Protocol):
+    """What an alert says of a run; `market_rotation.tasks.run.ledger.Run` has it."""
+
+    run_id: str
+    session: date | None
+    message: str
 
 
 def of_failure(run: Ended | None, error: BaseException) -> Incident:

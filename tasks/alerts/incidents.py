@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from market_rotation.tasks import wording
 from market_rotation.tasks.datasets import DATASETS
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 #: Rows shown in one alert.
 EXAMPLES = 5
-#: The incidents that a run which ended well judges, as prefixes of fingerprints: those that it does not find are over.
-JUDGED_BY_SUCCESS = (
+#: The incidents that a published run judges here, as prefixes of fingerprints: those that it does not find are over. A published run also ends
+#: those of `market_rotation.tasks.alerts.failures` and of the watchdog.
+JUDGED = (
     "blocked:",
     "failed",
     "configuration",
@@ -26,22 +27,11 @@ JUDGED_BY_SUCCESS = (
     "set-aside:",
     "dead-share-counts:",
     "unknown-distributions",
-    "prices-differ:",
-    "adjusted-closes:",
+    "report",
 )
-#: What the report's own step judges.
-JUDGED_BY_REPORT = ("report",)
 
 _STATUS = "`rotation status`"
 QUARANTINE_LIST = "`rotation quarantine list`"
-
-
-class Ended(Protocol):
-    """What an alert says of a run; `market_rotation.tasks.run.ledger.Run` has it."""
-
-    run_id: str
-    session: date | None
-    message: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +51,8 @@ class Incident:
     channel: str | None = None
 
 
-def of_success(con: duckdb.DuckDBPyConnection, run: Ended) -> list[Incident]:
-    """What is wrong although `run` ended well: rows set aside, by dataset, and share counts that stand still, by source.
+def of_success(con: duckdb.DuckDBPyConnection) -> list[Incident]:
+    """What is wrong although the run ended well: rows set aside, by dataset, and share counts that stand still, by source.
 
     An incident is news where something was set aside since it was last alerted.
     """

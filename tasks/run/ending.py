@@ -13,8 +13,8 @@ from market_rotation.tasks.alerts.failures import of_failure
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
+from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.run import ledger, stage
-from market_rotation.tasks.settings import fallback_settings
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.warehouse.models import models
 from market_rotation.tasks.warehouse.publish import publish, publish_ledgers

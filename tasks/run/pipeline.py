@@ -10,23 +10,21 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from market_rotation.tasks import warehouse, wording
-from market_rotation.tasks.alerts import changes, close_basis, deliver, differences, incidents, outbox, own_files, rules
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine, suites
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.audit.run import audit as audit_suites
 from market_rotation.tasks.audit.run import failures, preload, stop_if_blocked
-from market_rotation.tasks.calendar import NEW_YORK
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.own import derive as own
-from market_rotation.tasks.run import clock, ending, ledger, reconcile, reporting
+from market_rotation.tasks.run import alerting, clock, ending, ledger, message, reconcile, reporting
 from market_rotation.tasks.run import stage as staging
 from market_rotation.tasks.run.context import Parameters, RunContext, opened, resolve
 from market_rotation.tasks.run.fetch import Answer, Request, RetryPolicy, fetch_all, merged
 from market_rotation.tasks.run.ledger import Run
-from market_rotation.tasks.run.stage import BATCHES
+from market_rotation.tasks.run.stage import BATCHES, WITHOUT_REJECTED_BARS
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.sources.base import Source
 from market_rotation.tasks.warehouse import closures
@@ -99,13 +97,14 @@ def audit(context: RunContext) -> None:
     for dataset in [d for d in DATASETS if d in requested]:
         _audit(context, suites.staged(dataset))
         quarantine.set_aside(con, dataset)
+        if dataset == "prices":
+            warehouse.build(con, *WITHOUT_REJECTED_BARS)
     if "prices" in requested:
         _audit(context, suites.coverage())
 
 
 def load(context: RunContext) -> None:
     """Appends the audited batch to `raw`, with the distributions and splits of bars that were set aside, and the differences between sources."""
-    warehouse.build(context.con, "stage.price_events")
     warehouse.load(context.con, "raw")
     warehouse.load(context.con, "ops")
 
@@ -133,7 +132,7 @@ def publish(context: RunContext) -> None:
     Raises `RotationError` when the published file cannot be replaced.
     """
     run, settings = context.run, context.settings
-    run.message = _message(context)
+    run.message = message.of_publication(context)
     staging.clear(context.con)
     # The audited batch is in `raw`; the next run must fetch new data.
     cache.clear(settings.cache)
@@ -154,32 +153,7 @@ def report(context: RunContext) -> None:
 
 def alert(context: RunContext) -> None:
     """Writes incidents and recoveries to the outbox, sends pending alerts, and publishes the outbox."""
-    con, settings = context.con, context.settings
-    before = _outbox(con)
-    run, fault = context.run, context.run.report_fault
-    found = [*incidents.of_success(con, run), *differences.incidents_of(con), *close_basis.incidents_of(con)]
-    found += [incidents.of_report(context.session, fault)] if fault else []
-    scope: tuple[str, ...] = incidents.JUDGED_BY_SUCCESS + incidents.JUDGED_BY_REPORT
-    if run.own_faults is not None:
-        found += [own_files.of_file(each.file, each.what) for each in run.own_faults]
-        scope += own_files.JUDGED
-    outbox.update(
-        con,
-        found,
-        scope=scope,
-        session=context.session,
-        now=context.clock(),
-        repeat=settings.alert_repeat,
-        run_id=run.run_id,
-    )
-    _apply_rules(context)
-    try:
-        deliver.send(con, settings, context.clock())
-    except Exception as fault:
-        # The error's text may hold an address.
-        log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(fault).__name__)
-    if _outbox(con) != before:
-        replace_published(con, settings.build, settings.published)
+    alerting.send(context)
 
 
 @dataclass(frozen=True)
@@ -249,28 +223,6 @@ def _derive_own(context: RunContext) -> None:
     ledger.record_results(con, run.run_id, outcome.results)
 
 
-def _apply_rules(context: RunContext) -> None:
-    """Writes to the outbox the changes of the verdicts, and the beginning and end of the user's own rules."""
-    con, settings, run = context.con, context.settings, context.run
-    try:
-        notices = changes.since_last_session(con, settings, run.run_id, context.session)
-        outbox.announce(con, notices, context.session, context.clock(), run.run_id)
-        judged = rules.judge(settings)
-        outbox.update(
-            con,
-            judged.incidents,
-            scope=rules.JUDGED,
-            session=context.session,
-            now=context.clock(),
-            repeat=settings.alert_repeat,
-            run_id=run.run_id,
-            is_undecided=judged.is_undecided,
-        )
-    except Exception as fault:
-        # The rules are the user's: no fault in them changes a published run.
-        log.warning("The alert rules could not be evaluated (%s: %s).", type(fault).__name__, fault)
-
-
 def preload_audit() -> None:
     """Imports Great Expectations, which takes seconds, in a thread while the vendor answers."""
     threading.Thread(target=preload, daemon=True).start()
@@ -316,37 +268,6 @@ def _reopen(context: RunContext) -> None:
         staging.put_sessions(context.con, context.calendar.with_closures(closed), start, context.session)
 
 
-def _message(context: RunContext) -> str:
-    run = context.run
-    if run.status == "up_to_date":
-        today = run.known_at.astimezone(NEW_YORK).date()
-        what = "Nothing new" if context.resolved.backfill else "Nothing to do"
-        message = f"{what}: already up to date with {context.session}."
-        if not context.calendar.is_session(today):
-            message += f" {today} is not a session of the exchange."
-    else:
-        message = f"Published {context.session}." + _of_later_sources(context)
-    if backfill := context.resolved.backfill:
-        message = (
-            f"{wording.count(run.rows_fetched, 'row')} of {backfill.start} to {backfill.end} requested again, "
-            f"{run.rows_revised:,} restated, {run.rows_new:,} new. {message}"
-        )
-    earlier = quarantine.open_before(context.con, run.run_id)
-    counts = [(run.rows_quarantined, "newly set aside"), (earlier, "set aside earlier and still open")]
-    if listed := " and ".join(f"{count:,} {state}" for count, state in counts if count):
-        message += f" Rows and symbols in quarantine: {listed}; see `rotation quarantine list`."
-    return message
-
-
-def _of_later_sources(context: RunContext) -> str:
-    """A sentence for each source but the first that gave prices in this run; empty where the first gave all."""
-    found = context.con.execute(
-        "select source, count(*) from stage.answers where dataset = 'prices' and source <> $1 and error is null group by all order by all",
-        [context.settings.sources[0]],
-    ).fetchall()
-    return "".join(f" Prices of {wording.count(symbols, 'symbol')} are from {source}." for source, symbols in found)
-
-
 def _refuse_empty_day(context: RunContext, answers: Sequence[Answer]) -> None:
     prices = [answer for answer in answers if answer.request.dataset == "prices"]
     failed = [answer for answer in prices if answer.error]
@@ -355,7 +276,3 @@ def _refuse_empty_day(context: RunContext, answers: Sequence[Answer]) -> None:
             f"The source '{context.run.source}' gave no usable answer for any of {len(prices)} symbols; the first said: {failed[0].error} "
             f"Nothing was published; run it again later."
         )
-
-
-def _outbox(con: object) -> object:
-    return con.execute("select count(*), sum(attempts), count(sent_at) from ops.alerts").fetchone()  # type: ignore[attr-defined]
