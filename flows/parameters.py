@@ -13,7 +13,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.run.context import Parameters, resolve
-from market_rotation.tasks.settings import SOURCE_GROUP, load_settings
+from market_rotation.tasks.setting_values import SOURCE_GROUP
+from market_rotation.tasks.settings import load_settings
 
 #: A source: a choice of those installed where the deployment is made, or several names separated by commas.
 SourceName = Annotated[

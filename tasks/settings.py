@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import reprlib
 import tomllib
 from datetime import date, timedelta
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,61 +18,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from market_rotation.tasks import paths, secret_files
+from market_rotation.tasks import paths, secret_files, setting_values
 from market_rotation.tasks.errors import ConfigError
 
 LocalPath = Annotated[Path, AfterValidator(paths.usable)]
 
-#: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
-SOURCE_GROUP = "market_rotation.sources"
 #: Settings whose values are never shown.
 SECRET = ("alert_urls", "report_urls", "ping_url")
-#: The kinds of change that can be alerted.
-KINDS_OF_CHANGE = ("label", "state", "verdict")
-#: The source whose prices are simulated.
-SIMULATED = "sample"
-
-
-def _source_order(value: str) -> str:
-    """`value`, one name of an installed source or several separated by commas, without blanks."""
-    names = [name.strip() for name in value.split(",")]
-    installed = sorted(entry_points(group=SOURCE_GROUP).names)
-    if not installed:
-        raise ValueError("no source is installed, not even those of market-rotation; install it again")
-    if unknown := [name for name in names if name not in installed]:
-        raise ValueError(f"no source {unknown[0]!r} is installed; the installed sources are {', '.join(installed)}")
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"the source {repeated[0]!r} is listed twice; name it once")
-    if SIMULATED in names and len(names) > 1:
-        raise ValueError(f"simulated and real prices are never mixed; use {SIMULATED!r} alone or leave it out")
-    return ",".join(names)
-
-
-def _kinds_of_change(value: str) -> str:
-    """`value`, one of or several of `label`, `state` and `verdict` separated by commas, or `none`, without blanks."""
-    names = [name.strip() for name in value.split(",")]
-    if names != ["none"] and (unknown := [name for name in names if name not in KINDS_OF_CHANGE]):
-        raise ValueError(f"{unknown[0]!r} is not a kind of change; choose from {', '.join(KINDS_OF_CHANGE)}, or none")
-    return ",".join(names)
-
-
-def _listed(value: object) -> object:
-    """The values of a list that the environment holds as one text, separated by commas or spaces."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _address(value: str) -> str:
-    """`value` without the slash at its end, an address of the web or empty."""
-    if value and not value.startswith(("http://", "https://")):
-        raise ValueError("not an address of the web; write it as https://rotation.example.com")
-    return value.rstrip("/")
 
 
 class _Secrets(PydanticBaseSettingsSource):
     """The secret settings; see `market_rotation.tasks.secret_files`."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return (secret_files.read(_variable(field_name)) if field_name in SECRET else None), field_name, False
+        return (secret_files.read(variable_of(field_name)) if field_name in SECRET else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -92,7 +49,7 @@ class Settings(BaseSettings):
     warehouse: str | None = Field(
         default=None, description="The published DuckDB file; empty: `rotation.duckdb` in `ROTATION_HOME`."
     )
-    source: Annotated[str, AfterValidator(_source_order)] = Field(
+    source: Annotated[str, AfterValidator(setting_values.source_order)] = Field(
         default="yahoo",
         description="Source of the data: `yahoo`, `tiingo`, `eodhd`, `issuers`, `files`, `sample` (simulated) or any "
         "installed plug-in; several in order, separated by commas, as in `yahoo,tiingo`: what the first cannot give, the next gives.",
@@ -116,7 +73,7 @@ class Settings(BaseSettings):
         "(`/start`), ends well, and ends badly (`/fail`, with the message). Secret.",
     )
     report: bool = Field(default=True, description="Whether each run writes the report of its session.")
-    base_url: Annotated[str, AfterValidator(_address)] = Field(
+    base_url: Annotated[str, AfterValidator(setting_values.address)] = Field(
         default="",
         description="Address at which a web server serves `ROTATION_HOME`'s folders `reports/` and `data_docs/`, such as "
         "`https://rotation.example.com`; alerts and Prefect's pages then link to them.",
@@ -128,7 +85,7 @@ class Settings(BaseSettings):
     alert_repeat_h: float = Field(
         default=24.0, gt=0, description="Hours between two alerts about the same open incident, at least."
     )
-    alert_on: Annotated[str, AfterValidator(_kinds_of_change)] = Field(
+    alert_on: Annotated[str, AfterValidator(setting_values.kinds_of_change)] = Field(
         default="label,state",
         description="Changes of `signals.verdict_changes` to alert on: `label`, `state`, `verdict`, separated by commas; `none` for none.",
     )
@@ -137,7 +94,7 @@ class Settings(BaseSettings):
         description="Alert rules of your own, one table `[rules.identifier]` each; in `rotation.toml` only.",
     )
     history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
-    extra_closures: Annotated[tuple[date, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    extra_closures: Annotated[tuple[date, ...], NoDecode, BeforeValidator(setting_values.listed)] = Field(
         default=(),
         description="Days on which the exchange was closed although the installed calendar has a session, separated by commas, "
         "as in `2025-01-09`; `rotation closures accept` records one such day in the warehouse.",
@@ -186,7 +143,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, _home() / "rotation.toml")
+        toml = TomlConfigSettingsSource(settings_cls, home_folder() / "rotation.toml")
         return more["init_settings"], more["env_settings"], _Secrets(settings_cls), toml
 
     @property
@@ -243,7 +200,7 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force; `overrides` (not None) beat the environment. Raises `ConfigError` naming the setting."""
-    file = _home() / "rotation.toml"
+    file = home_folder() / "rotation.toml"
     try:
         paths.refuse_other_than_file(file)
         settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
@@ -258,7 +215,9 @@ def load_settings(**overrides: Any) -> Settings:
         )
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{file}: {name} is not a setting{_nearest(name)}; correct it or remove it.") from None
+            raise ConfigError(
+                f"{file}: {name} is not a setting{setting_values.nearest(name, Settings.model_fields)}; correct it or remove it."
+            ) from None
         where = name if overrides.get(name) is not None else _where(name)
         raise ConfigError(f"{where}: {message}{shown}; correct it or remove it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -281,57 +240,24 @@ def load_settings(**overrides: Any) -> Settings:
 
 def unknown_variables() -> list[str]:
     """One sentence for each variable `ROTATION_…` of the environment that is not a setting, with the nearest that is one."""
-    known = {_variable(name) for name in Settings.model_fields} | {f"{_variable(name)}_FILE" for name in SECRET}
+    known = {variable_of(name) for name in Settings.model_fields} | {f"{variable_of(name)}_FILE" for name in SECRET}
     unknown = sorted(name for name in os.environ if name.upper().startswith("ROTATION_") and name.upper() not in known)
-    return [f"{name} is not a setting and has no effect{_nearest(name)}." for name in unknown]
+    return [
+        f"{name} is not a setting and has no effect{setting_values.nearest(name, Settings.model_fields)}."
+        for name in unknown
+    ]
 
 
-def fallback_settings() -> Settings:
-    """What can be read of the settings when some of them are wrong: those that locate the warehouse and the alert channels.
-
-    A wrong one gets its default. They serve to record the configuration error and to send its alert.
-    """
-    try:
-        file = tomllib.loads((_home() / "rotation.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        file = {}
-    found: dict[str, Any] = {}
-    for name in ("home", "warehouse", "source", "alert_urls", "ping_url", "alert_repeat_h", "base_url"):
-        try:
-            set_to = secret_files.read if name in SECRET else os.environ.get
-            value = set_to(_variable(name)) or file.get(name)
-            if value is not None:
-                found[name] = getattr(_Located.model_validate({name: value}), name)
-        except (ValidationError, ConfigError):
-            continue
-    return Settings.model_construct(**found)
-
-
-class _Located(Settings):
-    """Settings without environment and file, to validate one value."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (more["init_settings"],)
-
-
-def _nearest(name: str) -> str:
-    """` (did you mean …?)` with the setting whose name is nearest to `name`, written as `name` is; empty when none is near."""
-    prefix = "ROTATION_" if name.upper().startswith("ROTATION_") else ""
-    near = difflib.get_close_matches(name.upper().removeprefix(prefix).lower(), Settings.model_fields, n=1)
-    return f" (did you mean {prefix}{near[0].upper() if prefix else near[0]}?)" if near else ""
-
-
-def _home() -> Path:
+def home_folder() -> Path:
+    """ROTATION_HOME, which says where `rotation.toml` is."""
     return paths.expanded(os.environ.get("ROTATION_HOME") or "warehouse")
 
 
-def _variable(name: str) -> str:
+def variable_of(name: str) -> str:
+    """The environment variable of the setting `name`."""
     return f"ROTATION_{name.upper()}"
 
 
 def _where(name: str) -> str:
-    variable = _variable(name)
-    return variable if os.environ.get(variable) else f"{_home() / 'rotation.toml'}, {name}"
+    named = variable_of(name)
+    return named if os.environ.get(named) else f"{home_folder() / 'rotation.toml'}, {name}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.settings import SOURCE_GROUP
+from market_rotation.tasks.setting_values import SOURCE_GROUP
 from market_rotation.tasks.sources.cache import CachedSource
 from market_rotation.tasks.sources.fallback import Ordered
 from market_rotation.tasks.sources.frames import price_frame, typed

@@ -21,6 +21,8 @@ GROUND = frozenset(
     for name in (
         "errors",
         "settings",
+        "setting_values",
+        "fallback_settings",
         "calendar",
         "universe",
         "datasets",
@@ -37,7 +39,7 @@ LONG = {
     "flows.cli.main": "one declaration a command, so that --help imports one small module",
     "tasks.report.charts.bars": "one function a bar chart",
     "tasks.sources.simulated.faults": "one function a fault, and the table of them",
-    "tasks.settings": "one field a setting, and what is said of a wrong one",
+    "tasks.settings": "one field a setting",
     "tasks.run.pipeline": "the one sequence of a run, a function a step",
     "tasks.sources.simulated.prices": "one simulation, step by step",
     "tasks.sources.simulated.source": "one source, a method a dataset",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from market_rotation.tasks.errors import ConfigError
-from market_rotation.tasks.settings import fallback_settings, load_settings, unknown_variables
+from market_rotation.tasks.fallback_settings import fallback_settings
+from market_rotation.tasks.settings import load_settings, unknown_variables
 
 SECRET = "slack://token-4711@channel"  # noqa: S105
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations.doctor.findings import Finding, failed
-from market_rotation.tasks.settings import SIMULATED
+from market_rotation.tasks.setting_values import SIMULATED
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
