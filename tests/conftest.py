@@ -87,6 +87,16 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def two_symbols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of a run of SPY and IWM, the headline pair, from 2024-01-02 on."""
+    members = world.universe(
+        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
+    )
+    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
+    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real market data, which is not part of the project."""

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Webhook:
-    """`messages` are the JSON bodies taken, `asked` counts the requests; it answers with `status`."""
+    """`calls` are the paths and bodies of all requests, `messages` the JSON bodies taken; it answers with `status`."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.status = 200
-        self.asked = 0
+        self.calls: list[tuple[str, str]] = []
         self.messages: list[dict[str, str]] = []
 
     def url(self, secret: str = "s3cr3t-t0k3n") -> str:  # noqa: S107
@@ -29,9 +29,10 @@ def serving() -> Iterator[Webhook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            hook.asked += 1
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if hook.status == 200:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            hook.calls.append((self.path, body))
+            # A dead man's switch is called with plain text.
+            if hook.status == 200 and self.headers.get_content_type() == "application/json":
                 hook.messages.append(json.loads(body))
             self.send_response(hook.status)
             self.send_header("Content-Length", "0")

@@ -183,7 +183,7 @@ def _missing(model: Model, known: set[str]) -> str:
 def _similar(name: str, known: set[str]) -> str:
     readable = [other for other in known if other.split(".")[0] in READABLE]
     near = get_close_matches(name, readable, 1)
-    return f"did you mean {near[0]}?"[:-1] if near else '`rotation sql "show all tables"` lists the tables'
+    return f"did you mean {near[0]}" if near else '`rotation sql "show all tables"` lists the tables'
 
 
 def _signal_files(home: Path) -> list[Path]:

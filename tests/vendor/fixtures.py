@@ -9,10 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import world
 
 from market_rotation.tasks import calendar
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import load_universe
+from vendor.keyed import KEY
 from vendor.server import Vendor
 
 
@@ -57,3 +59,14 @@ def fresh_yfinance(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[No
     YfData.cache_get.cache_clear()
     YfConfig.network.retries = retries
     yfinance.set_tz_cache_location(location)
+
+
+def two_vendors(folder: Path, patch: pytest.MonkeyPatch, *symbols: str) -> None:
+    """The settings, in `folder`, of a run of `symbols` from June 2025 on whose prices come from Yahoo, then from Tiingo."""
+    members = world.universe(*map(world.instrument, symbols), pairs=[("IWM", "SPY")])
+    patch.chdir(folder)
+    patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(folder, members)))
+    patch.setenv("ROTATION_HISTORY_START", "2025-06-02")
+    patch.setenv("ROTATION_SOURCE", "yahoo,tiingo")
+    patch.setenv("ROTATION_REPORT", "false")
+    patch.setenv("TIINGO_API_KEY", KEY)

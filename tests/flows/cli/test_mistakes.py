@@ -15,13 +15,8 @@ DAYS = world.days()
 
 
 @pytest.fixture
-def home(tmp_path_factory, tmp_path, monkeypatch):
+def home(tmp_path_factory, tmp_path, monkeypatch, two_symbols):
     """The folder of a small published warehouse."""
-    members = world.universe(
-        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
-    )
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
     frames = {symbol: world.bars(symbol, [50.0 + i % 7 for i in range(61)]) for symbol in ("SPY", "IWM")}
     world.copy_of_first_run(tmp_path_factory, "mistakes", lambda: world.run(world.FakeSource(frames), DAYS[60]))
     monkeypatch.setenv("ROTATION_HOME", str(tmp_path / "warehouse"))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+import webhook
 import world
 
 from market_rotation.tasks.errors import ConfigError, UsageError
@@ -20,46 +18,14 @@ DAYS = world.days()
 SECRET = "5up3r-53cr3t-uu1d"  # noqa: S105
 
 
-class Monitor:
-    """`calls` are the paths and bodies taken; it answers with `status`."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.status = 200
-        self.calls: list[tuple[str, str]] = []
-
-
 @pytest.fixture
-def monitor() -> Iterator[Monitor]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            found.calls.append((self.path, body.decode()))
-            self.send_response(found.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Monitor(server.server_port)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield found
-        finally:
-            server.shutdown()
-            thread.join()
+def monitor() -> Iterator[webhook.Webhook]:
+    with webhook.serving() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: Monitor) -> None:
-    members = world.universe(
-        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
-    )
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
+def _home(two_symbols: None, monkeypatch: pytest.MonkeyPatch, monitor: webhook.Webhook) -> None:
     monkeypatch.setenv("ROTATION_PING_URL", f"http://127.0.0.1:{monitor.port}/{SECRET}")
 
 

@@ -28,16 +28,7 @@ where symbol = 'IWM' and session = (select max(session) from core.prices) and cl
 """
 
 
-@pytest.fixture(autouse=True)
-def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A universe of two symbols, real by name."""
-    universe = world.universe(
-        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
-    )
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, universe)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
-    monkeypatch.setenv("ROTATION_SOURCE", "yahoo")
-    monkeypatch.setenv("ROTATION_REPORT", "false")
+pytestmark = pytest.mark.usefixtures("two_symbols")
 
 
 @pytest.fixture

@@ -45,15 +45,7 @@ select 'IWM' as symbol, session, spread_1d from signals.gap where abs(spread_1d)
 """
 
 
-@pytest.fixture(autouse=True)
-def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A universe of two symbols."""
-    universe = world.universe(
-        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
-    )
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, universe)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
-    monkeypatch.setenv("ROTATION_SOURCE", "yahoo")
+pytestmark = pytest.mark.usefixtures("two_symbols")
 
 
 def market() -> world.FakeSource:

@@ -35,13 +35,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[webhook.Webhook]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    universe = world.universe(
-        world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), pairs=[("IWM", "SPY")]
-    )
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, universe)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
+pytestmark = pytest.mark.usefixtures("two_symbols")
 
 
 def market() -> world.FakeSource:

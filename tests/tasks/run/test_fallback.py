@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import world
 from vendor.app import CHART_FAULTS, COOKIE_FAULTS
-from vendor.fixtures import vendor, vendor_server  # noqa: F401
+from vendor.fixtures import two_vendors, vendor, vendor_server  # noqa: F401
 from vendor.keyed import KEY
 from vendor.server import Vendor
 
@@ -49,17 +49,7 @@ class Named(world.FakeSource):
 
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle(tmp_path, monkeypatch)
-
-
-def settle(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    members = world.universe(*(world.instrument(symbol) for symbol in SYMBOLS), pairs=[("IWM", "SPY")])
-    patch.chdir(folder)
-    patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(folder, members)))
-    patch.setenv("ROTATION_HISTORY_START", "2025-06-02")
-    patch.setenv("ROTATION_SOURCE", "yahoo,tiingo")
-    patch.setenv("ROTATION_REPORT", "false")
-    patch.setenv("TIINGO_API_KEY", KEY)
+    two_vendors(tmp_path, monkeypatch, *SYMBOLS)
 
 
 def run(market: Vendor, session: date) -> Run:
@@ -83,7 +73,7 @@ def begun(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
 
     def make(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            settle(folder, patch)
+            two_vendors(folder, patch, *SYMBOLS)
             assert run(vendor, BEFORE).status == "published"
             shutil.copytree("warehouse", "before")
             assert [run(vendor, session).status for session in (SESSION, NEXT)] == ["published"] * 2

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import world
-from vendor.fixtures import vendor, vendor_server  # noqa: F401
+from vendor.fixtures import two_vendors, vendor, vendor_server  # noqa: F401
 from vendor.keyed import KEY
 from vendor.server import Vendor
 
@@ -33,13 +33,7 @@ PUBLISHED = Path("warehouse/rotation.duckdb")
 
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    members = world.universe(*(world.instrument(symbol) for symbol in SYMBOLS), pairs=[("IWM", "SPY")])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
-    monkeypatch.setenv("ROTATION_HISTORY_START", "2025-06-02")
-    monkeypatch.setenv("ROTATION_SOURCE", "yahoo,tiingo")
-    monkeypatch.setenv("ROTATION_REPORT", "false")
-    monkeypatch.setenv("TIINGO_API_KEY", KEY)
+    two_vendors(tmp_path, monkeypatch, *SYMBOLS)
 
 
 def rows(query: str) -> list[tuple[Any, ...]]:
