@@ -16,10 +16,12 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         from market_rotation.tasks.errors import ConfigError, RotationError
-        from market_rotation.tasks.settings import unknown_variables
 
         as_json = "--json" in ctx.args
-        if ctx.parent is None:
+        # The settings import a heavy library, which help does not need.
+        if ctx.parent is None and not set(ctx.help_option_names) & set(ctx.args):
+            from market_rotation.tasks.settings import unknown_variables
+
             for sentence in unknown_variables():
                 click.secho(f"Warning: {sentence}", fg="yellow", err=True)
         try:

@@ -459,13 +459,16 @@ def test_configuration_errors(monkeypatch, name, value, part):
 
 @pytest.mark.parametrize("arguments", [["sql", "select 1"], ["status"], ["status", "--json"], ["rebuild"]])
 def test_without_a_warehouse(arguments):
-    """Reading before the first run exits 1 with one line that has the remedy."""
+    """Reading before the first run exits 1 with one line that has the remedy; JSON stays JSON."""
     result = cli(*arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: There is no warehouse at ")
     assert "`rotation run`" in result.stderr
     assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+    if "--json" in arguments:
+        assert list(json.loads(result.stdout)) == ["error"]
+    else:
+        assert result.stdout == ""
 
 
 def test_sql_command(published, tmp_path):

@@ -353,7 +353,7 @@ def test_installed_and_used_sources_are_listed(monkeypatch):
     monkeypatch.setenv("ROTATION_SOURCE", "tiingo")
     (found,) = findings.guarded("source", lambda: sources.source(load_settings(), NOW))
     assert (found.level, found.finding) == ("fail", "The source Tiingo needs a key.")
-    assert found.next_step == "Set TIINGO_API_KEY in the environment."
+    assert found.next_step == "Set TIINGO_API_KEY in the environment, or TIINGO_API_KEY_FILE to a file with it."
 
 
 def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, monkeypatch):  # noqa: F811
