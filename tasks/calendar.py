@@ -80,13 +80,16 @@ def load(start: date, end: date, closures: frozenset[date] = frozenset()) -> Cal
     """
     spare = timedelta(days=15)
     try:
-        return Calendar(_xnys(str(start - spare), str(end + spare), closures), start, end, closures)
+        # Whole years, so that a process that runs for days makes one calendar.
+        first, last = (start - spare).replace(month=1, day=1), (end + spare).replace(month=12, day=31)
+        return Calendar(_xnys(str(first), str(last), closures), start, end, closures)
     except (OverflowError, ValueError):
         raise ConfigError(
             f"No exchange calendar reaches from {start} to {end}; check the clock of this machine and ROTATION_HISTORY_START."
         ) from None
 
 
+@lru_cache(maxsize=8)
 def _xnys(start: str, end: str, closures: frozenset[date]) -> exchange_calendars.ExchangeCalendar:
     import exchange_calendars
 

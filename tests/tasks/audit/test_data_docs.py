@@ -18,7 +18,6 @@ from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.audit import data_docs, suites
 from market_rotation.tasks.audit.expectations import Suite
 from market_rotation.tasks.audit.run import Result, audit
-from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.run import stage
 from market_rotation.tasks.run.fetch import Answer, Request
 
@@ -44,7 +43,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             for symbol, held in {"SPY": closes, "IWM": [*closes[:7], None, *closes[8:]], EVIL: closes}.items()
         ]
         stage.put_answers(con, answers)
-        warehouse.build(con, *(f"stage.{dataset}" for dataset in DATASETS))
+        warehouse.build(con, *stage.BATCHES)
         yield con
 
 

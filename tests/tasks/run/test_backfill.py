@@ -119,13 +119,18 @@ def test_a_restated_range_is_on_record() -> None:
         (DAYS[5], DAYS[2], [], "has no session"),
         (DAYS[5], None, ["XYZ"], "no symbol XYZ"),
         (DAYS[5], date(2026, 1, 30), [], "no final bars yet"),
-        (DAYS[5], date(2025, 12, 25), [], "not a session"),
     ],
 )
 def test_what_a_person_must_correct(start: date, end: date | None, symbols: list[str], sentence: str) -> None:
     """A range or symbol that cannot be is refused before anything is asked."""
     with pytest.raises(ConfigError, match=sentence):
         context.resolve(context.Parameters(evening(DAYS[-1]), end, start=start, symbols=symbols))
+
+
+def test_a_holiday_ends_a_backfill_with_the_session_before() -> None:
+    """A range may end on a day without a session."""
+    resolved = context.resolve(context.Parameters(evening(DAYS[-1]), date(2025, 12, 25), start=DAYS[5]))
+    assert resolved.session == date(2025, 12, 24)
 
 
 def test_nothing_to_do_names_the_holiday() -> None:

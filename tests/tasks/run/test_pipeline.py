@@ -225,25 +225,26 @@ def test_failing_symbol_is_set_aside_and_heals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "expectation"),
+    ("broken", "expectation", "cause"),
     [
-        pytest.param(lambda s: edit(s, "SPY", 60, close=None), "benchmark_complete", id="benchmark without close"),
+        pytest.param(lambda s: edit(s, "SPY", 60, close=None), "benchmark_complete", "close_present", id="benchmark without close"),
         pytest.param(
-            lambda s: s.frames.update(IWM=pd.concat([s.frames["IWM"], s.frames["IWM"].iloc[[60]]])), "one_row_per_bar", id="duplicate bar"
+            lambda s: s.frames.update(IWM=pd.concat([s.frames["IWM"], s.frames["IWM"].iloc[[60]]])), "one_row_per_bar", "one_row_per_bar", id="duplicate bar"
         ),
         pytest.param(
-            lambda s: s.frames.update(IWM=SourceUnavailable("Gone."), IJR=SourceUnavailable("Gone.")), "most_symbols_answered", id="third of symbols silent"
+            lambda s: s.frames.update(IWM=SourceUnavailable("Gone."), IJR=SourceUnavailable("Gone.")), "most_symbols_answered", "fetch", id="third of symbols silent"
         ),
     ],
 )  # fmt: skip
-def test_critical_failure_blocks(broken: object, expectation: str, begun: None) -> None:
-    """A batch that fails a critical expectation changes no published row and names the fault; a good batch recovers."""
+def test_critical_failure_blocks(broken: object, expectation: str, cause: str, begun: None) -> None:
+    """A batch that fails a critical expectation changes no published row and names the cause; a good batch recovers."""
     source = market()
     before = world.content(PUBLISHED, *DATA, "raw.prices")
     broken(source)  # type: ignore[operator]
     run = world.run(source, DAYS[60])
     assert run.status == "blocked"
-    assert expectation in run.message
+    assert {r.expectation.id for r in run.results if r.blocks} == {expectation}
+    assert f"({cause}: " in run.message
     assert "Nothing was published" in run.message
     assert world.content(PUBLISHED, *DATA, "raw.prices") == before
     # What it would have set aside is on record, and sets nothing aside.
