@@ -100,9 +100,10 @@ class Settings(BaseSettings):
         "as in `2025-01-09`; `rotation closures accept` records one such day in the warehouse.",
     )
     earnings_constituents: int = Field(
-        default=40,
+        default=300,
         ge=0,
-        description="Number of the largest companies of SPSM and of SPY whose estimates are requested once a week.",
+        description="Largest number of companies of SPSM, and of SPY, whose estimates are requested once a week; the largest companies "
+        "that hold 60 % of the fund are.",
     )
     fetch_timeout_s: float = Field(default=20.0, gt=0, description="Seconds to wait for one response of a vendor.")
     fetch_attempts: int = Field(default=4, ge=1, description="Attempts per symbol.")

@@ -1,12 +1,12 @@
 -- ops.revisions: every value of any dataset that a vendor restated, each against the version before it.
 -- grain: dataset, symbol, session, constituent, column_name, known_at
--- sources: raw.prices, raw.fund_nav, raw.fund_facts, raw.holdings, raw.earnings_growth, fn.number_cell, fn.text_cell, fn.value_differs
+-- sources: raw.prices, raw.price_events, raw.fund_nav, raw.fund_facts, raw.holdings, raw.earnings_growth, fn.number_cell, fn.text_cell, fn.value_differs
 -- lookback: all; a version is compared with the one before it, whenever that was
--- null: old_value and old_text, new_value and new_text where the vendor gave none, and of a withdrawn bar or constituent; constituent of every
+-- null: old_value and old_text, new_value and new_text where the vendor gave none, and of a withdrawn bar, event or constituent; constituent of every
 --   dataset but holdings
 -- formula: a number is restated where fn.value_differs says so, a text where it is not the same
 -- columns:
---   dataset: name of the dataset
+--   dataset: name of the dataset; price_events for distributions and splits without a published bar
 --   symbol: ticker; of holdings, that of the fund
 --   session: XNYS trading date, or day of the snapshot
 --   column_name: column of the raw table
@@ -27,6 +27,16 @@ with prices as (
         ] as cells
     from raw.prices
     qualify count(*) over (partition by symbol, session) > 1
+),
+
+price_events as (
+    select
+        symbol, event_date as session, null::varchar as constituent, known_at, run_id,
+        [
+            fn.number_cell('dividend', dividend), fn.number_cell('capital_gain', capital_gain), fn.number_cell('split_ratio', split_ratio)
+        ] as cells
+    from raw.price_events
+    qualify count(*) over (partition by symbol, event_date) > 1
 ),
 
 fund_nav as (
@@ -95,6 +105,8 @@ earnings_growth as (
 
 versions as (
     select 'prices' as dataset, * from prices
+    union all by name
+    select 'price_events' as dataset, * from price_events
     union all by name
     select 'fund_nav' as dataset, * from fund_nav
     union all by name

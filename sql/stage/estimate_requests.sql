@@ -1,5 +1,5 @@
--- stage.estimate_requests: the companies whose earnings estimates this run requests: the largest of the small and of the large fund, when their
---   estimate is older than ops.datasets allows. Known only once the holdings are.
+-- stage.estimate_requests: the companies whose earnings estimates this run requests: the largest of the small and of the large fund, up to 60 % of
+--   the fund's weight, when their estimate is older than ops.datasets allows. Known only once the holdings are.
 -- grain: symbol
 -- sources: stage.pairs, stage.sessions, stage.fetched_holdings, fn.holdings_known_at, raw.earnings_growth, ops.datasets
 -- lookback: 5 sessions; the maximum age of an estimate
@@ -22,14 +22,31 @@ files as (
     anti join stage.fetched_holdings as f on f.fund_symbol = k.fund_symbol and f.as_of::date = k.as_of
 ),
 
-largest as (
-    select f.symbol
+last_files as (
+    select f.*
     from files as f
     semi join funds using (fund_symbol)
-    where f.symbol is not null and f.as_of <= getvariable('target_session')
+    where f.as_of <= getvariable('target_session')
     qualify dense_rank() over (partition by f.fund_symbol order by f.as_of desc) = 1
-        and row_number() over (partition by f.fund_symbol order by f.as_of desc, f.weight desc, f.symbol)
-            <= getvariable('earnings_constituents')
+),
+
+ranked as (
+    select
+        fund_symbol,
+        symbol,
+        row_number() over heaviest_first as position,
+        sum(weight) over (heaviest_first rows between unbounded preceding and current row) - weight as weight_before,
+        sum(weight) over (partition by fund_symbol) as fund_weight
+    from last_files
+    where symbol is not null
+    window heaviest_first as (partition by fund_symbol order by weight desc, symbol)
+),
+
+-- The evidence needs half of each fund's weight; some companies will have no estimate.
+largest as (
+    select symbol
+    from ranked
+    where position <= getvariable('earnings_constituents') and weight_before < 0.6 * fund_weight
 ),
 
 due as (

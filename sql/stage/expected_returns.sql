@@ -2,9 +2,10 @@
 --   batch compares its bars with them.
 -- grain: symbol, session
 -- sources: stage.bars, stage.prices, stage.universe, stage.sessions
--- lookback: 252 sessions; before each row, at least 60 of them with returns; 63 for the volume, at least 20 of them with one
--- null: expected_return and usual_deviation of a bar without a bar on the session before, in the first 60 sessions, or with fewer than five
---   symbols to compare with; usual_volume where too few volumes are known; companions where the market is compared
+-- lookback: of a fund the twelve months before the month of the session, at least 40 common sessions with returns; of the market 252 sessions, at
+--   least 60 with returns; 63 for the volume, at least 20 of them with one
+-- null: expected_return and usual_deviation of a bar without a bar on the session before, in the first 60 sessions of what is compared with the
+--   market, or with fewer than five symbols to compare with; usual_volume where too few volumes are known; companions where the market is compared
 -- formula: a fund is compared with the three other funds whose daily returns correlate most with its own over the lookback: expected_return =
 --   median over them of beta x their return of the session, usual_deviation = median over them of the standard deviation that the regression
 --   leaves. A stock, and a fund without three such funds, is compared with the market: expected_return = median return of all symbols,
@@ -61,29 +62,77 @@ returned as (
 ),
 
 fund_returns as (
-    from returned semi join (from stage.universe where kind in ('fund', 'sector')) as u on u.symbol = returned.symbol
+    select r.*, date_trunc('month', session)::date as month
+    from returned as r
+    semi join (from stage.universe where kind in ('fund', 'sector')) as u on u.symbol = r.symbol
+),
+
+-- Every pair once, and summed by month: a pair and session each would be the costliest step of a run.
+pair_months as (
+    select
+        r.symbol,
+        o.symbol as companion,
+        r.month,
+        count(*) as sessions,
+        sum(r.bounded_return) as x,
+        sum(o.bounded_return) as y,
+        sum(r.bounded_return * r.bounded_return) as xx,
+        sum(o.bounded_return * o.bounded_return) as yy,
+        sum(r.bounded_return * o.bounded_return) as xy
+    from fund_returns as r
+    join fund_returns as o on o.session = r.session and o.symbol > r.symbol
+    group by all
+),
+
+both_ways as (
+    from pair_months
+    union all
+    select companion, symbol, month, sessions, y, x, yy, xx, xy from pair_months
+),
+
+summed as (
+    select
+        symbol,
+        companion,
+        month,
+        sum(sessions) over year_before as n,
+        sum(x) over year_before as x,
+        sum(y) over year_before as y,
+        sum(xx) over year_before as xx,
+        sum(yy) over year_before as yy,
+        sum(xy) over year_before as xy
+    from both_ways
+    window year_before as (
+        partition by symbol, companion order by month range between interval 12 months preceding and interval 1 month preceding
+    )
 ),
 
 regressed as (
     select
-        r.symbol,
-        o.symbol as companion,
-        r.session,
-        r.return_1d,
-        o.return_1d as companion_return,
-        corr(r.bounded_return, o.bounded_return) over before_it as correlation,
-        regr_slope(r.bounded_return, o.bounded_return) over before_it as beta,
-        stddev_samp(r.bounded_return) over before_it as deviation,
-        count(*) over before_it as sessions
-    from fund_returns as r
-    join fund_returns as o on o.session = r.session and o.symbol <> r.symbol
-    window before_it as (partition by r.symbol, o.symbol order by r.session rows between 252 preceding and 1 preceding)
+        symbol,
+        companion,
+        month,
+        (n * xy - x * y) / nullif(sqrt(greatest(0, n * xx - x * x)) * sqrt(greatest(0, n * yy - y * y)), 0) as correlation,
+        (n * xy - x * y) / nullif(n * yy - y * y, 0) as beta,
+        sqrt(greatest(0, n * xx - x * x) / (n * (n - 1))) as deviation
+    from summed
+    where n >= 40 and month >= (select date_trunc('month', session)::date from first_given)
+),
+
+-- Six, so that three are left where some have no return of the session.
+candidates as (
+    from regressed
+    where isfinite(correlation) and isfinite(beta)
+    qualify row_number() over (partition by symbol, month order by correlation desc, companion) <= 6
 ),
 
 alike as (
-    from regressed
-    where session >= (select session from first_given) and sessions >= 60 and isfinite(correlation) and isfinite(beta)
-    qualify row_number() over (partition by symbol, session order by correlation desc, companion) <= 3
+    select c.*, r.session, r.return_1d, o.return_1d as companion_return
+    from fund_returns as r
+    join candidates as c on c.symbol = r.symbol and c.month = r.month
+    join fund_returns as o on o.symbol = c.companion and o.session = r.session
+    where r.session >= (select session from first_given)
+    qualify row_number() over (partition by r.symbol, r.session order by c.correlation desc, c.companion) <= 3
 ),
 
 by_companions as (

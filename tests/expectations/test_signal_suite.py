@@ -76,7 +76,7 @@ def fetched() -> dict[str, pd.DataFrame]:
     ]
     files = [
         {"fund_symbol": fund, "as_of": pd.Timestamp(DAYS[250]), "symbol": [*names, None], "name": [*names, "Cash"]}
-        for fund, names in (("IWM", ("TINY", "WEE")), ("IWB", ("BIG", "HUGE")))
+        for fund, names in (("IWM", ("TINY", "WEE")), ("IWB", ("BIG", "HUGE")), ("VB", ("AAPL", "MSFT")))
     ]
     expected = {"TINY": 0.2, "WEE": 0.1, "BIG": 0.05, "HUGE": 0.07}
     estimates = [world.estimate(symbol, DAYS[285], growth) for symbol, growth in expected.items()]
@@ -135,6 +135,7 @@ def changed(table: str, values: str, where: str = "true", day: date = LAST) -> s
 
 XLE, PAIR, EARNINGS = "symbol = 'XLE'", "pair = 'IWM/IWB'", "evidence = 'earnings'"
 DAILY = "symbol = 'XLE' and timeframe = 'daily'"
+OF_VB = "fund_symbol = 'VB'"
 OF_LAST = f"session = '{LAST}'"
 #: The first session on which breadth is known, which is its first change.
 FIRST_KNOWN = DAYS[63]
@@ -236,6 +237,16 @@ CASES: dict[str, tuple[str, list[tuple[str, date | None]]]] = {
         changed("mega_cap", "tech_minus_ex_tech_ytd = -tech_minus_ex_tech_ytd"),
         [("signals", LAST)],
     ),
+    "constituent_breadth_one_row_per_grain": (
+        twice("constituent_breadth", f"{OF_LAST} and {OF_VB}"),
+        [("VB", LAST)],
+    ),
+    "constituent_breadth_every_session": (
+        f"delete from signals.constituent_breadth where {OF_LAST} and {OF_VB}",
+        [("VB", LAST)],
+    ),
+    "constituent_breadth_bounds": (changed("constituent_breadth", "above_50d_pct = 101", OF_VB), [("VB", LAST)]),
+    "constituent_breadth_known": (changed("constituent_breadth", "above_50d_pct = null", OF_VB), [("VB", LAST)]),
     "evidence_verdicts": (
         changed("rotation_evidence", "detail = 'Not known: it was.'", EARNINGS),
         [("earnings", LAST)],
@@ -412,6 +423,23 @@ MORE: list[tuple[str, str]] = [
     ("mega_cap_mag7_known", changed("mega_cap", "mag7_members = 1")),
     ("mega_cap_mag7_known", changed("mega_cap", "mag7_members = null")),
     ("mega_cap_sectors_known", changed("mega_cap", "ex_tech_return_3m = ex_tech_return_3m + 1e-9")),
+    *(
+        ("constituent_breadth_bounds", changed("constituent_breadth", values, OF_VB))
+        for values in (
+            *("priced_weight_pct = 100.1", "priced_weight_pct = null", "covered_weight_50d_pct = 99.5"),
+            *("covered_weight_200d_pct = 99.5", "covered_weight_52w_pct = 99.5", "covered_weight_52w_pct = null"),
+            *("above_50d_pct = 101", "above_200d_pct = -1", "at_high_52w_pct = 101", "at_low_52w_pct = -1"),
+        )
+    ),
+    *(
+        ("constituent_breadth_known", changed("constituent_breadth", f"{column} = null", OF_VB))
+        for column in ("above_50d_pct", "above_200d_pct", "at_high_52w_pct", "at_low_52w_pct")
+    ),
+    ("constituent_breadth_known", changed("constituent_breadth", "above_50d_pct = 0", "fund_symbol = 'IWM'")),
+    (
+        "constituent_breadth_every_session",
+        changed("constituent_breadth", f"holdings_as_of = '{DAYS[249]}'", OF_VB),
+    ),
     ("evidence_verdicts", changed("rotation_evidence", "verdict = 2", EARNINGS)),
     ("evidence_verdicts", changed("rotation_evidence", "verdict = null", EARNINGS)),
     ("evidence_verdicts", changed("rotation_evidence", "value = null", EARNINGS)),
@@ -599,7 +627,7 @@ def test_every_number_is_looked_at(market: duckdb.DuckDBPyConnection, value: str
         where schema_name = 'signals' and data_type in ('DOUBLE', 'FLOAT')
     """
     columns = market.sql(query).fetchall()
-    assert len({table for table, _ in columns}) == 11
+    assert len({table for table, _ in columns}) == 12
     for table, column in columns:
         with undone(market):
             market.execute(f"update signals.{table} set {column} = '{value}' where rowid = 0")

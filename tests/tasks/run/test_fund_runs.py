@@ -69,7 +69,7 @@ class FundSource(world.FakeSource):
             "name": names,
             "source": "issuer",
         }
-        return typed({**file, "weight": [0.4, 0.3, 0.2, 0.09, 0.01]}, HOLDINGS_COLUMNS)
+        return typed({**file, "weight": [0.29, 0.28, 0.27, 0.15, 0.01]}, HOLDINGS_COLUMNS)
 
     def earnings_growth(self, symbol: str, as_of: date) -> pd.DataFrame:
         self.questions.append(("earnings_growth", symbol))
@@ -91,7 +91,6 @@ def settle(folder: Path, patch: pytest.MonkeyPatch, members: Universe) -> None:
     patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(folder, members)))
     patch.setenv("ROTATION_HISTORY_START", "2024-01-02")
     patch.setenv("ROTATION_SOURCE", "yahoo")
-    patch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "3")
 
 
 def moving(k: int, n: int) -> list[float]:
@@ -267,7 +266,7 @@ def test_snapshots_are_added_each_day(small: FundSource) -> None:
 
 
 def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None:
-    """Estimates are requested for the largest constituents only, and again when they are more than five sessions old."""
+    """Estimates are requested for the largest constituents up to 60 % of the fund, and again when they are more than five sessions old."""
     asked = {}
     for i in range(59, 66):
         small.forget()
@@ -286,7 +285,14 @@ def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None
         f"{last} from signals.earnings_momentum where session = '{DAYS[65]}'"
     )
     assert (small_growth, large_growth) == (pytest.approx(0.2), pytest.approx(0.1))
-    assert (small_pct, large_pct) == (pytest.approx(100 * 0.9 / 0.99), pytest.approx(100 * 0.7 / 0.99))
+    assert (small_pct, large_pct) == (pytest.approx(100 * 0.84 / 0.99), pytest.approx(100 * 0.57 / 0.99))
+
+
+def test_the_setting_limits_the_number_of_estimates(small: FundSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most as many companies of each fund as the setting says are requested."""
+    monkeypatch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "2")
+    world.run(small, DAYS[59])
+    assert small.asked_of("earnings_growth") == ["BIG1", "BIG2", "TINY1", "TINY2"]
 
 
 def test_no_estimates_without_an_earnings_pair(

@@ -129,6 +129,9 @@ def test_a_distribution_on_a_day_without_a_session(how: str) -> None:
     # The vendor dates it rightly from now on: it is not counted twice.
     assert world.run(market(**paid), DAYS[monday + 2]).status in ("published", "up_to_date")
     assert index() == pytest.approx(true, rel=1e-12)
+    saturday = DAYS[monday] - timedelta(days=2)
+    restated = "select symbol, session, old_value, new_value from ops.revisions where dataset = 'price_events'"
+    assert rows(f"{restated} and column_name = 'dividend'") == [("IWM", saturday, 1.3, None)]
 
 
 @pytest.mark.parametrize(
