@@ -229,6 +229,22 @@ def deploy(unpause: bool) -> None:
     deployment.deploy(unpause=unpause)
 
 
+@main.command(short_help="Write the settings, universe and pairs of a new warehouse.")
+@click.option("--home", metavar="DIR", help="Folder of the warehouse (default: ROTATION_HOME).")
+@click.option("--source", metavar="NAME[,NAME]", help="Source, or several in order (default: yahoo).")
+@click.option("--files", metavar="DIR", help="Folder that the source `files` reads.")
+@click.option("--alert-urls", metavar="URLS", help="Apprise addresses, separated by spaces; each gets a test message.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take the default where no option is given.")
+def init(home: str | None, source: str | None, files: str | None, alert_urls: str | None, yes: bool) -> None:
+    """Write rotation.toml, universe.csv and pairs.csv into a new home, and say what to run next.
+
+    Asks for what is not given as an option. Never overwrites a file.
+    """
+    from market_rotation.flows.cli.init import write_home
+
+    write_home(home, source, files, alert_urls, yes)
+
+
 @main.command(short_help="Check the installation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
