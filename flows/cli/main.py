@@ -246,12 +246,13 @@ def init(home: str | None, source: str | None, files: str | None, alert_urls: st
 
 
 @main.command(short_help="Check the installation.")
+@click.option("--fix", is_flag=True, help="Repair folders, file modes and temporary files of killed processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(fix: bool, as_json: bool) -> None:
     """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when a check fails."""
     from market_rotation.flows.cli.doctor import examine
 
-    sys.exit(examine(datetime.now(UTC), as_json))
+    sys.exit(examine(datetime.now(UTC), as_json, fix))
 
 
 @main.group(short_help="List quarantined rows, and accept one.")
