@@ -11,10 +11,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 COPY requirements.lock ./
-# Compiled during the build: the imports of a run take seconds, and twice as long without compiled files.
-RUN pip install --no-cache-dir --require-hashes --compile -r requirements.lock
+# Compiled during the build: the imports of a run take seconds, and twice as long without compiled files. The lock has every dependency, so none is
+# resolved: older versions of pip refuse one with an extra (sqlalchemy[asyncio]) when hashes are required. `pip check` says that none is missing.
+RUN pip install --no-cache-dir --no-deps --require-hashes --compile -r requirements.lock
 COPY --from=wheel /dist /dist
 RUN pip install --no-cache-dir --no-deps --compile /dist/*.whl \
+    && pip check \
     && useradd --create-home --uid 1000 rotation \
     && install --directory --owner rotation /data
 

@@ -49,6 +49,8 @@ FILES_LAYOUT = [
     "close, volume, dividend, split_ratio`, and optionally `capital_gain, vendor_adj_close`. `close` is adjusted for splits and not for dividends. `open`,",
     "`high`, `low` and `volume` may be empty. `split_ratio` is new shares per old share, 1 for none. A session is written `YYYY-MM-DD`.",
     "",
+    "`rotation import FOLDER` writes these files from other vendors' CSV files, see [sources](sources.md#import-csv-files).",
+    "",
     "Two more files are optional: `fund_nav` (`symbol, session, nav, shares_outstanding, distribution`) and `fund_facts` (`symbol, as_of, expense_ratio`, …).",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rich.table import Table
@@ -48,8 +49,13 @@ def try_channels() -> int:
     targets = deliver.channels(load_settings())
     if not targets:
         raise ConfigError(NO_CHANNEL)
+    return _show(send_test(targets))
+
+
+def send_test(channels: Sequence[deliver.Channel]) -> dict[str, str | None]:
+    """Sends a test message to each channel; returns the reason where that failed, None where it was accepted, by its label."""
     title, body = "market-rotation: test", "This is a test: alerts of market-rotation arrive here."
-    return _show({channel.label: channel.notify(title, body, "test") for channel in targets})
+    return {channel.label: channel.notify(title, body, "test") for channel in channels}
 
 
 def resend(now: datetime) -> int:

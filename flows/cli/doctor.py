@@ -16,14 +16,14 @@ from market_rotation.tasks.operations.doctor.findings import Finding
 # Not the console of market_rotation.flows.cli.console: its import may fail because of a fault that a check should report.
 out = Console()
 
-COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red", "fixed": "cyan"}
 SUBJECT_WIDTH = 9
 
 
-def examine(now: datetime, as_json: bool = False) -> int:
-    """Prints each finding and what to do next; returns 1 when one fails, else 0."""
+def examine(now: datetime, as_json: bool = False, fix: bool = False) -> int:
+    """Prints each finding and what to do next, or with `fix` what was repaired; returns 1 when one fails, else 0."""
     found = []
-    for finding in checks.examine(now):
+    for finding in checks.examine(now, fix=fix):
         found.append(finding)
         if not as_json:
             out.print(_line(finding))
@@ -47,7 +47,7 @@ def _code(found: list[Finding]) -> int:
 
 def _line(finding: Finding) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=4)
+    table.add_column(width=5)
     table.add_column(width=SUBJECT_WIDTH)
     table.add_column(overflow="fold")
     table.add_row(

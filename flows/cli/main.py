@@ -231,13 +231,54 @@ def deploy(unpause: bool) -> None:
     deployment.deploy(unpause=unpause)
 
 
+@main.command(short_help="Write the settings, universe and pairs of a new warehouse.")
+@click.option("--home", metavar="DIR", help="Folder of the warehouse (default: ROTATION_HOME).")
+@click.option("--source", metavar="NAME[,NAME]", help="Source, or several in order (default: yahoo).")
+@click.option("--files", metavar="DIR", help="Folder that the source `files` reads.")
+@click.option("--alert-urls", metavar="URLS", help="Apprise addresses, separated by spaces; each gets a test message.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take the default where no option is given.")
+def init(home: str | None, source: str | None, files: str | None, alert_urls: str | None, yes: bool) -> None:
+    """Write rotation.toml, universe.csv and pairs.csv into a new home, and say what to run next.
+
+    Asks for what is not given as an option. Never overwrites a file.
+    """
+    from market_rotation.flows.cli.init import write_home
+
+    write_home(home, source, files, alert_urls, yes)
+
+
+@main.command("import", short_help="Import CSV files of another vendor for the source `files`.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to write to (default: ROTATION_FILES, else `files` in ROTATION_HOME).",
+)
+@click.option(
+    "--take", multiple=True, metavar="KEY=ANSWER", help="Answer to a question, such as closes=split-adjusted."
+)
+@click.option("--replace", is_flag=True, help="Replace what an earlier import wrote.")
+@click.option("--yes", is_flag=True, help="Ask nothing; an open question is an error.")
+def import_files(folder: Path, to: Path | None, take: tuple[str, ...], replace: bool, yes: bool) -> None:
+    """Import the CSV files in FOLDER for the source `files`.
+
+    Shows what it understood of each file first: its dataset, columns, days and units. It asks what a file does not say, such as what
+    its closes are adjusted for. Known are the exports of yfinance, Yahoo, Stooq, Tiingo, Alpha Vantage and Bloomberg, and plain tables.
+    """
+    from market_rotation.flows.cli.import_files import import_folder
+
+    import_folder(folder, to, take, replace, yes)
+
+
 @main.command(short_help="Check the installation.")
+@click.option("--fix", is_flag=True, help="Repair folders, file modes and temporary files of killed processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(fix: bool, as_json: bool) -> None:
     """Check settings, warehouse, sources, alert channels and Prefect; each line says what to do next. Exit 1 when a check fails."""
     from market_rotation.flows.cli.doctor import examine
 
-    sys.exit(examine(datetime.now(UTC), as_json))
+    sys.exit(examine(datetime.now(UTC), as_json, fix))
 
 
 @main.group(short_help="List quarantined rows, and accept one.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.operations import health
 from market_rotation.tasks.operations.state import Freshness, Incident, LastRun, Status
-from market_rotation.tasks.warehouse import closures
+from market_rotation.tasks.warehouse import closures, formats
 from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.macros import rows_if_known
 
@@ -38,6 +38,8 @@ def read(settings: Settings, now: datetime) -> Status:
         alerts = rows_if_known(con, "select count(*) as number from ops.alerts where sent_at is null")
         quarantined = rows_if_known(con, "select count(*) as number from ops.quarantine where resolved_at is null")
         incidents = rows_if_known(con, "from incidents()")
+        found = formats.newest(con)
+        notes = [formats.newer(settings.published, found)] if found.number > formats.FORMAT else []
         fresh = rows_if_known(con, "from freshness($1)", [due]) if published[0] else []
         latest = con.execute("select max(session) from core.prices").fetchone() if fresh is None else None
     last_run = LastRun(**dict(zip(LastRun.model_fields, last, strict=True))) if last else None
@@ -53,7 +55,7 @@ def read(settings: Settings, now: datetime) -> Status:
         healthy=not problems,
         simulated=bool(simulated and simulated[0]),
         problems=problems,
-        notes=[OLDER] if None in (alerts, quarantined, incidents, fresh) else [],
+        notes=[*notes, *([OLDER] if not notes and None in (alerts, quarantined, incidents, fresh) else [])],
         last_run=last_run,
         last_published_run_id=published[0],
         running=running,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,6 +15,7 @@ from market_rotation.tasks.audit.run import Result
 from market_rotation.tasks.errors import ConfigError, Failure, RotationError
 from market_rotation.tasks.own import files
 from market_rotation.tasks.run import clock
+from market_rotation.tasks.warehouse.formats import installed
 from market_rotation.tasks.warehouse.models import fingerprint
 
 if TYPE_CHECKING:
@@ -206,9 +206,5 @@ def refuse_mixture(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 def code_version(home: Path) -> str:
     """The installed version of market-rotation, and the fingerprints of its SQL files and of the user's own: each may change what is derived."""
-    try:
-        installed = version("market-rotation")
-    except PackageNotFoundError:
-        installed = "unknown"
     own = files.fingerprint(home)
-    return f"{installed}+sql.{fingerprint()}" + (f"+own.{own}" if own else "")
+    return f"{installed()}+sql.{fingerprint()}" + (f"+own.{own}" if own else "")

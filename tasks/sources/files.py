@@ -63,13 +63,13 @@ class FilesSource:
     is_local = True
 
     def __init__(self, folder: Path) -> None:
-        paths = {dataset: _one_of(folder, dataset) for dataset in FRAMES}
+        paths = {dataset: path_of(folder, dataset) for dataset in FRAMES}
         if paths["prices"] is None:
             raise SourceUnavailable(
                 f"{folder} holds neither prices.parquet nor prices.csv; put one there, or point ROTATION_FILES elsewhere."
             )
         self._paths = {dataset: path for dataset, path in paths.items() if path}
-        self._rows = {dataset: _read(path, dataset) for dataset, path in self._paths.items()}
+        self._rows = {dataset: read(path, dataset) for dataset, path in self._paths.items()}
 
     @classmethod
     def check(cls, settings: Settings, universe: Universe) -> None:
@@ -128,7 +128,8 @@ class FilesSource:
         return typed(rows[(days >= start) & (days <= end)], FRAMES[dataset])
 
 
-def _one_of(folder: Path, stem: str) -> Path | None:
+def path_of(folder: Path, stem: str) -> Path | None:
+    """The file of a dataset in `folder`, Parquet before CSV; None where there is none. Raises `SourceUnavailable` for a folder of that name."""
     for ending in ("parquet", "csv"):
         path = folder / f"{stem}.{ending}"
         try:
@@ -140,8 +141,8 @@ def _one_of(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def _read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
-    """The file's rows by symbol, in the columns and types of the dataset's frame."""
+def read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
+    """The file's rows by symbol, in the columns and types of the dataset's frame. Raises `SourceUnavailable` for a file in another layout."""
     import duckdb
 
     columns, required = FRAMES[dataset], REQUIRED[dataset]

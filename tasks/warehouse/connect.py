@@ -13,7 +13,7 @@ from market_rotation.tasks import paths
 from market_rotation.tasks.datasets import maximum_ages
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
-from market_rotation.tasks.warehouse import derive
+from market_rotation.tasks.warehouse import derive, formats
 from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
@@ -24,7 +24,7 @@ log = logging.getLogger("rotation.warehouse")
 def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build database at `path`, opened by this process alone, with its schemas and growing tables in place.
 
-    Raises `WarehouseBusy`, which names the process that has it open and when that started.
+    Raises `WarehouseBusy`, which names the process that has it open and when that started, and `ConfigError` for a database of a newer version.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +44,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "wait until it ends, then start again."
         ) from None
     try:
+        formats.refuse_newer(con, path)
         # A DATE or TIMESTAMPTZ has the same meaning on every machine, whatever its time zone.
         con.execute("set timezone = 'UTC'")
         # Tables created in the same transaction have no statistics, so DuckDB would guess: 6 s instead of 2. Joins run as written, the larger
@@ -60,6 +61,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 con.execute(model.statements[0])
                 _add_columns(con, model)
                 derive.comment(con, model)
+        formats.record(con)
         derive.drop_obsolete_macros(con)
         derive.parameters(con, datasets=maximum_ages())
         derive.build(con, "ops.datasets")
@@ -98,7 +100,8 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query."""
+    """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query,
+    `ConfigError` where it does because a newer version published it."""
     refuse_other_than_file(path)
     if not path.is_file():
         raise RotationError(
@@ -112,6 +115,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("set timezone = 'UTC'")
         yield con
     except (duckdb.CatalogException, duckdb.BinderException) as error:
+        formats.refuse_newer(con, path)
         raise RotationError(
             f"{path} was published by an older version ({_first_line(error)}); the next `rotation run` upgrades it."
         ) from error

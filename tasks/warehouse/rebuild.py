@@ -15,6 +15,7 @@ from market_rotation.tasks.audit.run import audit, stop_if_blocked
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.own import derive as own
 from market_rotation.tasks.own import files
+from market_rotation.tasks.warehouse import formats
 from market_rotation.tasks.warehouse.models import DERIVED, models
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
     path = target or settings.published.with_name("rebuilt.duckdb")
     _refuse_other_files(path, settings)
     with warehouse.reading(settings.published) as published:
+        formats.refuse_newer(published, settings.published)
         _refuse_before_first(published, as_of)
     temporary = path.with_name(f".{path.name}.tmp")
     _remove(temporary)

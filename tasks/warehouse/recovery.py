@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse import history
+from market_rotation.tasks.warehouse import formats, history
 from market_rotation.tasks.warehouse.connect import reading, refuse_other_than_file
 from market_rotation.tasks.warehouse.files import copy, sync
 
@@ -34,7 +34,8 @@ def prepare(build: Path, published: Path) -> None:
     """Makes sure that `build` exists and holds at least the history of `published`, before a run or a change opens it to write.
 
     One that is lost, empty or damaged becomes a copy of the published file; the damaged one is kept beside it. Raises `RotationError`
-    where there is no published file to start from, where `build` holds less than it, or where either is not a file.
+    where there is no published file to start from, where `build` holds less than it, where either is not a file, or where a newer version
+    wrote it.
     """
     for path in (build, published):
         refuse_other_than_file(path)
@@ -72,6 +73,7 @@ def _fault(build: Path, published: Path) -> str | None:
         return None
     try:
         with duckdb.connect(str(build)) as con:
+            formats.refuse_newer(con, build)
             held = history.measure(con)
     except duckdb.Error as error:
         return f"is damaged ({str(error).splitlines()[0][:200]})" if is_damage(error) else None
@@ -91,6 +93,7 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
         copy(published, temporary)
         temporary.chmod(0o644)
         with reading(temporary) as con:
+            formats.refuse_newer(con, published)
             if words := history.lacking(history.measure(con), has):
                 raise RotationError(f"The copy of {published} is not whole ({words}); check the disk, then run again.")
         kept = _move_away(build)

@@ -60,6 +60,7 @@ def published(settings: Settings) -> Iterator[Finding]:
     """Whether the published file opens, its content, the version that derived it, and whether a process is writing."""
     from market_rotation.tasks import warehouse
     from market_rotation.tasks.run import ledger
+    from market_rotation.tasks.warehouse import formats
     from market_rotation.tasks.warehouse.lock import holder
 
     if held := holder(settings.build):
@@ -75,6 +76,7 @@ def published(settings: Settings) -> Iterator[Finding]:
         )
         return
     with warehouse.reading(settings.published) as con:
+        formats.refuse_newer(con, settings.published)
         code = con.execute("select code_version from ops.runs where published order by run_id desc limit 1").fetchone()
         sources = [name for (name,) in con.execute("select distinct source from raw.prices order by all").fetchall()]
     if sources and ("sample" in sources) != (settings.source == "sample"):

@@ -1,6 +1,6 @@
 """All checks of `rotation doctor`, in order.
 
-A check yields findings; it changes nothing and sends nothing. It imports what it needs itself, so that a failing import is a finding too.
+A check yields findings; it sends nothing, and only the repairs that were asked for change anything. It imports what it needs itself, so that a failing import is a finding too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.operations.doctor import channels, data, machine, prefect_server, sources
+from market_rotation.tasks.operations.doctor import channels, data, machine, prefect_server, repairs, sources
 from market_rotation.tasks.operations.doctor.findings import Finding, failed, guarded
 from market_rotation.tasks.operations.prefect_api import api_url
 from market_rotation.tasks.settings import Settings, load_settings
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from market_rotation.tasks.operations.state import Status
 
 
-def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
-    """All findings at `now`, one by one. An error in a check is a finding; the other checks still run."""
+def examine(now: datetime, environ: Mapping[str, str] | None = None, fix: bool = False) -> Iterator[Finding]:
+    """All findings at `now`, one by one; `fix` also repairs what can be repaired safely. An error in a check is a finding; the others still run."""
     environ = os.environ if environ is None else environ
     yield from guarded("variables", lambda: machine.variables(environ))
     settings: Settings | None = None
@@ -36,6 +36,7 @@ def examine(now: datetime, environ: Mapping[str, str] | None = None) -> Iterator
         yield Finding("warn", "the rest", "Not checked: it depends on the settings.", "Correct the settings first.")
         yield from guarded("prefect", lambda: prefect_server.prefect(api_url(environ), now))
         return
+    yield from guarded("files", lambda: repairs.files(settings, now, fix))
     yield from guarded("home", lambda: data.home(settings))
     yield from guarded("disk", lambda: data.disk(settings))
     yield from guarded("warehouse", lambda: data.published(settings))

@@ -9,9 +9,9 @@ from market_rotation.tasks.errors import RotationError
 
 
 class Finding(NamedTuple):
-    """One line: its level, what was checked, what was found, and what to do next (empty where nothing)."""
+    """One line: its level, what was checked, what was found or repaired, and what to do next (empty where nothing)."""
 
-    level: Literal["ok", "warn", "fail"]
+    level: Literal["ok", "warn", "fail", "fixed"]
     subject: str
     finding: str
     next_step: str = ""

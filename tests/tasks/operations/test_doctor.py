@@ -92,7 +92,19 @@ def test_all_is_well(monkeypatch, capsys):
     assert examine(NOW) == 0
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines() if line[:4].strip()]
-    subjects = ["variables", "settings", "python", "network", "home", "disk", "warehouse", "last", "clock", "universe"]
+    subjects = [
+        "variables",
+        "settings",
+        "python",
+        "network",
+        "files",
+        "home",
+        "disk",
+        "warehouse",
+        "last",
+        "clock",
+        "universe",
+    ]
     assert [words[1] for words in lines[:-1]] == [*subjects, "sources", "source", "alerts", "prefect"]
     assert {words[0] for words in lines[:-1]} == {"ok", "warn"}
     assert "Nothing failed, 1 warnings." in shown

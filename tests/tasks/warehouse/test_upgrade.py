@@ -16,15 +16,19 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks.operations.doctor import examine as checks
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import Universe, load_universe
 from market_rotation.tasks.warehouse import rebuild
+from market_rotation.tasks.warehouse.formats import FORMAT, installed
 from market_rotation.tasks.warehouse.models import models
 
 OLD = Path(__file__).parents[2] / "upgrade" / "before_0.1.0"
 BEFORE, NEXT = date(2025, 12, 4), date(2025, 12, 5)
 MEMBERS = {"SPY", "IWB", "IWM", "SPSM", "IJR", "RSP", "XLK", "XLE", "XLF", "AAPL", "NVDA"}
+#: After the runs of the older version, whose times are kept.
+AFTER = datetime(2026, 11, 23, tzinfo=UTC)
 PUBLISHED, BUILD = Path("warehouse/rotation.duckdb"), Path("warehouse/build.duckdb")
 
 
@@ -51,10 +55,26 @@ def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Universe:
     return kept
 
 
+@pytest.fixture
+def of_the_future(members: Universe) -> bytes:
+    """The warehouse of a version to come, with a format that this version does not know; the bytes of the published file."""
+    assert world.run(sample(members), NEXT, AFTER).status == "published"
+    for path in (BUILD, PUBLISHED):
+        path.chmod(0o644)
+        with duckdb.connect(str(path)) as con:
+            con.execute(f"insert into ops.formats values ({FORMAT + 1}, '9.0.0')")
+    PUBLISHED.chmod(0o444)
+    return PUBLISHED.read_bytes()
+
+
 def cli(*arguments: str) -> str:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (0, 3), result.output
     return result.stdout
+
+
+def sample(members: Universe) -> SampleSource:
+    return SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members.instruments)
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -83,9 +103,7 @@ def test_the_next_run_upgrades_it(members: Universe, tmp_path: Path) -> None:
     assert "ops.accepted" not in there
     assert not any(t.startswith("signals.rotation") for t in there)
 
-    source = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members.instruments)
-    # After the runs of the older version, whose times are kept.
-    done = world.run(source, NEXT, datetime(2026, 11, 23, tzinfo=UTC))
+    done = world.run(sample(members), NEXT, AFTER)
     assert (done.status, done.session) == ("published", NEXT), done.message
 
     for name in kept:
@@ -104,3 +122,60 @@ def test_the_next_run_upgrades_it(members: Universe, tmp_path: Path) -> None:
     rebuild.rebuild(load_settings(), None, rebuilt, datetime(2025, 12, 6, tzinfo=UTC))
     assert world.content(PUBLISHED, *derived) == world.content(rebuilt, *derived)
     assert "older version" not in cli("status")
+
+
+def test_the_format_is_recorded(members: Universe) -> None:
+    """A warehouse from before formats has none; the next run records that of this version, once."""
+    assert not rows(PUBLISHED, "select 1 from duckdb_tables() where table_name = 'formats'")
+    for _ in range(2):
+        assert world.run(sample(members), NEXT, AFTER).status in ("published", "up_to_date")
+    assert rows(PUBLISHED, "from ops.formats") == [(FORMAT, installed())]
+
+
+#: Every command that writes a warehouse, or derives from all of it.
+WRITING = [
+    ["run", "--session", str(NEXT)],
+    ["backfill", "--from", "2025-11-03"],
+    ["rebuild"],
+    ["quarantine", "accept", "abcd", "--because", "x"],
+    ["closures", "accept", "2025-11-28", "--because", "x"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRITING, ids=lambda arguments: " ".join(arguments[:2]))
+def test_a_newer_warehouse_is_refused(of_the_future: bytes, arguments: list[str]) -> None:
+    """A command that would write to the warehouse of a newer version says in one sentence what to install, and changes no byte of it."""
+    build = BUILD.read_bytes()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    said = f"has the format {FORMAT + 1} of market-rotation 9.0.0, and this version ({installed()}) knows no format after {FORMAT}"
+    assert result.stderr.count(said) == 1
+    assert "install market-rotation 9.0.0 or later" in result.stderr
+    assert "Traceback" not in result.output
+    assert PUBLISHED.read_bytes() == of_the_future
+    assert BUILD.read_bytes() == build
+
+
+def test_a_newer_published_file_is_not_copied_back(of_the_future: bytes) -> None:
+    """Where only the published file is left, and a newer version made it, no build database is made of it."""
+    BUILD.unlink()
+    result = CliRunner().invoke(main, ["run", "--session", str(NEXT)])
+    assert result.exit_code == 2, result.output
+    assert "install market-rotation 9.0.0 or later" in result.stderr
+    assert not BUILD.exists()
+    assert PUBLISHED.read_bytes() == of_the_future
+
+
+def test_a_newer_warehouse_can_be_read(of_the_future: bytes) -> None:
+    """What a newer version published can be queried; status and doctor say that this version is too old, and so does a query that fails."""
+    assert cli("sql", "--format", "csv", "select max(session) from core.prices").splitlines()[1] == str(NEXT)
+    assert "install market-rotation 9.0.0 or later" in " ".join(cli("status").split())
+    found = {finding.subject: finding for finding in checks.examine(AFTER)}
+    assert found["warehouse"].level == "fail"
+    assert "9.0.0" in f"{found['warehouse'].finding} {found['warehouse'].next_step}"
+    PUBLISHED.chmod(0o644)
+    with duckdb.connect(str(PUBLISHED)) as con:
+        con.execute("drop table ops.quarantine")
+    asked = CliRunner().invoke(main, ["quarantine", "list"])
+    assert asked.exit_code == 2
+    assert "install market-rotation 9.0.0 or later" in asked.stderr
