@@ -1,0 +1,125 @@
+"""The charts of the pages, as Vega-Lite over the named dataset `rows`, in the colours and of the parts of the report's charts.
+
+Symbols and column names are data or field names, never part of an expression.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from market_rotation.tasks.report.charts.parts import (
+    DAY,
+    MONEY,
+    PERCENT,
+    colour,
+    day_axis,
+    day_tip,
+    finished,
+    level,
+    lines,
+    pointed,
+    rows,
+    value_axis,
+)
+
+MARKS = ("line", "bar", "point")
+
+
+def ratio(description: str) -> dict[str, Any]:
+    """The ratio of a pair with its two averages."""
+    import altair as alt
+
+    series = {"ratio": "ratio", "ratio_ma50": "50-session average", "ratio_ma200": "200-session average"}
+    y = value_axis("value", zero=False)
+    return finished(alt.layer(*lines("ratio", rows(), series, y, ".2f", ["ink", "accent", "muted"])), description, 340)
+
+
+def returns(description: str) -> dict[str, Any]:
+    """What the first and the second symbol returned since the beginning."""
+    import altair as alt
+
+    series = {"small_return": "first symbol", "large_return": "second symbol"}
+    difference = alt.Tooltip("spread:Q", title="first less second", format=PERCENT)
+    y = value_axis("value", ".0%")
+    return finished(alt.layer(level(0), *lines("returns", rows(), series, y, PERCENT, tips=[difference])), description)
+
+
+def by_symbol(exhibit: str, field: str, symbols: Sequence[str], value_format: str, start_at: float, description: str) -> dict[str, Any]:
+    """A line for each symbol over the sessions, with a rule where all begin."""
+    import altair as alt
+
+    chosen = alt.selection_point(name=f"{exhibit}_symbol", fields=["symbol"], bind="legend")
+    money = value_format == "money"
+    line = (
+        rows()
+        .mark_line()
+        .encode(
+            x=day_axis(),
+            y=alt.Y(f"{field}:Q", title=None, axis=_money_axis() if money else alt.Axis(grid=True), scale=alt.Scale(zero=False)),
+            color=alt.Color("symbol:N", title=None, scale=alt.Scale(domain=list(symbols))),
+            opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
+        )
+        .add_params(chosen)
+    )
+    values = [
+        alt.Tooltip(field=escaped(symbol), type="quantitative", title=symbol, format=",.0f" if money else value_format)
+        for symbol in symbols
+    ]
+    wide = rows().transform_pivot("symbol", value=field, groupby=["session"])
+    return finished(alt.layer(level(start_at), line, pointed(exhibit, wide, [day_tip(), *values])), description, 340)
+
+
+def flows(exhibit: str, symbols: Sequence[str], description: str) -> dict[str, Any]:
+    """A bar for each month or session; one symbol at a time, chosen from a list."""
+    import altair as alt
+
+    choice = alt.param(name=f"{exhibit}_shown", value=symbols[0], bind=alt.binding_select(options=list(symbols), name="Shown "))
+    unit = "yearmonth" if exhibit == "flows_monthly" else "yearmonthdate"
+    bars = (
+        rows()
+        .transform_filter(f"datum.symbol == {exhibit}_shown")
+        .mark_bar()
+        .encode(
+            x=alt.X(f"{unit}(session):T", title=None, axis=alt.Axis(grid=False, tickCount=alt.ExprRef("max(3, width / 120)"))),
+            y=alt.Y("net_flow_usd:Q", title=None, axis=_money_axis()),
+            color=alt.condition("datum.net_flow_usd > 0", alt.value(colour("good")), alt.value(colour("bad"))),
+            tooltip=[
+                alt.Tooltip("session:T", title="Month" if unit == "yearmonth" else "Session", format="%B %Y" if unit == "yearmonth" else DAY),
+                alt.Tooltip("net_flow_usd:Q", title="Net flow, USD", format="+,.0f"),
+                alt.Tooltip("flow_pct_of_assets:Q", title="Percent of assets", format="+.2f"),
+                alt.Tooltip("sum_usd:Q", title="Sum since the start, USD", format="+,.0f"),
+            ],
+        )
+        .add_params(choice)
+    )
+    return finished(alt.layer(level(0), bars), description)
+
+
+def own(x: str, x_type: str, y: str, series: str | None, mark: str, description: str) -> dict[str, Any]:
+    """Any column against any other, coloured by a third; `x_type` is temporal, quantitative or nominal."""
+    import altair as alt
+
+    drawn = {"line": rows().mark_line, "bar": rows().mark_bar, "point": rows().mark_point}[mark]()
+    tips = [alt.Tooltip(field=escaped(x), type=x_type, title=x, **({"format": DAY} if x_type == "temporal" else {}))]
+    tips.append(alt.Tooltip(field=escaped(y), type="quantitative", title=y))
+    channels: dict[str, Any] = {
+        "x": alt.X(field=escaped(x), type=x_type, title=x, sort=None, scale=alt.Scale(zero=False) if x_type == "quantitative" else alt.Undefined),
+        "y": alt.Y(field=escaped(y), type="quantitative", title=y, scale=alt.Scale(zero=mark == "bar")),
+    }
+    if series:
+        channels["color"] = alt.Color(field=escaped(series), type="nominal", title=series, sort=None)
+        tips.append(alt.Tooltip(field=escaped(series), type="nominal", title=series))
+    return finished(drawn.encode(**channels, tooltip=tips), description)
+
+
+def escaped(name: str) -> str:
+    """A column's name as a field: a dot or bracket in it would otherwise lead into a nested value."""
+    return re.sub(r"([\\.\[\]])", r"\\\1", name)
+
+
+def _money_axis() -> Any:
+    import altair as alt
+
+    return alt.Axis(grid=True, labelExpr=MONEY)
