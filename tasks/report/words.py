@@ -13,7 +13,9 @@ from market_rotation.tasks.report.exhibits.base import Kind
 UNKNOWN = "n/a"
 
 #: The kinds that are figures: right-aligned, and drawn as bars where a column asks for it.
-FIGURES: frozenset[Kind] = frozenset({"fraction", "level", "percent", "usd", "ratio", "number", "count", "rank", "value"})
+FIGURES: frozenset[Kind] = frozenset(
+    {"fraction", "level", "percent", "usd", "ratio", "number", "count", "rank", "value"}
+)
 
 #: Verdicts as words and shapes, so that colour is never the only sign.
 VERDICTS = {1: "for", 0: "neither", -1: "against", None: "not known"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from market_rotation.tasks.report.charts.parts import (
     DAY,
@@ -23,6 +23,9 @@ from market_rotation.tasks.report.charts.parts import (
     rows,
     value_axis,
 )
+
+#: How the values of an axis are placed.
+AxisType = Literal["temporal", "quantitative", "nominal"]
 
 MARKS = ("line", "bar", "point")
 
@@ -46,18 +49,31 @@ def returns(description: str) -> dict[str, Any]:
     return finished(alt.layer(level(0), *lines("returns", rows(), series, y, PERCENT, tips=[difference])), description)
 
 
-def by_symbol(exhibit: str, field: str, symbols: Sequence[str], value_format: str, start_at: float, description: str) -> dict[str, Any]:
-    """A line for each symbol over the sessions, with a rule where all begin."""
+def by_symbol(
+    exhibit: str,
+    field: str,
+    symbols: Sequence[str],
+    value_format: str,
+    start_at: float,
+    description: str,
+    when: str = "session",
+) -> dict[str, Any]:
+    """A line for each symbol over time, with a rule where all begin; `when` is the column of the day, such as `month`."""
     import altair as alt
 
     chosen = alt.selection_point(name=f"{exhibit}_symbol", fields=["symbol"], bind="legend")
     money = value_format == "money"
+    dated = rows().transform_calculate(session=f"datum.{when}")
     line = (
-        rows()
-        .mark_line()
+        dated.mark_line()
         .encode(
             x=day_axis(),
-            y=alt.Y(f"{field}:Q", title=None, axis=_money_axis() if money else alt.Axis(grid=True), scale=alt.Scale(zero=False)),
+            y=alt.Y(
+                f"{field}:Q",
+                title=None,
+                axis=_money_axis() if money else alt.Axis(grid=True),
+                scale=alt.Scale(zero=False),
+            ),
             color=alt.Color("symbol:N", title=None, scale=alt.Scale(domain=list(symbols))),
             opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
         )
@@ -67,7 +83,7 @@ def by_symbol(exhibit: str, field: str, symbols: Sequence[str], value_format: st
         alt.Tooltip(field=escaped(symbol), type="quantitative", title=symbol, format=",.0f" if money else value_format)
         for symbol in symbols
     ]
-    wide = rows().transform_pivot("symbol", value=field, groupby=["session"])
+    wide = dated.transform_pivot("symbol", value=field, groupby=["session"])
     return finished(alt.layer(level(start_at), line, pointed(exhibit, wide, [day_tip(), *values])), description, 340)
 
 
@@ -75,18 +91,25 @@ def flows(exhibit: str, symbols: Sequence[str], description: str) -> dict[str, A
     """A bar for each month or session; one symbol at a time, chosen from a list."""
     import altair as alt
 
-    choice = alt.param(name=f"{exhibit}_shown", value=symbols[0], bind=alt.binding_select(options=list(symbols), name="Shown "))
-    unit = "yearmonth" if exhibit == "flows_monthly" else "yearmonthdate"
+    choice = alt.param(
+        name=f"{exhibit}_shown", value=symbols[0], bind=alt.binding_select(options=list(symbols), name="Shown ")
+    )
+    by_month = exhibit == "flows_monthly"
+    day = "month" if by_month else "session"
     bars = (
         rows()
         .transform_filter(f"datum.symbol == {exhibit}_shown")
         .mark_bar()
         .encode(
-            x=alt.X(f"{unit}(session):T", title=None, axis=alt.Axis(grid=False, tickCount=alt.ExprRef("max(3, width / 120)"))),
+            x=alt.X(
+                f"{'yearmonth' if by_month else 'yearmonthdate'}({day}):T",
+                title=None,
+                axis=alt.Axis(grid=False, tickCount=alt.ExprRef("max(3, width / 120)")),
+            ),
             y=alt.Y("net_flow_usd:Q", title=None, axis=_money_axis()),
             color=alt.condition("datum.net_flow_usd > 0", alt.value(colour("good")), alt.value(colour("bad"))),
             tooltip=[
-                alt.Tooltip("session:T", title="Month" if unit == "yearmonth" else "Session", format="%B %Y" if unit == "yearmonth" else DAY),
+                alt.Tooltip(f"{day}:T", title=day.capitalize(), format="%B %Y" if by_month else DAY),
                 alt.Tooltip("net_flow_usd:Q", title="Net flow, USD", format="+,.0f"),
                 alt.Tooltip("flow_pct_of_assets:Q", title="Percent of assets", format="+.2f"),
                 alt.Tooltip("sum_usd:Q", title="Sum since the start, USD", format="+,.0f"),
@@ -97,15 +120,21 @@ def flows(exhibit: str, symbols: Sequence[str], description: str) -> dict[str, A
     return finished(alt.layer(level(0), bars), description)
 
 
-def own(x: str, x_type: str, y: str, series: str | None, mark: str, description: str) -> dict[str, Any]:
+def own(x: str, x_type: AxisType, y: str, series: str | None, mark: str, description: str) -> dict[str, Any]:
     """Any column against any other, coloured by a third; `x_type` is temporal, quantitative or nominal."""
     import altair as alt
 
     drawn = {"line": rows().mark_line, "bar": rows().mark_bar, "point": rows().mark_point}[mark]()
-    tips = [alt.Tooltip(field=escaped(x), type=x_type, title=x, **({"format": DAY} if x_type == "temporal" else {}))]
+    tips = [alt.Tooltip(field=escaped(x), type=x_type, title=x, format=DAY if x_type == "temporal" else alt.Undefined)]
     tips.append(alt.Tooltip(field=escaped(y), type="quantitative", title=y))
     channels: dict[str, Any] = {
-        "x": alt.X(field=escaped(x), type=x_type, title=x, sort=None, scale=alt.Scale(zero=False) if x_type == "quantitative" else alt.Undefined),
+        "x": alt.X(
+            field=escaped(x),
+            type=x_type,
+            title=x,
+            sort=None,
+            scale=alt.Scale(zero=False) if x_type == "quantitative" else alt.Undefined,
+        ),
         "y": alt.Y(field=escaped(y), type="quantitative", title=y, scale=alt.Scale(zero=mark == "bar")),
     }
     if series:

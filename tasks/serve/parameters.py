@@ -124,4 +124,6 @@ class Parameters:
 
 def period_fields(asked: Parameters) -> tuple[Field, Field]:
     """The fields of `Parameters.period`: empty where nothing was chosen, so that a shared address follows the latest session."""
-    return Field("from", "From", "day", asked.given.get("from", "")), Field("to", "To", "day", asked.given.get("to", ""))
+    return Field("from", "From", "day", asked.given.get("from", "")), Field(
+        "to", "To", "day", asked.given.get("to", "")
+    )

@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 #: thousand, million or billion, `ratio` and `number` with two decimals, `count` and `rank` whole, `value` with six digits, `verdict` for, against, neither
 #: or not known.
 Kind = Literal[
-    "text", "session", "month", "fraction", "level", "percent", "usd", "ratio", "number", "count", "rank", "value", "verdict"
+    "text",
+    "session",
+    "month",
+    "fraction",
+    "level",
+    "percent",
+    "usd",
+    "ratio",
+    "number",
+    "count",
+    "rank",
+    "value",
+    "verdict",
 ]
 
 

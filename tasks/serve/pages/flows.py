@@ -40,13 +40,22 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
         intro="Shares created less shares redeemed, in USD at the NAV of the session before. Funds and groups separated by commas, at most 16.",
         name="flows",
         fields=(
-            Field("symbols", "Funds and groups", "symbols", ", ".join(symbols), tuple((s, s) for s in edition.flow_symbols)),
+            Field(
+                "symbols",
+                "Funds and groups",
+                "symbols",
+                ", ".join(symbols),
+                tuple((s, s) for s in edition.flow_symbols),
+            ),
             Field("by", "Steps", "choice", by, tuple(STEPS.items())),
             *period_fields(asked),
         ),
         exhibits=_exhibits(con, symbols, by, values) if symbols else (),
         follows=not asked.has("to"),
-        presets=tuple((first_upper(g.removeprefix("group:").replace("_", " ")), asked.address(symbols=g, by="month")) for g in groups),
+        presets=tuple(
+            (first_upper(g.removeprefix("group:").replace("_", " ")), asked.address(symbols=g, by="month"))
+            for g in groups
+        ),
     )
 
 
@@ -54,13 +63,13 @@ def _exhibits(
     con: duckdb.DuckDBPyConnection, symbols: list[str], by: str, values: dict[str, queries.Value]
 ) -> tuple[Exhibit, ...]:
     name = "flows_monthly" if by == "month" else "flows_daily"
-    rows = queries.run(con, name, values).rename(columns={"month": "session"})
+    rows = queries.run(con, name, values)
     finding, missing = _finding(rows, symbols, by)
     drawn = [symbol for symbol in symbols if rows.loc[rows["symbol"] == symbol, "net_flow_usd"].notna().any()]
     recent = rows.groupby("symbol", sort=False).tail(SHOWN).iloc[::-1].reset_index(drop=True)
     columns = (
         Column("symbol", "Fund or group", "text"),
-        Column("session", first_upper(by), "month" if by == "month" else "session"),
+        Column(by, first_upper(by), "month" if by == "month" else "session"),
         Column("net_flow_usd", "Net flow", "usd", bar=True),
         Column("flow_pct_of_assets", "Percent of assets", "percent"),
         Column("sum_usd", "Sum since the start", "usd"),
@@ -91,10 +100,10 @@ def _exhibits(
         finding="The flows of each fund or group added up over the period.",
         note="A line ends at the first month that is not known, or while under 90 % of the sessions are.",
         sql="",
-        rows=rows[["symbol", "session", "sum_usd"]],
+        rows=rows[["symbol", by, "sum_usd"]],
         table=rows.head(0),
         columns=(),
-        chart=charts.by_symbol("flows_sum", "sum_usd", drawn, "money", 0, "Sum of the flows since the start"),
+        chart=charts.by_symbol("flows_sum", "sum_usd", drawn, "money", 0, "Sum of the flows since the start", by),
     )
     return flows, total
 

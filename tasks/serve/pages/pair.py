@@ -85,7 +85,9 @@ def _returns(con: duckdb.DuckDBPyConnection, small: str, large: str, values: dic
     return Exhibit(
         id="pair_returns",
         title="Returns by horizon",
-        finding=f"{small} is ahead over {len(ahead)} of {len(known)} horizons." if known else "No return of both is known.",
+        finding=f"{small} is ahead over {len(ahead)} of {len(known)} horizons."
+        if known
+        else "No return of both is known.",
         note="1, 3, 6 and 12 months are 21, 63, 126 and 252 sessions.",
         sql=queries.shown("pair_returns", values),
         rows=rows,

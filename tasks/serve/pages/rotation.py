@@ -36,7 +36,13 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
         intro="To the right: stronger than usual against the benchmark; upwards: gaining. Symbols separated by commas, at most 16.",
         name="rotation",
         fields=(
-            Field("symbols", "Symbols", "symbols", ", ".join(symbols), tuple((r["symbol"], r["name"]) for r in edition.instruments)),
+            Field(
+                "symbols",
+                "Symbols",
+                "symbols",
+                ", ".join(symbols),
+                tuple((r["symbol"], r["name"]) for r in edition.instruments),
+            ),
             Field("timeframe", "Steps", "choice", timeframe, tuple(TIMEFRAMES.items())),
             Field("tail", "Tail, steps", "range", str(tail), low=1, high=LONGEST_TAIL),
             Field("date", "Date", "day", asked.given.get("date", "")),
