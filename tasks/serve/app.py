@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -17,12 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from market_rotation.tasks.errors import RotationError, UsageError
-from market_rotation.tasks.report.page import context
-from market_rotation.tasks.serve import files, render
+from market_rotation.tasks.serve import files, render, sessions
 from market_rotation.tasks.serve.pages import flows, funds, own_sql, pair, rotation
 from market_rotation.tasks.serve.parameters import Parameters
 from market_rotation.tasks.serve.published import Published
-from market_rotation.tasks.serve.reports import Reports
 from market_rotation.tasks.serve.security import Protection
 
 if TYPE_CHECKING:
@@ -70,18 +67,18 @@ class Site:
     """The endpoints. They run in threads, each with a connection of its own to the published file."""
 
     def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
-        self._settings, self._now = settings, now
+        self._now = now
         self._published = Published(settings.published)
-        self._reports = Reports(self._published, settings, now)
+        self._sessions = sessions.Sessions(self._published, settings, now)
 
     def warm_up(self) -> None:
         """Reads the latest report in the background, so that the first reader does not wait for it."""
         with suppress(RotationError), self._published.reading() as (edition, _):
-            self._reports.prepare(edition, edition.session)
+            self._sessions.prepare(edition, edition.session)
 
     def close(self) -> None:
         """Closes the published file."""
-        self._reports.close()
+        self._sessions.close()
         self._published.close()
 
     def session(self, request: Request) -> Response:
@@ -91,37 +88,19 @@ class Site:
             wanted = asked.day("date", edition.session)
         known = asked.choice("known", ("now", "then"), "now")
         asked.refuse_others()
-        place = bisect_right(edition.sessions, wanted) - 1
-        if place < 0 or wanted > edition.session:
-            raise UsageError(
-                f"{wanted} is outside the warehouse, which goes from {edition.sessions[0]} to {edition.session}; choose a day between them."
-            )
-        session = edition.sessions[place]
+        session = sessions.session_at(edition, wanted)
         if session != wanted:
             return RedirectResponse(asked.address(date=str(session)), 303)
-        before = edition.sessions[place - 1] if place else None
-        after = edition.sessions[place + 1] if place + 1 < len(edition.sessions) else None
-        report = self._reports.get(session, edition.version, known == "then")
-        html = render.template("session.html").render(
-            context(report, self._now()),
-            **render.site(asked, edition, follows=not asked.given),
-            edition=edition,
-            before=before,
-            after=after,
-            is_stored=(self._settings.reports / str(session) / "index.html").is_file(),
-        )
-        self._reports.prepare(edition, before, after)
-        return HTMLResponse(html)
+        return HTMLResponse(self._sessions.page(edition, session, as_known_then=known == "then"))
 
     def stored(self, request: Request) -> Response:
         """The report file that was written for a session, as it is."""
         asked = Parameters(request.query_params, request.url.path)
         session = asked.day("date", self._now().date())
         asked.refuse_others()
-        try:
-            text = (self._settings.reports / str(session) / "index.html").read_bytes()
-        except OSError:
-            raise HTTPException(404, f"No report of {session} was written; /session?date={session} shows it.") from None
+        text = self._sessions.stored(session)
+        if text is None:
+            raise HTTPException(404, f"No report of {session} was written; /session?date={session} shows it.")
         return HTMLResponse(text, headers={"content-security-policy": STORED_POLICY})
 
     def page(self, request: Request) -> Response:
@@ -137,7 +116,7 @@ class Site:
         if form or table:
             return files.download(page, table, form or "csv")
         html = render.template("page.html").render(
-            **render.page(page, self._now()), **render.site(asked, edition, follows=page.follows), edition=edition
+            **render.page(page, asked), **render.site(asked.path, edition, page.pinned_by), edition=edition
         )
         return HTMLResponse(html)
 

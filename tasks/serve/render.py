@@ -11,8 +11,6 @@ from market_rotation.tasks.serve import files
 from market_rotation.tasks.serve.parameters import Parameters
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import jinja2
 
     from market_rotation.tasks.serve.pages.base import Page
@@ -34,26 +32,25 @@ def template(name: str) -> jinja2.Template:
     return environment(Path(__file__).parent).get_template(name)
 
 
-def site(asked: Parameters, edition: Edition, *, follows: bool) -> dict[str, Any]:
-    """The values of site.html, which is on every page; a page that `follows` is loaded again after a publish."""
+def site(path: str, edition: Edition, pinned_by: str) -> dict[str, Any]:
+    """The values of site.html, which is on every page; `pinned_by` as in `Page`."""
     return {
         "navigation": NAVIGATION,
-        "path": asked.path,
+        "path": path,
         "version": edition.version,
-        "follows": follows,
-        "address": asked.address,
+        "pinned_by": pinned_by,
         "static": files.address,
     }
 
 
-def page(made: Page, now: datetime) -> dict[str, Any]:
+def page(made: Page, asked: Parameters) -> dict[str, Any]:
     """The values of page.html."""
     return {
         "page": made,
-        "now": now,
         "file_prefix": made.name,
         "config": theme.CONFIG,
         "simulated": SIMULATED,
+        "address": asked.address,
         "sql_address": _sql_address,
     }
 

@@ -55,7 +55,7 @@
 
   function show(now) {
     if (now.version === site.dataset.version) return;
-    if (site.dataset.follows === "yes" && !touched) {
+    if (!new URLSearchParams(location.search).get(site.dataset.pinnedBy) && !touched) {
       location.reload();
       return;
     }

@@ -13,7 +13,7 @@ from market_rotation.tasks.serve.published import Edition
 class Page:
     """A page. `presets` are addresses of common choices with their names; `name` begins the names of downloaded files.
 
-    `follows` says that the page is about the latest session, whichever that is, and shows a new one by itself.
+    Without the parameter `pinned_by` in its address, the page is about the latest session, whichever that is, and shows a new one by itself.
     """
 
     title: str
@@ -21,7 +21,7 @@ class Page:
     name: str
     fields: tuple[Field, ...]
     exhibits: tuple[Exhibit, ...]
-    follows: bool
+    pinned_by: str
     presets: tuple[tuple[str, str], ...] = ()
 
 

@@ -51,7 +51,7 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
             *period_fields(asked),
         ),
         exhibits=_exhibits(con, symbols, by, values) if symbols else (),
-        follows=not asked.has("to"),
+        pinned_by="to",
         presets=tuple(
             (first_upper(g.removeprefix("group:").replace("_", " ")), asked.address(symbols=g, by="month"))
             for g in groups

@@ -34,7 +34,7 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
         name="funds",
         fields=(Field("symbols", "Symbols", "symbols", ", ".join(symbols), _options(edition)), *period_fields(asked)),
         exhibits=(_growth(con, symbols, growth), _compared(con, symbols, {"symbols": symbols, "session": session})),
-        follows=not asked.has("to"),
+        pinned_by="to",
         presets=presets(asked, lists, MOST_SYMBOLS),
     )
 

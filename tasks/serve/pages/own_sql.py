@@ -76,7 +76,7 @@ def build(path: Path, asked: Parameters) -> Page:
             ),
         ),
         exhibits=exhibits,
-        follows=False,
+        pinned_by="q",
         presets=tuple((name, Parameters({"q": text}, asked.path).address()) for name, text in EXAMPLES.items()),
     )
 

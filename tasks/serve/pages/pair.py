@@ -38,7 +38,7 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
             *period_fields(asked),
         ),
         exhibits=(_ratio(con, small, large, values), _returns(con, small, large, values)),
-        follows=not asked.has("to"),
+        pinned_by="to",
         presets=tuple((f"{a}/{b}", asked.address(small=a, large=b)) for a, b in edition.pairs),
     )
 

@@ -48,7 +48,7 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
             Field("date", "Date", "day", asked.given.get("date", "")),
         ),
         exhibits=(_graph(con, symbols, values),),
-        follows=not asked.has("date"),
+        pinned_by="date",
         presets=presets(asked, lists, MOST_SYMBOLS),
     )
 
