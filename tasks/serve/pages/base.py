@@ -26,7 +26,7 @@ class Page:
 
 
 def groups(edition: Edition) -> dict[str, list[str]]:
-    """Common lists of symbols by name: the sectors, the peer groups, the stocks."""
+    """Common lists of symbols by name, the longest first: the sectors, the peer groups of funds, the stocks."""
     found: dict[str, list[str]] = {}
     for row in edition.instruments:
         if row["kind"] == "sector":
@@ -34,10 +34,12 @@ def groups(edition: Edition) -> dict[str, list[str]]:
         elif row["kind"] == "stock":
             found.setdefault("stocks", []).append(row["symbol"])
         elif row["peer_group"]:
-            found.setdefault(f"{row['peer_group'].replace('_', ' ')} funds", []).append(row["symbol"])
-    return found
+            found.setdefault(row["peer_group"].replace("_", " "), []).append(row["symbol"])
+    return dict(sorted(found.items(), key=lambda group: -len(group[1])))
 
 
 def presets(asked: Parameters, lists: dict[str, list[str]], most: int) -> tuple[tuple[str, str], ...]:
     """The address of this page for each list of symbols, of which the first `most` are taken."""
-    return tuple((name, asked.address(symbols=",".join(symbols[:most]))) for name, symbols in lists.items())
+    return tuple(
+        (name, asked.address(symbols=",".join(symbols[:most]))) for name, symbols in lists.items() if len(symbols) > 1
+    )

@@ -71,7 +71,7 @@ def _exhibits(
         Column("symbol", "Fund or group", "text"),
         Column(by, first_upper(by), "month" if by == "month" else "session"),
         Column("net_flow_usd", "Net flow", "usd", bar=True),
-        Column("flow_pct_of_assets", "Percent of assets", "percent"),
+        Column("flow_pct_of_assets", "Percent of assets", "number"),
         Column("sum_usd", "Sum since the start", "usd"),
     )
     counted = (

@@ -22,7 +22,7 @@ SHOWN = 8
 def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -> Page:
     """The `symbols` side by side: their growth between `from` and `to`, and cost, risk and size at the last session up to `to`."""
     lists = groups(edition)
-    default = lists.get("small cap funds") or next(iter(lists.values()), list(edition.symbols))
+    default = lists.get("small cap") or next(iter(lists.values()), list(edition.symbols))
     symbols = asked.symbols("symbols", edition.symbols, default[:SHOWN])
     start, finish = asked.period(edition)
     asked.refuse_others()
@@ -51,7 +51,9 @@ def _growth(con: duckdb.DuckDBPyConnection, symbols: list[str], values: dict[str
     if ended:
         best, worst = ended[0], ended[-1]
         finding = f"100 invested became {best['growth']:.1f} with {best['symbol']}"
-        finding += f" and {worst['growth']:.1f} with {worst['symbol']}." if len(ended) > 1 else "."
+        finding += (
+            f", the most, and {worst['growth']:.1f} with {worst['symbol']}, the least." if len(ended) > 1 else "."
+        )
     return Exhibit(
         id="growth",
         title="Growth of 100",

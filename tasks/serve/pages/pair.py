@@ -13,8 +13,12 @@ from market_rotation.tasks.serve.parameters import Field, Parameters, period_fie
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
     from market_rotation.tasks.serve.published import Edition
+
+#: The number of sessions shown as a table; the chart and the downloads have all.
+SHOWN = 21
 
 
 def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -> Page:
@@ -37,43 +41,60 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
             Field("large", "Second symbol", "choice", large, options),
             *period_fields(asked),
         ),
-        exhibits=(_ratio(con, small, large, values), _returns(con, small, large, values)),
+        exhibits=(
+            _returns(con, small, large, values),
+            *_over_time(small, large, queries.run(con, "pair", values), queries.shown("pair", values)),
+        ),
         pinned_by="to",
         presets=tuple((f"{a}/{b}", asked.address(small=a, large=b)) for a, b in edition.pairs),
     )
 
 
-def _ratio(con: duckdb.DuckDBPyConnection, small: str, large: str, values: dict[str, queries.Value]) -> Exhibit:
-    rows = queries.run(con, "pair", values)
-    missing = None
-    finding = f"{small} and {large} have no session in common in this period."
-    if len(rows) > 1:
+def _over_time(small: str, large: str, rows: pd.DataFrame, sql: str) -> tuple[Exhibit, Exhibit]:
+    """The ratio, and the returns since the start, session by session."""
+    is_known = len(rows) > 1
+    ratio = returned = f"{small} and {large} have fewer than two sessions in common in this period."
+    if is_known:
         first, last = plain(rows.iloc[[0, -1]])
-        finding = (
-            f"From {day(first['session'])} to {day(last['session'])}, {small} returned {percent(last['small_return'])} and "
-            f"{large} {percent(last['large_return'])}; the ratio went from {first['ratio']:.2f} to {last['ratio']:.2f}."
-        )
-    else:
-        missing = finding
-    return Exhibit(
-        id="ratio",
-        title=f"Ratio of {small} to {large}",
-        finding=finding,
-        note="100 on the first session that both symbols have. The averages are of the last 50 and 200 common sessions.",
-        sql=queries.shown("pair", values),
-        rows=rows,
-        table=rows.tail(21).iloc[::-1].reset_index(drop=True),
-        columns=(
-            Column("session", "Session", "session"),
-            Column("ratio", "Ratio", "ratio"),
-            Column("ratio_ma50", "50-session average", "ratio"),
-            Column("ratio_ma200", "200-session average", "ratio"),
-            Column("small_return", f"{small} since the start", "fraction"),
-            Column("large_return", f"{large} since the start", "fraction"),
-            Column("spread", "Difference", "fraction"),
+        ratio = f"From {day(first['session'])} to {day(last['session'])} the ratio went from {first['ratio']:.2f} to {last['ratio']:.2f}."
+        returned = f"{small} returned {percent(last['small_return'])} and {large} {percent(last['large_return'])}."
+    recent = rows.tail(SHOWN).iloc[::-1].reset_index(drop=True)
+    missing = None if is_known else ratio
+    return (
+        Exhibit(
+            id="ratio",
+            title=f"Ratio of {small} to {large}",
+            finding=ratio,
+            note="100 on the first session that both symbols have. The averages are of the last 50 and 200 common sessions.",
+            sql=sql,
+            rows=rows,
+            table=recent,
+            columns=(
+                Column("session", "Session", "session"),
+                Column("ratio", "Ratio", "ratio"),
+                Column("ratio_ma50", "50-session average", "ratio"),
+                Column("ratio_ma200", "200-session average", "ratio"),
+            ),
+            chart=charts.ratio(ratio) if is_known else None,
+            missing=missing,
         ),
-        chart=charts.ratio(finding) if len(rows) > 1 else None,
-        missing=missing,
+        Exhibit(
+            id="returns",
+            title="Returns since the start",
+            finding=returned,
+            note=f"The first symbol is {small}, the second {large}.",
+            sql=sql,
+            rows=rows,
+            table=recent,
+            columns=(
+                Column("session", "Session", "session"),
+                Column("small_return", small, "fraction"),
+                Column("large_return", large, "fraction"),
+                Column("spread", "Difference", "fraction"),
+            ),
+            chart=charts.returns(returned) if is_known else None,
+            missing=missing,
+        ),
     )
 
 
