@@ -62,6 +62,6 @@ def _listening(host: str, port: int) -> socket.socket:
             raise UsageError(
                 f"Port {port} of {host} is in use; choose another with --port, or end what uses it."
             ) from None
-        raise UsageError(
-            f"{host}, port {port} cannot be used ({error.strerror}); choose another --host or --port."
-        ) from None
+        # Python adds the address to the system's words.
+        reason = (error.strerror or "not possible").partition(" (while")[0]
+        raise UsageError(f"{host}, port {port} cannot be used ({reason}); choose another --host or --port.") from None

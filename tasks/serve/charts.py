@@ -39,14 +39,31 @@ def ratio(description: str) -> dict[str, Any]:
     return finished(alt.layer(*lines("ratio", rows(), series, y, ".2f", ["ink", "accent", "muted"])), description, 340)
 
 
-def returns(description: str) -> dict[str, Any]:
-    """What the first and the second symbol returned since the beginning."""
+def returns(small: str, large: str, description: str) -> dict[str, Any]:
+    """What two symbols returned since the beginning."""
     import altair as alt
 
-    series = {"small_return": "first symbol", "large_return": "second symbol"}
-    difference = alt.Tooltip("spread:Q", title="first less second", format=PERCENT)
-    y = value_axis("value", ".0%")
-    return finished(alt.layer(level(0), *lines("returns", rows(), series, y, PERCENT, tips=[difference])), description)
+    named = [alt.param(name="first_symbol", value=small), alt.param(name="second_symbol", value=large)]
+    legend = alt.Legend(labelExpr="datum.value == 'small_return' ? first_symbol : second_symbol")
+    line = (
+        rows()
+        .transform_fold(["small_return", "large_return"], as_=["column", "value"])
+        .mark_line()
+        .encode(
+            x=day_axis(),
+            y=value_axis("value", ".0%"),
+            color=alt.Color(
+                "column:N", title=None, scale=alt.Scale(domain=["small_return", "large_return"]), legend=legend
+            ),
+        )
+    )
+    tips = [
+        alt.Tooltip("small_return:Q", title=small, format=PERCENT),
+        alt.Tooltip("large_return:Q", title=large, format=PERCENT),
+        alt.Tooltip("spread:Q", title="Difference", format=PERCENT),
+    ]
+    chart = alt.layer(level(0), line, pointed("returns", rows(), [day_tip(), *tips])).add_params(*named)
+    return finished(chart, description)
 
 
 def by_symbol(

@@ -53,7 +53,7 @@ def build(path: Path, asked: Parameters) -> Page:
     return Page(
         title="SQL",
         intro=f"One read-only statement over the published warehouse, at most {LIMIT_S:g} seconds and {MOST_ROWS:,} rows. "
-        "`describe signals.breadth` explains the columns of a table.",
+        "describe signals.breadth explains the columns of that table.",
         name="rows",
         fields=(
             Field("q", "Statement", "sql", query),

@@ -82,7 +82,7 @@ def _over_time(small: str, large: str, rows: pd.DataFrame, sql: str) -> tuple[Ex
             id="returns",
             title="Returns since the start",
             finding=returned,
-            note=f"The first symbol is {small}, the second {large}.",
+            note="Dividends included, from the first session of the period that both symbols have.",
             sql=sql,
             rows=rows,
             table=recent,
@@ -92,7 +92,7 @@ def _over_time(small: str, large: str, rows: pd.DataFrame, sql: str) -> tuple[Ex
                 Column("large_return", large, "fraction"),
                 Column("spread", "Difference", "fraction"),
             ),
-            chart=charts.returns(returned) if is_known else None,
+            chart=charts.returns(small, large, returned) if is_known else None,
             missing=missing,
         ),
     )
