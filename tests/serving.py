@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 import world
 
 from market_rotation.tasks.serve.app import application
+from market_rotation.tasks.serve.server import server
 from market_rotation.tasks.settings import load_settings
 
 NOW = datetime(2025, 4, 15, 23, 0, tzinfo=UTC)
@@ -37,11 +38,15 @@ def publish(path: Path, session: date = LATEST) -> None:
     """Writes a warehouse of `MEMBERS` up to `session` to `path`, in one step as a run does."""
     sessions = [day for day in DAYS if day <= session]
     frames = [
-        world.bars(i.symbol, [100 + n * (0.01 + 0.02 * k) + (n * (k + 3)) % 7 for n in range(len(sessions))], volume=1e6)
+        world.bars(
+            i.symbol, [100 + n * (0.01 + 0.02 * k) + (n * (k + 3)) % 7 for n in range(len(sessions))], volume=1e6
+        )
         for k, i in enumerate(MEMBERS.instruments)
     ]
     records = [
-        world.records(symbol, [50.0 + n % 5 for n in range(len(sessions))], [1e6 + step * n for n in range(len(sessions))])
+        world.records(
+            symbol, [50.0 + n % 5 for n in range(len(sessions))], [1e6 + step * n for n in range(len(sessions))]
+        )
         for symbol, step in (("IWM", 1000.0), ("VB", -500.0))
     ]
     making = path.with_name("making.duckdb")
@@ -57,22 +62,20 @@ def serving(home: Path, host: str = "127.0.0.1") -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROTATION_HOME", str(home))
         settings = load_settings()
-    config = uvicorn.Config(
-        application(settings, host, lambda: NOW), host=host, port=0, log_config=None, log_level="critical", ws="none"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        end = time.monotonic() + 60
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            assert time.monotonic() < end, "the server did not start within a minute"
-            time.sleep(0.02)
-        yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    made = server(application(settings, host, lambda: NOW))
+    with socket.create_server((host, 0)) as listener:
+        thread = threading.Thread(target=made.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            end = time.monotonic() + 60
+            while not made.started:
+                assert thread.is_alive(), "the server did not start"
+                assert time.monotonic() < end, "the server did not start within a minute"
+                time.sleep(0.02)
+            yield f"http://{host}:{listener.getsockname()[1]}"
+        finally:
+            made.should_exit = True
+            thread.join(30)
 
 
 @contextmanager

@@ -17,10 +17,9 @@ def serve(host: str, port: int) -> None:
     settings = load_settings()
     warehouse.refuse_missing(settings.published)
     with _listening(host, port) as listener:
-        import uvicorn
-
         from market_rotation.tasks.serve.app import application
         from market_rotation.tasks.serve.security import is_loopback
+        from market_rotation.tasks.serve.server import server
 
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         if not is_loopback(host):
@@ -37,17 +36,9 @@ def serve(host: str, port: int) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        config = uvicorn.Config(
-            application(settings, host, lambda: datetime.now(UTC)),
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=2,
-        )
+        made = server(application(settings, host, lambda: datetime.now(UTC)))
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            made.run(sockets=[listener])
         except KeyboardInterrupt:
             # This is how a reader ends it.
             return

@@ -80,7 +80,7 @@ def by_symbol(
 
     chosen = alt.selection_point(name=f"{exhibit}_symbol", fields=["symbol"], bind="legend")
     money = value_format == "money"
-    dated = rows().transform_calculate(session=f"datum.{when}")
+    dated = rows() if when == "session" else rows().transform_calculate(session=f"toDate(datum.{when})")
     line = (
         dated.mark_line()
         .encode(

@@ -48,14 +48,23 @@ class Edition:
         return tuple(row["symbol"] for row in self.instruments)
 
 
+@dataclass
+class _Opened:
+    """An open file and the number of its readers. DuckDB closes the cursors of a connection with it, so the last reader closes it."""
+
+    edition: Edition
+    con: duckdb.DuckDBPyConnection
+    readers: int = 0
+    is_current: bool = True
+
+
 class Published:
     """The published file at `path`. Each reader gets a connection of its own to the newest state; one that is reading keeps the state it has."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._con: duckdb.DuckDBPyConnection | None = None
-        self._edition: Edition | None = None
+        self._opened: _Opened | None = None
 
     @property
     def version(self) -> str:
@@ -68,23 +77,45 @@ class Published:
     def reading(self) -> Iterator[tuple[Edition, duckdb.DuckDBPyConnection]]:
         """The newest state and a connection to it. Raises `RotationError` where there is none, or nothing was published yet."""
         with self._lock:
-            version = self.version
-            if self._edition is None or self._con is None or self._edition.version != version:
-                self.close()
-                self._con = warehouse.open_alone(self.path)
-                self._edition = _edition(self._con, version, self.path)
-            edition, con = self._edition, warehouse.cursor(self._con)
+            opened = self._newest()
+            con = warehouse.cursor(opened.con)
+            opened.readers += 1
         try:
             with warehouse.upgrading(self.path):
-                yield edition, con
+                yield opened.edition, con
         finally:
             con.close()
+            with self._lock:
+                opened.readers -= 1
+                self._close_unused(opened)
 
     def close(self) -> None:
-        """Closes the file. Connections in use stay open until their readers are done."""
-        con, self._con, self._edition = self._con, None, None
-        if con is not None:
-            con.close()
+        """Closes the file as soon as nobody reads it."""
+        with self._lock:
+            self._retire()
+
+    def _newest(self) -> _Opened:
+        version = self.version
+        if self._opened is None or self._opened.edition.version != version:
+            self._retire()
+            con = warehouse.open_alone(self.path)
+            try:
+                self._opened = _Opened(_edition(con, version, self.path), con)
+            except BaseException:
+                con.close()
+                raise
+        return self._opened
+
+    def _retire(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.is_current = False
+            self._close_unused(opened)
+
+    @staticmethod
+    def _close_unused(opened: _Opened) -> None:
+        if not opened.is_current and not opened.readers:
+            opened.con.close()
 
 
 def _edition(con: duckdb.DuckDBPyConnection, version: str, path: Path) -> Edition:

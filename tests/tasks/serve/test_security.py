@@ -10,7 +10,10 @@ import pytest
 from market_rotation.tasks.serve.security import HEADERS, is_allowed, is_loopback
 
 
-@pytest.mark.parametrize("address", ["/session", "/pair", "/pair?small=x", "/nope", "/version", "/static/serve.js", "/sql?q=select 1&format=csv"])
+@pytest.mark.parametrize(
+    "address",
+    ["/session", "/pair", "/pair?small=x", "/nope", "/version", "/static/serve.js", "/sql?q=select 1&format=csv"],
+)
 def test_every_response_has_the_headers(client: httpx.Client, address: str) -> None:
     """Pages, errors, data and scripts alike."""
     answer = client.get(address)
