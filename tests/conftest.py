@@ -48,7 +48,7 @@ SLOW = (
     "tests/tasks/report/test_daily_report.py",
     "tests/tasks/report/test_queries.py",
     "tests/tasks/serve/test_serve_browser.py",
-    "tests/tasks/serve/test_sessions.py",
+    "tests/tasks/serve/test_served_sessions.py",
     "tests/tasks/serve/test_published.py",
     "tests/flows/cli/test_serve.py",
     "tests/flows/cli/test_console.py",

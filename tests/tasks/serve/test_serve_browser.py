@@ -47,7 +47,7 @@ def opened(browser: Any, address: str, path: str, width: int = 1280, scheme: str
     wrong: list[str] = []
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
     page.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url))
     page.goto(address + path)
     drawn(page)

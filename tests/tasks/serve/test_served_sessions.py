@@ -97,15 +97,16 @@ def test_what_was_known_then(two_symbols: None, tmp_path: Path, monkeypatch: pyt
     closes = [50.0 + i % 7 for i in range(62)]
     first, second = DAYS[60], DAYS[61]
     frames = {symbol: world.bars(symbol, closes[:61]) for symbol in ("SPY", "IWM")}
-    assert world.run(world.FakeSource(frames), first).status == "published"
+    vendor: Any = world.FakeSource(frames)
+    assert world.run(vendor, first).status == "published"
     home = tmp_path / "warehouse"
     (home / "reports" / str(first)).mkdir(parents=True)
     query = f"select ratio from signals.relative_strength where session = '{first}'"
     with warehouse.reading(home / "rotation.duckdb") as con:
         (before,) = con.sql(query).fetchone() or (None,)
     restated = [*closes[:60], closes[60] * 1.01, closes[61]]
-    frames = {"SPY": world.bars("SPY", closes), "IWM": world.bars("IWM", restated)}
-    assert world.run(world.FakeSource(frames), second).status == "published"
+    vendor.frames = {"SPY": world.bars("SPY", closes), "IWM": world.bars("IWM", restated)}
+    assert world.run(vendor, second).status == "published"
     with warehouse.reading(home / "rotation.duckdb") as con:
         (now,) = con.sql(query).fetchone() or (None,)
     assert now == pytest.approx(1.01 * before)
