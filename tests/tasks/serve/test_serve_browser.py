@@ -45,9 +45,14 @@ def opened(browser: Any, address: str, path: str, width: int = 1280, scheme: str
     """The page with its charts drawn, and a list that whatever goes wrong is added to."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     wrong: list[str] = []
+
+    def dismissed(dialog: Any) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
+    page.on("dialog", dismissed)
     page.on("request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url))
     page.goto(address + path)
     drawn(page)
