@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
-from market_rotation.tasks.report.phrases import listed, percent, plain
+from market_rotation.tasks.report.phrases import day, listed, percent, plain
 from market_rotation.tasks.serve import charts, queries
 from market_rotation.tasks.serve.pages.base import Page, groups, presets
 from market_rotation.tasks.serve.parameters import MOST_SYMBOLS, Field, Parameters, period_fields
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import duckdb
 
     from market_rotation.tasks.serve.published import Edition
@@ -33,7 +35,7 @@ def build(con: duckdb.DuckDBPyConnection, edition: Edition, asked: Parameters) -
         intro="Symbols separated by commas, at most 16. Total returns, dividends included.",
         name="funds",
         fields=(Field("symbols", "Symbols", "symbols", ", ".join(symbols), _options(edition)), *period_fields(asked)),
-        exhibits=(_growth(con, symbols, growth), _compared(con, symbols, {"symbols": symbols, "session": session})),
+        exhibits=(_growth(con, symbols, growth), _compared(con, symbols, session)),
         pinned_by="to",
         presets=presets(asked, lists, MOST_SYMBOLS),
     )
@@ -72,7 +74,8 @@ def _growth(con: duckdb.DuckDBPyConnection, symbols: list[str], values: dict[str
     )
 
 
-def _compared(con: duckdb.DuckDBPyConnection, symbols: list[str], values: dict[str, queries.Value]) -> Exhibit:
+def _compared(con: duckdb.DuckDBPyConnection, symbols: list[str], session: date) -> Exhibit:
+    values: dict[str, queries.Value] = {"symbols": symbols, "session": session}
     rows = queries.run(con, "funds", values)
     returned = sorted((row for row in plain(rows) if row["return_12m"] is not None), key=lambda row: -row["return_12m"])
     gone = [row["symbol"] for row in plain(rows) if row["return_1m"] is None]
@@ -81,7 +84,7 @@ def _compared(con: duckdb.DuckDBPyConnection, symbols: list[str], values: dict[s
         finding = f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}."
     return Exhibit(
         id="compared",
-        title=f"Cost, size and risk on {values['session']}",
+        title=f"Cost, size and risk on {day(session)}",
         finding=finding,
         note="Volatility, worst fall and beta against SPY over 252 sessions; traded value: median of 30 sessions. Cost, companies and assets as of the last "
         "snapshot. Premium and flow are known of the small-cap funds only.",
