@@ -197,6 +197,31 @@ def report(session: date | None, output: Path | None) -> None:
     write_report(session, output, datetime.now(UTC))
 
 
+@main.command(short_help="Show the warehouse in a browser.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; others than loopback open it to the network.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+def serve(host: str, port: int) -> None:
+    """Show the published warehouse in a browser, read-only, until Ctrl-C.
+
+    Pages: any past session, any pair, any funds side by side, the relative rotation graph, fund flows, and SQL. A new session is
+    shown as soon as it is published. Exit 0 when ended by Ctrl-C, 1 without a warehouse, 2 when the address cannot be used.
+    """
+    from market_rotation.flows.cli import serve as server
+
+    server.serve(host, port)
+
+
 @main.command(short_help="Show whether the warehouse is healthy and fresh.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks import paths, warehouse
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict
+from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict, with_comments
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -40,7 +39,7 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
         try:
             check_statement(query, only_reading=allow_files)
             restrict(con, result, allow_files=allow_files)
-            relation = con.sql(_with_comments(con, query))
+            relation = con.sql(with_comments(con, query))
             if relation is None:
                 return
             if form == "table":
@@ -71,19 +70,6 @@ def _plain(error: Exception) -> str:
     if "disabled by configuration" in message:
         return f"{message.splitlines()[0]} `rotation sql` reads the warehouse and no other file; add --allow-files to read files."
     return message
-
-
-def _with_comments(con: Any, query: str) -> str:
-    """`query`; for `describe schema.table`, a query that also shows the column comments, which DuckDB's own `describe` omits."""
-    match = re.fullmatch(r"\s*desc(?:ribe)?\s+(?:table\s+)?(\w+)\.(\w+)\s*;?\s*", query, re.IGNORECASE)
-    if not match:
-        return query
-    # If the table does not exist, raise DuckDB's own error.
-    con.execute(query)
-    return (
-        "select column_name, data_type as column_type, comment from duckdb_columns() "
-        f"where schema_name || '.' || table_name = lower('{match[1]}.{match[2]}') order by column_index"
-    )
 
 
 def _copy(relation: Any, form: str, path: Path) -> None:

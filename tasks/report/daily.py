@@ -41,10 +41,15 @@ def write_past(settings: Settings, session: date, folder: Path, now: datetime) -
     What was known then is derived again from `raw`: at the last run that brought the warehouse up to this session, or where none did, at
     the first one that went beyond. Raises `RotationError` where the session is not in the warehouse.
     """
-    with _as_known_then(settings, session, now) as con:
-        log.info("Writing the report")
-        report = collect(con, session, as_known_then=True)
+    report = collect_past(settings, session, now)
+    log.info("Writing the report")
     return report, write(report, folder, now)
+
+
+def collect_past(settings: Settings, session: date, now: datetime) -> Report:
+    """The report on `session` as it was known then; raises as `write_past` does. It takes as long as deriving all tables once."""
+    with _as_known_then(settings, session, now) as con:
+        return collect(con, session, as_known_then=True)
 
 
 def send(report: Report, page: Path, settings: Settings) -> list[str]:

@@ -13,6 +13,8 @@ from market_rotation.tasks.report.charts import embed, theme
 from market_rotation.tasks.report.charts.spark import spark
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import jinja2
 
     from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind, Report
@@ -66,34 +68,42 @@ def render(report: Report, now: datetime) -> str:
         environment()
         .get_template("template.html")
         .render(
-            report=report,
-            now=now,
-            current=current(report.headline),
-            evidence=board(report.evidence),
-            notices=[
-                (report.changes, []),
-                (report.freshness, newest(report.freshness)),
-                (report.problems, gravest(report.problems)),
-            ],
+            context(report, now),
             style=theme.safe(style),
             bundle=theme.safe(bundle),
             script=theme.safe(script),
             # No other script can run, whatever a vendor's text contains.
             policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
             f"script-src {embed.digest(bundle)} {embed.digest(script)}",
-            config=theme.CONFIG,
-            simulated=SIMULATED,
         )
     )
 
 
+def context(report: Report, now: datetime) -> dict[str, Any]:
+    """The values that template.html shows of the report, without its style and scripts."""
+    return {
+        "report": report,
+        "now": now,
+        "current": current(report.headline),
+        "evidence": board(report.evidence),
+        "notices": [
+            (report.changes, []),
+            (report.freshness, newest(report.freshness)),
+            (report.problems, gravest(report.problems)),
+        ],
+        "file_prefix": str(report.session),
+        "config": theme.CONFIG,
+        "simulated": SIMULATED,
+    }
+
+
 @cache
-def environment() -> jinja2.Environment:
-    """The templates' environment: all values are escaped, and an undefined name is an error."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """The environment of the report's templates, and of those in `folders`: all values are escaped, and an undefined name is an error."""
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(theme.HERE),
+        loader=jinja2.FileSystemLoader([*folders, theme.HERE]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -25,13 +25,17 @@ SESSION = re.compile(r"getvariable\('session'\)")
 def text(name: str) -> str:
     """The statement of `sql/report/<name>.sql` without its header. Raises `RotationError` where there is no such file."""
     stem, kind = SHARED.get(name, (name, ""))
-    path = SQL / "report" / f"{stem}.sql"
+    return statement("report", stem).replace("getvariable('kind')", f"'{kind}'")
+
+
+def statement(folder: str, name: str) -> str:
+    """The statement of `sql/<folder>/<name>.sql` without its header. Raises `RotationError` where there is no such file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = (SQL / folder / f"{name}.sql").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise RotationError(f"Could not find sql/report/{stem}.sql; create it with a `select …`.") from None
+        raise RotationError(f"Could not find sql/{folder}/{name}.sql; create it with a `select …`.") from None
     body = next(i for i, line in enumerate(lines) if not line.startswith("--"))
-    return "\n".join(lines[body:]).replace("getvariable('kind')", f"'{kind}'") + "\n"
+    return "\n".join(lines[body:]) + "\n"
 
 
 def run(con: duckdb.DuckDBPyConnection, name: str, session: date | None) -> pd.DataFrame:

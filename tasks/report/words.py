@@ -13,7 +13,9 @@ from market_rotation.tasks.report.exhibits.base import Kind
 UNKNOWN = "n/a"
 
 #: The kinds that are figures: right-aligned, and drawn as bars where a column asks for it.
-FIGURES: frozenset[Kind] = frozenset({"fraction", "level", "percent", "usd", "ratio", "number", "count", "rank"})
+FIGURES: frozenset[Kind] = frozenset(
+    {"fraction", "level", "percent", "usd", "ratio", "number", "count", "rank", "value"}
+)
 
 #: Verdicts as words and shapes, so that colour is never the only sign.
 VERDICTS = {1: "for", 0: "neither", -1: "against", None: "not known"}
@@ -55,6 +57,8 @@ def written(value: Any, kind: Kind) -> str:
             return _figure(float(value), 2)
         case "count" | "rank":
             return _figure(float(value), 0)
+        case "value":
+            return sentence(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 
 def exact(value: Any) -> str:

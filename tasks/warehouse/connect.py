@@ -102,25 +102,65 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query,
     `ConfigError` where it does because a newer version published it."""
-    refuse_other_than_file(path)
-    if not path.is_file():
-        raise RotationError(
-            f"There is no warehouse at {path} yet; create one with `rotation run`, or set ROTATION_HOME."
-        )
+    refuse_missing(path)
     try:
         con = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
         raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
     try:
         con.execute("set timezone = 'UTC'")
-        yield con
+        with upgrading(path):
+            yield con
+    finally:
+        con.close()
+
+
+def open_alone(path: Path) -> duckdb.DuckDBPyConnection:
+    """The published file at `path`, read-only, apart from all other connections of this process; raises as `reading` does.
+
+    DuckDB gives all connections of a process to one path the same open database: one that outlives a publish would pass the old file on
+    to later ones, and restrictions of one would hold for all.
+    """
+    refuse_missing(path)
+    con = duckdb.connect()
+    try:
+        con.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as rotation (read_only)")
+        con.execute("use rotation")
+        # For all cursors of the connection.
+        con.execute("set global timezone = 'UTC'")
+    except duckdb.Error as error:
+        con.close()
+        raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
+    return con
+
+
+def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another connection to what `open_alone` opened, for another thread; it keeps the file open for itself."""
+    made = con.cursor()
+    # Which database names refer to is not passed on to a cursor.
+    made.execute("use rotation")
+    return made
+
+
+@contextmanager
+def upgrading(path: Path) -> Iterator[None]:
+    """Says that the file at `path` needs an upgrade where a query finds that it lacks a table or column."""
+    try:
+        yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         formats.refuse_newer(con, path)
         raise RotationError(
             f"{path} was published by an older version ({_first_line(error)}); the next `rotation run` upgrades it."
         ) from error
-    finally:
-        con.close()
+
+
+def refuse_missing(path: Path) -> None:
+    """Raises `RotationError` when there is no database file at `path`."""
+    refuse_other_than_file(path)
+    if not path.is_file():
+        raise RotationError(
+            f"There is no warehouse at {path} yet; create one with `rotation run`, or set ROTATION_HOME."
+        )
 
 
 def refuse_other_than_file(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
-def check_statement(query: str, *, only_reading: bool) -> None:
-    """Raises `UsageError` unless `query` is one statement, and with `only_reading` one that only reads."""
+def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
+    """Raises `UsageError` unless `query` is one statement, and with `only_reading` one that only reads; `place` is where it was written."""
     statements = duckdb.extract_statements(query)
     # DuckDB splits one PIVOT into several statements that have no text.
     count = len([statement for statement in statements if statement.query.strip()]) or min(len(statements), 1)
     if count != 1:
         found = "none" if not count else str(count)
-        raise UsageError(f"`rotation sql` takes one statement and found {found}; write one `select …` or `from …`.")
+        raise UsageError(f"{place} takes one statement and found {found}; write one `select …` or `from …`.")
     kinds = {statement.type for statement in statements if statement.query.strip()}
     if only_reading and kinds - _READING:
-        raise UsageError("With --allow-files the statement must be a query; write a `select …` or `from …`.")
+        raise UsageError("The statement must be a query; write a `select …` or `from …`.")
 
 
 def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files: bool = False) -> None:
@@ -44,6 +45,19 @@ def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files
 def quoted_path(path: Path) -> str:
     """`path`, escaped for an SQL string literal."""
     return str(path).replace("'", "''")
+
+
+def with_comments(con: DuckDBPyConnection, query: str) -> str:
+    """`query`; for `describe schema.table`, a query that also shows the column comments, which DuckDB's own `describe` omits."""
+    match = re.fullmatch(r"\s*desc(?:ribe)?\s+(?:table\s+)?(\w+)\.(\w+)\s*;?\s*", query, re.IGNORECASE)
+    if not match:
+        return query
+    # If the table does not exist, raise DuckDB's own error.
+    con.execute(query)
+    return (
+        "select column_name, data_type as column_type, comment from duckdb_columns() "
+        f"where schema_name || '.' || table_name = lower('{match[1]}.{match[2]}') order by column_index"
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from market_rotation.tasks.report.charts.parts import (
     DAY,
     LABELS,
+    MONEY,
     PERCENT,
     colour,
     finished,
@@ -165,8 +166,7 @@ def fund_flows(groups: Sequence[str], description: str) -> dict[str, Any]:
         ),
         scale=alt.Scale(paddingInner=0.28),
     )
-    money = "datum.value == 0 ? '0' : (datum.value < 0 ? '\\u2212' : '') + '$' + replace(format(abs(datum.value), '.3~s'), 'G', ' bn')"
-    y = alt.Y("net_flow_usd:Q", title=None, axis=alt.Axis(grid=True, labelExpr=f"replace({money}, 'M', ' m')"))
+    y = alt.Y("net_flow_usd:Q", title=None, axis=alt.Axis(grid=True, labelExpr=MONEY))
     tips = [
         alt.Tooltip("month:T", title="Month", format="%B %Y"),
         alt.Tooltip("state:N", title="Month is"),

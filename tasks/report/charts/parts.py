@@ -15,6 +15,12 @@ LABEL_OPACITIES = (0.26, 0.12, 0.07, 0.12, 0.26)
 PERCENT = "+.1%"
 DAY = "%-d %b %Y"
 
+#: The label of an axis in USD: $1.5 bn, $300 m.
+MONEY = (
+    "replace(datum.value == 0 ? '0' : (datum.value < 0 ? '\\u2212' : '') + '$' + "
+    "replace(format(abs(datum.value), '.3~s'), 'G', ' bn'), 'M', ' m')"
+)
+
 
 def rows() -> Any:
     """The base of all charts: the rows of the exhibit."""

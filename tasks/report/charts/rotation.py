@@ -19,8 +19,11 @@ CORNERS = {"leading": (1, 1), "weakening": (1, -1), "improving": (-1, 1), "laggi
 REACH = 3.5
 
 
-def rotation(exhibit: str, description: str) -> dict[str, Any]:
-    """Strength from left to right, momentum upwards; tails of eight weeks, coloured by the quadrant they end in."""
+def rotation(exhibit: str, description: str, tail: int = 8, step: str = "Week to") -> dict[str, Any]:
+    """Strength from left to right, momentum upwards; tails of `tail` steps, coloured by the quadrant they end in.
+
+    `step` is the word before the date of a point: a point is a week, unless said otherwise.
+    """
     import altair as alt
 
     chosen = alt.selection_point(name=f"{exhibit}_quadrant", fields=["quadrant_now"], bind="legend")
@@ -69,7 +72,7 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
     tips = [
         alt.Tooltip("name:N", title="Name"),
         alt.Tooltip("symbol:N", title="Symbol"),
-        alt.Tooltip("session:T", title="Week to", format=DAY),
+        alt.Tooltip("session:T", title=step, format=DAY),
         alt.Tooltip("rs_ratio:Q", title="Strength", format=".2f"),
         alt.Tooltip("rs_momentum:Q", title="Momentum", format=".2f"),
         alt.Tooltip("quadrant:N", title="Quadrant"),
@@ -79,7 +82,7 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
     tails = known.mark_trail(color=alt.ExprRef(f"{gains} ? good : bad")).encode(
         x=x,
         y=y,
-        size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[8, 0], range=[0.3, 3.4]), legend=None),
+        size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[tail, 0], range=[0.3, 3.4]), legend=None),
         detail="symbol:N",
         order="session:T",
         opacity=alt.condition(chosen & picked, alt.value(0.5), alt.value(0.05)),

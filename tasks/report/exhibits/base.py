@@ -10,9 +10,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: How a column is written for people: `fraction` 0.0208 as +2.1 %, `level` of a fraction without sign, `percent` already times 100, `usd` with
-#: thousand, million or billion, `ratio` and `number` with two decimals, `count` and `rank` whole, `verdict` for, against, neither or not known.
+#: thousand, million or billion, `ratio` and `number` with two decimals, `count` and `rank` whole, `value` with six digits, `verdict` for, against, neither
+#: or not known.
 Kind = Literal[
-    "text", "session", "month", "fraction", "level", "percent", "usd", "ratio", "number", "count", "rank", "verdict"
+    "text",
+    "session",
+    "month",
+    "fraction",
+    "level",
+    "percent",
+    "usd",
+    "ratio",
+    "number",
+    "count",
+    "rank",
+    "value",
+    "verdict",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attacks import ATTACKS
 from click.testing import CliRunner, Result
 
 from market_rotation.flows.cli.main import main
@@ -25,35 +26,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sql(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sql", *arguments])
-
-
-ATTACKS = [
-    "attach '{home}/build.duckdb' as b (read_write)",
-    "attach '{home}/build.duckdb' as b (read_only)",
-    "copy (select 1) to '{home}/build.duckdb'",
-    "copy core.t to '{folder}/stolen.csv'",
-    "export database '{folder}/stolen'",
-    "import database '{folder}'",
-    "from read_csv('{folder}/mine.csv')",
-    "from '{folder}/mine.csv'",
-    "from read_text('{folder}/mine.csv')",
-    "from read_blob('{home}/build.duckdb')",
-    "from glob('{folder}/*')",
-    "from sniff_csv('{folder}/mine.csv')",
-    "copy core.t from '{folder}/mine.csv'",
-    "install httpfs",
-    "load httpfs",
-    "set enable_external_access = true",
-    "reset enable_external_access",
-    "set lock_configuration = false",
-    "set allowed_directories = ['{folder}']",
-    "pragma profiling_output = '{folder}/stolen'",
-    "set log_query_path = '{folder}/stolen'",
-    "create table core.x as select 1",
-    "insert into core.t values (2)",
-    "delete from core.t",
-    "drop table core.t",
-]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

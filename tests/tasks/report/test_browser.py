@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import made_up
 import pandas as pd
 import pytest
 import world
+from browsing import CHROMIUM, axe, launched
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.report import files
@@ -24,19 +24,10 @@ from market_rotation.tasks.report.page import render
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import load_universe
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; install it to test the page")
 
 SESSION = date(2026, 1, 16)
 NOW = datetime(2026, 1, 16, 23, 45, tzinfo=UTC)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WAYS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
@@ -66,12 +57,8 @@ def sample(home: Path) -> Report:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+    with launched() as made:
+        yield made
 
 
 def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light", **options: str) -> tuple[Any, list[str]]:
@@ -95,21 +82,6 @@ def exhibits(report: Report) -> list[Exhibit]:
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with None for what is not known, whatever the types of its columns."""
     return frame.astype(object).where(frame.notna(), None).reset_index(drop=True)
-
-
-def axe(page: Any) -> list[str]:
-    """The serious violations of accessibility rules that axe finds."""
-    import axe_playwright_python
-
-    script = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    page.evaluate(script)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"][:3]
-    ]
 
 
 def has_tooltip(page: Any) -> bool:
