@@ -176,9 +176,7 @@
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       links.forEach((link) => link.removeAttribute("aria-current"));
-      const link = links.get(entry.target.id);
-      link?.setAttribute("aria-current", "true");
-      if (link) link.closest("nav").scrollLeft = link.offsetLeft - 24;
+      links.get(entry.target.id)?.setAttribute("aria-current", "true");
     }
   }, { rootMargin: "-20% 0px -70% 0px" });
   for (const id of links.keys()) if (byId(id)) seen.observe(byId(id));

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from market_rotation.tasks.report.charts.parts import (
-    DAY,
     PERCENT,
     colour,
     day_axis,
@@ -21,38 +20,6 @@ from market_rotation.tasks.report.charts.parts import (
     stretches,
     value_axis,
 )
-
-
-def headline(description: str) -> dict[str, Any]:
-    """The scores of size and leadership, and the label in force as a strip below."""
-    import altair as alt
-
-    series = {"size_score": "size", "leadership_score": "leadership"}
-    y = alt.Y(
-        "value:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=True)
-    )
-    tips = [
-        alt.Tooltip("size_state:N", title="Size in force"),
-        alt.Tooltip("leadership_state:N", title="Leadership in force"),
-        alt.Tooltip("support_state:N", title="Support"),
-        alt.Tooltip("label:N", title="Label in force"),
-    ]
-    line, rule = lines("headline", rows(), series, y, "+.2f", ["ink", "accent"], tips)
-    line = line.mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=day_axis(labelPadding=15))
-    strip = (
-        stretches(rows())
-        .mark_rect(tooltip=True)
-        .encode(
-            x="start:T",
-            x2="end:T",
-            y=fixed(alt.YValue, "height + 4"),
-            y2=fixed(alt.Y2Value, "height + 12"),
-            fill=label_colours("fill", legend=None),
-            fillOpacity=label_colours("fillOpacity", legend=None),
-            tooltip=[alt.Tooltip("label:N", title="In force"), alt.Tooltip("start:T", title="From", format=DAY)],
-        )
-    )
-    return finished(alt.layer(level(0), line, strip, rule), description, 260)
 
 
 def relative_strength(pair: str, description: str) -> dict[str, Any]:

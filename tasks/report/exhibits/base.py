@@ -52,7 +52,8 @@ class Report:
     """All that a report says. `headline` and `evidence` are the top of the page, `exhibits` what follows, in order.
 
     `known_at` is when the newest data was fetched, `is_simulated` whether it is the simulated market; `as_known_then` whether the session
-    is a past one shown as it was known then. `changes`, `freshness` and `problems` are exhibits without charts.
+    is a past one shown as it was known then. `compass` is the chart beside the headline. `watch`, `turns`, `changes`, `certainty`, `freshness`
+    and `problems` are exhibits without charts.
     """
 
     session: date
@@ -63,8 +64,12 @@ class Report:
     is_simulated: bool
     as_known_then: bool
     headline: Exhibit
+    compass: Exhibit
     evidence: Exhibit
+    watch: Exhibit
+    turns: Exhibit
     changes: Exhibit
+    certainty: Exhibit
     freshness: Exhibit
     problems: Exhibit
     exhibits: tuple[Exhibit, ...]

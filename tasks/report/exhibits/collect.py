@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report import queries
-from market_rotation.tasks.report.exhibits import data, market, money, own, regime, sectors
+from market_rotation.tasks.report.exhibits import data, evidence, market, money, own, regime, sectors
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
 from market_rotation.tasks.report.phrases import plain
 
@@ -21,8 +21,12 @@ Builder = Callable[["pd.DataFrame", str], Exhibit]
 #: The exhibits by the names of their queries, and what makes them of the rows and the text of the query.
 TOP: dict[str, Builder] = {
     "headline": regime.headline,
-    "evidence": regime.evidence,
-    "changes": regime.changes,
+    "compass": regime.compass,
+    "evidence": evidence.evidence,
+    "watch": evidence.watch,
+    "turns": evidence.turns,
+    "changes": evidence.changes,
+    "certainty": evidence.certainty,
     "freshness": data.freshness,
     "problems": data.problems,
 }
