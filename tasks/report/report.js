@@ -103,6 +103,7 @@
       views.set(holder, await embedded(holder, holder, width, false));
       holder.classList.remove("failed");
       holder.dataset.drawn = width;
+      if (scrolls && isOverTime(JSON.parse(byId(`spec-${holder.dataset.chart}`).textContent))) frame.scrollLeft = frame.scrollWidth;
     } catch (error) {
       holder.classList.add("failed");
       holder.textContent = "This chart could not be drawn; its table below holds the same figures.";
@@ -120,6 +121,43 @@
     made.finalize();
     holder.parentElement.after(paper);
   }
+
+  // Two funds of many: the reader chooses, a phone shows two from the start.
+  function choose(table) {
+    const symbols = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.dataset.value);
+    if (symbols.length < 3) return;
+    const wanted = table.dataset.sideBySide.split(",").filter((symbol) => symbols.includes(symbol));
+    const first = [...wanted, ...symbols.filter((symbol) => !wanted.includes(symbol))].slice(0, 2);
+    const narrow = table.parentElement.clientWidth < 150 * (symbols.length + 1);
+    const holder = document.createElement("p");
+    holder.className = "choice";
+    const selects = ["Compare", "with"].map((word, i) => {
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      const options = i ? symbols : ["all", ...symbols];
+      select.append(...options.map((name) => new Option(name === "all" ? "all funds" : name, name)));
+      select.value = i ? first[1] : narrow ? first[0] : "all";
+      label.append(`${word} `, select);
+      holder.append(label);
+      select.addEventListener("change", show);
+      return select;
+    });
+    function show() {
+      const all = selects[0].value === "all";
+      selects[1].disabled = all;
+      const chosen = all ? symbols : selects.map((select) => select.value);
+      for (const row of table.rows)
+        [...row.cells].slice(1).forEach((cell, i) => { cell.hidden = !chosen.includes(symbols[i]); });
+    }
+    table.parentElement.before(holder);
+    show();
+  }
+
+  // The newest is at the right; a chart over time that scrolls starts there.
+  const isOverTime = (spec) =>
+    (spec.layer || [spec]).some((one) => ["session", "month"].includes((one.encoding?.x || spec.encoding?.x)?.field));
+
+  document.querySelectorAll("[data-side-by-side]").forEach(choose);
 
   let drawing = Promise.resolve();
   function drawAll() {

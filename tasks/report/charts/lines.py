@@ -15,6 +15,7 @@ from market_rotation.tasks.report.charts.parts import (
     label_colours,
     level,
     lines,
+    pointed,
     rows,
     span,
     stretches,
@@ -112,3 +113,26 @@ def earnings(description: str) -> dict[str, Any]:
         )
     )
     return finished(alt.layer(gap, line, rule), description, 260)
+
+
+def dispersion(series: Mapping[str, tuple[str, str]], description: str) -> dict[str, Any]:
+    """One measure over the years, chosen from a list; `series` are columns with their words and their format."""
+    import altair as alt
+
+    columns = list(series)
+    measure = alt.param(
+        name="dispersion_measure",
+        value=columns[0],
+        bind=alt.binding_select(options=columns, labels=[words for words, _ in series.values()], name="Shown "),
+    )
+    choice, kept = span("dispersion", 5)
+    line = (
+        kept.transform_calculate(value="datum[dispersion_measure]")
+        .transform_filter("isValid(datum.value)")
+        .mark_line(color=colour("accent"))
+        .encode(x=day_axis(), y=value_axis("value", zero=False))
+    )
+    tips = [
+        alt.Tooltip(f"{column}:Q", title=words, format=number) for column, (words, number) in series.items()
+    ]
+    return finished(alt.layer(line, pointed("dispersion", kept, [day_tip(), *tips])).add_params(measure, choice), description, 240)

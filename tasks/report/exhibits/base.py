@@ -32,7 +32,8 @@ class Exhibit:
 
     `rows` are what `sql` yields, all of them, and what the reader downloads. `table` are the rows shown as a table, the fallback of the
     chart where there is one. `chart` is a Vega-Lite specification over the named dataset `rows`, without a colour of its own. `missing`
-    says in a sentence what is not known, None when all is.
+    says in a sentence what is not known, None when all is. `side_by_side`: the table has a column for each of its rows, and the reader chooses
+    two of them; where there is room for no more, these two are chosen first.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Exhibit:
     columns: tuple[Column, ...]
     chart: dict[str, Any] | None = None
     missing: str | None = None
+    side_by_side: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
