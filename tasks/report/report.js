@@ -67,12 +67,15 @@
     return config;
   }
 
-  // Words or figures in each column of a chart need this much room; a phone shows it by scrolling.
+  // Words or figures in each column of a chart need this much room; a phone shows it by scrolling. A chart over time fits every width,
+  // so that its newest end is always seen.
   const CROWDED = 560;
+  const OVER_TIME = ["session", "month"];
   const isCrowded = (spec) =>
-    (spec.layer || [spec]).some((one) =>
-      ["text", "rect"].includes(one.mark?.type || one.mark) &&
-      ["ordinal", "nominal"].includes((one.encoding?.x || spec.encoding?.x)?.type));
+    (spec.layer || [spec]).some((one) => {
+      const x = one.encoding?.x || spec.encoding?.x;
+      return ["text", "rect"].includes(one.mark?.type || one.mark) && ["ordinal", "nominal"].includes(x?.type) && !OVER_TIME.includes(x.field);
+    });
 
   function embedded(place, holder, width, onPaper) {
     const id = holder.dataset.chart;
@@ -103,7 +106,6 @@
       views.set(holder, await embedded(holder, holder, width, false));
       holder.classList.remove("failed");
       holder.dataset.drawn = width;
-      if (scrolls && isOverTime(JSON.parse(byId(`spec-${holder.dataset.chart}`).textContent))) frame.scrollLeft = frame.scrollWidth;
     } catch (error) {
       holder.classList.add("failed");
       holder.textContent = "This chart could not be drawn; its table below holds the same figures.";
@@ -152,10 +154,6 @@
     table.parentElement.before(holder);
     show();
   }
-
-  // The newest is at the right; a chart over time that scrolls starts there.
-  const isOverTime = (spec) =>
-    (spec.layer || [spec]).some((one) => ["session", "month"].includes((one.encoding?.x || spec.encoding?.x)?.field));
 
   document.querySelectorAll("[data-side-by-side]").forEach(choose);
 

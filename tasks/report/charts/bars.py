@@ -114,6 +114,9 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
     ranked = (
         rows()
         .transform_filter("isValid(datum.rank_3m)")
+        # A phone has room for the newest months only.
+        .transform_window(months_back="dense_rank()", sort=[alt.SortField("session", order="descending")])
+        .transform_filter("datum.months_back <= max(6, width / 22)")
         .transform_calculate(away="(datum.rank_3m - (datum.sectors + 1) / 2) / ((datum.sectors - 1) / 2 || 1)")
     )
     x = alt.X(

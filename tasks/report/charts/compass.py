@@ -49,32 +49,25 @@ def compass(description: str) -> dict[str, Any]:
     y_axis = alt.Axis(grid=False, values=values, format="+.1f", title="narrows  ←  leadership  →  broadens", ticks=True)
     last = rows().transform_filter("datum.weeks_back == 0")
 
-    def side(edge: float | str) -> Any:
-        return edge if isinstance(edge, str) else repr(float(edge))
-
-    def framed(left: str, right: str, bottom: str, top: str) -> Any:
-        edges = {"left": left, "right": right, "bottom": bottom, "top": top}
-        return last.transform_calculate(
-            **{name: edge if not edge.endswith("_from") else f"datum.{edge}" for name, edge in edges.items()}
-        )
-
-    layers = []
-    for i, label in enumerate(LABELS):
-        area = framed(*(side(edge) for edge in AREAS[label]))
-        layers.append(
-            area.mark_rect(color=colour(LABEL_COLOURS[i]), opacity=LABEL_OPACITIES[i]).encode(
-                x=alt.X("left:Q", scale=scale, axis=x_axis),
-                x2="right:Q",
-                y=alt.Y("bottom:Q", scale=scale, axis=y_axis),
-                y2="top:Q",
-            )
-        )
-        # Away from the levels that scores take.
-        layers.append(
-            area.transform_calculate(middle="(datum.left + datum.right) / 2", height="(datum.bottom + datum.top) / 2")
-            .mark_text(text=label, color=colour("muted"), fontSize=12)
-            .encode(x="middle:Q", y="height:Q")
-        )
+    # One row for each area, with its edges.
+    areas = (
+        last.transform_calculate(area=str(list(AREAS)))
+        .transform_flatten(["area"])
+        .transform_calculate(**{name: _edge(i) for i, name in enumerate(("left", "right", "bottom", "top"))})
+        .transform_calculate(across="(datum.left + datum.right) / 2", up="(datum.bottom + datum.top) / 2")
+    )
+    shades = alt.Scale(domain=list(LABELS), range=[alt.ExprRef(name) for name in LABEL_COLOURS])
+    strengths = alt.Scale(domain=list(LABELS), range=list(LABEL_OPACITIES))
+    grounds = areas.mark_rect().encode(
+        x=alt.X("left:Q", scale=scale, axis=x_axis),
+        x2="right:Q",
+        y=alt.Y("bottom:Q", scale=scale, axis=y_axis),
+        y2="top:Q",
+        fill=alt.Fill("area:O", scale=shades, legend=None),
+        fillOpacity=alt.FillOpacity("area:O", scale=strengths, legend=None),
+    )
+    # In the middle, away from the levels that scores take.
+    names = areas.mark_text(color=colour("muted"), fontSize=12).encode(x="across:Q", y="up:Q", text="area:N")
     in_force = last.transform_filter("isValid(datum.size_state)").transform_calculate(
         left=f"datum.size_state == 'leading' ? datum.leading_from : datum.size_state == 'even' ? datum.trailing_from : {-REACH}",
         right=f"datum.size_state == 'leading' ? {REACH} : datum.size_state == 'even' ? datum.leading_from : datum.trailing_from",
@@ -120,7 +113,14 @@ def compass(description: str) -> dict[str, Any]:
             tooltip=tips,
         )
     )
-    return finished(alt.layer(*layers, frame, path, weeks, months, head, today), description, 340)
+    return finished(alt.layer(grounds, names, frame, path, weeks, months, head, today), description, 340)
+
+
+def _edge(place: int) -> str:
+    """An expression for one edge of `datum.area`."""
+    edges = {name: edges[place] for name, edges in AREAS.items()}
+    written = [f"{name}: {edge if not isinstance(edge, str) else f'datum.{edge}'}" for name, edge in edges.items()]
+    return f"{{{', '.join(written)}}}[datum.area]"
 
 
 #: The rows of the timeline, by column.

@@ -84,7 +84,7 @@ def drawdowns(description: str) -> dict[str, Any]:
             color=alt.Color("symbol:N", title=None, sort=None),
             opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.1)),
             tooltip=[
-                alt.Tooltip("name:N", title="Fund"),
+                alt.Tooltip("symbol:N", title="Fund"),
                 day_tip(),
                 alt.Tooltip("drawdown:Q", title="Below its high", format=".1%"),
             ],
@@ -123,7 +123,7 @@ def dispersion(series: Mapping[str, tuple[str, str]], description: str) -> dict[
     measure = alt.param(
         name="dispersion_measure",
         value=columns[0],
-        bind=alt.binding_select(options=columns, labels=[words for words, _ in series.values()], name="Shown "),
+        bind=alt.binding_select(options=columns, labels=[words for words, _ in series.values()], name="Measure "),
     )
     choice, kept = span("dispersion", 5)
     line = (

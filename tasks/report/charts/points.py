@@ -35,7 +35,7 @@ def day_returns(order: Sequence[str], description: str) -> dict[str, Any]:
 
     known = rows().transform_filter("isValid(datum.return_1d)")
     y = names("name", order)
-    x = alt.X("return_1d:Q", title=None, axis=alt.Axis(format=".1%", tickCount=5, grid=True), scale=alt.Scale(padding=44))
+    x = alt.X("return_1d:Q", title=None, axis=alt.Axis(format=".1%", tickCount=alt.ExprRef("width < 320 ? 3 : 6"), grid=True), scale=alt.Scale(padding=44))
     tips = [
         alt.Tooltip("name:N", title="Sector"),
         alt.Tooltip("symbol:N", title="Symbol"),

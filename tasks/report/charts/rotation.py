@@ -6,13 +6,8 @@ from typing import Any
 
 from market_rotation.tasks.report.charts.parts import DAY, colour, finished, rows
 
-#: The corner of each quadrant: right and up, and the colour of its area with its strength.
-QUADRANTS = {
-    "leading": (1, 1, "good", 0.1),
-    "weakening": (1, -1, "bad", 0.035),
-    "improving": (-1, 1, "good", 0.035),
-    "lagging": (-1, -1, "bad", 0.1),
-}
+#: The colour of each quadrant's area, and its strength.
+QUADRANTS = {"leading": ("good", 0.1), "weakening": ("bad", 0.035), "improving": ("good", 0.035), "lagging": ("bad", 0.1)}
 
 #: No z-score of 14 values is further from 0 than 13 / sqrt(14).
 REACH = 3.5
@@ -38,41 +33,51 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
     ticks = list(range(97, 104))
     x = alt.X(
         "rs_ratio:Q",
-        title="relative strength against the market: weaker than usual ← 100 → stronger",
+        title="← weaker    relative strength    stronger →",
         scale=x_scale,
-        axis=alt.Axis(grid=False, values=ticks, titleLimit=alt.ExprRef("width")),
+        axis=alt.Axis(grid=False, values=ticks, format="d"),
     )
     y = alt.Y(
         "rs_momentum:Q",
-        title="momentum of it: losing ← 100 → gaining",
+        title="← losing    momentum of it    gaining →",
         scale=y_scale,
-        axis=alt.Axis(grid=False, values=ticks),
+        axis=alt.Axis(grid=False, values=ticks, format="d"),
     )
-    one_row = rows().transform_aggregate(rows="count()")
-    areas, names = [], []
-    for quadrant, (right, up, shade, strength) in QUADRANTS.items():
-        edge_x, edge_y = 100 + right * REACH, 100 + up * REACH
-        areas.append(
-            one_row.mark_rect(color=colour(shade), opacity=strength).encode(
-                x=alt.XDatum(100, scale=x_scale),
-                x2=alt.X2Datum(edge_x),
-                y=alt.YDatum(100, scale=y_scale),
-                y2=alt.Y2Datum(edge_y),
-            )
+    # One row for each quadrant, with its corner.
+    corners = (
+        rows()
+        .transform_aggregate(rows="count()")
+        .transform_calculate(area=str(list(QUADRANTS)))
+        .transform_flatten(["area"])
+        .transform_calculate(
+            right="datum.area == 'leading' || datum.area == 'weakening' ? 1 : -1",
+            up="datum.area == 'leading' || datum.area == 'improving' ? 1 : -1",
         )
-        names.append(
-            one_row.mark_text(
-                text=quadrant.upper(),
-                color=colour(shade),
-                fontSize=11,
-                fontWeight="bold",
-                opacity=0.8,
-                align="right" if right > 0 else "left",
-                dx=-8 * right,
-                baseline="top" if up > 0 else "bottom",
-                dy=8 * up,
-            ).encode(x=alt.XDatum(edge_x, scale=x_scale), y=alt.YDatum(edge_y, scale=y_scale))
+        .transform_calculate(
+            centre="100", across=f"100 + datum.right * {REACH}", upwards=f"100 + datum.up * {REACH}", name="upper(datum.area)"
         )
+    )
+    shade = alt.Scale(domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()])
+    strength = alt.Scale(domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
+    areas = corners.mark_rect().encode(
+        x=alt.X("centre:Q", scale=x_scale),
+        x2="across:Q",
+        y=alt.Y("centre:Q", scale=y_scale),
+        y2="upwards:Q",
+        fill=alt.Fill("area:O", scale=shade, legend=None),
+        fillOpacity=alt.FillOpacity("area:O", scale=strength, legend=None),
+    )
+    names = corners.mark_text(
+        fontSize=11,
+        fontWeight="bold",
+        opacity=0.8,
+        align=alt.ExprRef("datum.right > 0 ? 'right' : 'left'"),
+        dx=alt.ExprRef("-8 * datum.right"),
+        baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
+        dy=alt.ExprRef("8 * datum.up"),
+    ).encode(
+        x=alt.X("across:Q", scale=x_scale), y=alt.Y("upwards:Q", scale=y_scale), text="name:N", fill=alt.Fill("area:O", scale=shade, legend=None)
+    )
     hue = alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None)
     seen, faint = (alt.condition(picked, alt.value(value), alt.value(0.08)) for value in (1, 0.75))
     tips = [
@@ -125,5 +130,5 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
     ).encode(
         x=alt.X("label_x:Q", scale=x_scale), y=alt.Y("label_y:Q", scale=y_scale), text="symbol:N", color=hue, opacity=seen, tooltip=tips
     )
-    chart = alt.layer(*areas, *names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
+    chart = alt.layer(areas, names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
     return finished(chart, description, 520)

@@ -57,7 +57,7 @@ def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
     if costs:
         parts.append(f"{costs[0]['symbol']} costs least, {written(costs[0]['expense_pct'], 'ratio')} % a year")
     if returned:
-        parts.append(f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}")
+        parts.append(f"{returned[0]['symbol']} did best over twelve months with {percent(returned[0]['return_12m'])}")
     finding = "; ".join(parts) + "." if parts else "Neither cost nor return of a small-cap fund is known."
     gaps = {
         column.label: [row["symbol"] for row in compared if row[column.name] is None]

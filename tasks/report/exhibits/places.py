@@ -52,7 +52,7 @@ def percentiles(rows: pd.DataFrame, sql: str) -> Exhibit:
             "pair",
             {"ratio_percentile_5y": "among five years", "percentile_all": "among all sessions"},
             [pair["pair"] for pair in pairs],
-            "percentile of the ratio: 0 lowest, 100 highest",
+            "percentile, 0 lowest, 100 highest",
             f"{title}: {finding}",
             "isValid(datum.ratio_z252) ? 'z ' + format(datum.ratio_z252, '+.1f') : ''",
         )
@@ -106,7 +106,7 @@ def levels(rows: pd.DataFrame, sql: str) -> Exhibit:
             "symbol",
             {"place_in_range": "close"},
             [fund["symbol"] for fund in funds],
-            "place in the range of 252 sessions: 0 the low, 100 the high",
+            "0 the low of a year, 100 the high",
             f"{title}: {finding}",
             "format(datum.close, ',.2f')",
         )
