@@ -85,7 +85,7 @@ def _compass(report: Report) -> dict[str, Any] | None:
     if not report.compass.chart:
         return None
     data = _values(report.compass.rows)
-    drawn = {name: value for name, value in report.compass.chart.items() if name not in ("$schema", "description")}
+    drawn = {name: value for name, value in report.compass.chart.items() if name != "description"}
     return {
         **_filled(drawn, data),
         "title": "Size and leadership: the session (diamond), a year of monthly means",

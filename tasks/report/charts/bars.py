@@ -157,7 +157,7 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
         )
         .transform_calculate(strength="abs(datum.away)")
     )
-    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 60, 5, 11)")).encode(x=x, y=y, text="rank_3m:Q")
+    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 30, 8, 11)")).encode(x=x, y=y, text="rank_3m:Q")
     return finished(alt.layer(cells, numbers), description, 26 * max(len(sectors), 3) + 40)
 
 

@@ -56,15 +56,15 @@ def compass(description: str) -> dict[str, Any]:
         .transform_calculate(**{name: _edge(i) for i, name in enumerate(("left", "right", "bottom", "top"))})
         .transform_calculate(across="(datum.left + datum.right) / 2", up="(datum.bottom + datum.top) / 2")
     )
-    shades = alt.Scale(domain=list(LABELS), range=[alt.ExprRef(name) for name in LABEL_COLOURS])
-    strengths = alt.Scale(domain=list(LABELS), range=list(LABEL_OPACITIES))
+    shades = alt.Scale(type="ordinal", domain=list(LABELS), range=[alt.ExprRef(name) for name in LABEL_COLOURS])
+    strengths = alt.Scale(type="ordinal", domain=list(LABELS), range=list(LABEL_OPACITIES))
     grounds = areas.mark_rect().encode(
         x=alt.X("left:Q", scale=scale, axis=x_axis),
         x2="right:Q",
         y=alt.Y("bottom:Q", scale=scale, axis=y_axis),
         y2="top:Q",
-        fill=alt.Fill("area:O", scale=shades, legend=None),
-        fillOpacity=alt.FillOpacity("area:O", scale=strengths, legend=None),
+        fill=alt.Fill("area:N", scale=shades, legend=None),
+        fillOpacity=alt.FillOpacity("area:N", scale=strengths, legend=None),
     )
     # In the middle, away from the levels that scores take.
     names = areas.mark_text(color=colour("muted"), fontSize=12).encode(x="across:Q", y="up:Q", text="area:N")
@@ -158,8 +158,8 @@ def timeline(description: str) -> dict[str, Any]:
         alt.Tooltip("last:T", title="To", format=DAY),
         alt.Tooltip("sessions:Q", title="Sessions"),
     ]
-    shades = alt.Scale(domain=names, range=[alt.ExprRef(shade) for shade, _ in STATE_COLOURS.values()])
-    strengths = alt.Scale(domain=names, range=[strength for _, strength in STATE_COLOURS.values()])
+    shades = alt.Scale(type="ordinal", domain=names, range=[alt.ExprRef(shade) for shade, _ in STATE_COLOURS.values()])
+    strengths = alt.Scale(type="ordinal", domain=names, range=[strength for _, strength in STATE_COLOURS.values()])
     blocks = stretched.mark_rect().encode(
         x=x,
         x2="end:T",

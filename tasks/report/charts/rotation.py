@@ -13,7 +13,7 @@ QUADRANTS = {"leading": ("good", 0.1), "weakening": ("bad", 0.035), "improving":
 REACH = 3.5
 
 #: Where symbols are written, beyond the graph on either side, and how far apart, in units of the axes.
-ASIDE, APART = 0.95, 0.42
+ASIDE, APART = 1.25, 0.42
 
 
 def rotation(exhibit: str, description: str) -> dict[str, Any]:
@@ -57,15 +57,15 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
             centre="100", across=f"100 + datum.right * {REACH}", upwards=f"100 + datum.up * {REACH}", name="upper(datum.area)"
         )
     )
-    shade = alt.Scale(domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()])
-    strength = alt.Scale(domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
+    shade = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()])
+    strength = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
     areas = corners.mark_rect().encode(
         x=alt.X("centre:Q", scale=x_scale),
         x2="across:Q",
         y=alt.Y("centre:Q", scale=y_scale),
         y2="upwards:Q",
-        fill=alt.Fill("area:O", scale=shade, legend=None),
-        fillOpacity=alt.FillOpacity("area:O", scale=strength, legend=None),
+        fill=alt.Fill("area:N", scale=shade, legend=None),
+        fillOpacity=alt.FillOpacity("area:N", scale=strength, legend=None),
     )
     names = corners.mark_text(
         fontSize=11,
@@ -76,7 +76,7 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
         dy=alt.ExprRef("8 * datum.up"),
     ).encode(
-        x=alt.X("across:Q", scale=x_scale), y=alt.Y("upwards:Q", scale=y_scale), text="name:N", fill=alt.Fill("area:O", scale=shade, legend=None)
+        x=alt.X("across:Q", scale=x_scale), y=alt.Y("upwards:Q", scale=y_scale), text="name:N", fill=alt.Fill("area:N", scale=shade, legend=None)
     )
     hue = alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None)
     seen, faint = (alt.condition(picked, alt.value(value), alt.value(0.08)) for value in (1, 0.75))
