@@ -30,6 +30,7 @@ MERGED = {
     ("label_if_broadening", "label_if_mixed"): "leadership does not narrow for {n} sessions in a row",
 }
 
+
 @dataclass(frozen=True)
 class Axis:
     """An axis of the regime: its state in force, since when, its score of the session, and the evidence on it."""

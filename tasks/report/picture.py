@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report import words
-from market_rotation.tasks.report.charts import theme
 from market_rotation.tasks.report.board import board
+from market_rotation.tasks.report.charts import theme
 from market_rotation.tasks.report.page import SIMULATED
 from market_rotation.tasks.report.summary import five
 

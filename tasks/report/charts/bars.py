@@ -15,7 +15,6 @@ from market_rotation.tasks.report.charts.parts import (
     label_colours,
     level,
     rows,
-    value_axis,
 )
 
 HORIZONS = {
@@ -100,10 +99,14 @@ def returns(pairs: Sequence[str], description: str) -> dict[str, Any]:
             color=alt.condition("datum.spread > 0", alt.value(colour("good")), alt.value(colour("bad"))),
         )
     )
-    head = (
-        kept.mark_text(text=["small less", "large"], align="right", fontSize=11, lineHeight=12, color=colour("muted"), baseline="bottom")
-        .encode(x=fixed(alt.XValue, "width"), y=fixed(alt.YValue, "-16"))
-    )
+    head = kept.mark_text(
+        text=["small less", "large"],
+        align="right",
+        fontSize=11,
+        lineHeight=12,
+        color=colour("muted"),
+        baseline="bottom",
+    ).encode(x=fixed(alt.XValue, "width"), y=fixed(alt.YValue, "-16"))
     return finished(alt.layer(bars, values, spreads, head).add_params(choice), description, 390)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from market_rotation.tasks.report.charts.parts import DAY, LABEL_COLOURS, LABEL_OPACITIES, LABELS, colour, finished, rows
+from market_rotation.tasks.report.charts.parts import (
+    DAY,
+    LABEL_COLOURS,
+    LABEL_OPACITIES,
+    LABELS,
+    colour,
+    finished,
+    rows,
+)
 
 #: The axes reach a little beyond the scores, which lie between -1 and 1, so that a point at the end is whole.
 REACH = 1.12
@@ -101,8 +109,10 @@ def compass(description: str) -> dict[str, Any]:
         .mark_text(fontSize=11, dy=-8, color=colour("muted"))
         .encode(**means, text=alt.Text("session:T", format="%b %Y"))
     )
-    head = known.transform_filter("datum.weeks_back == 0").mark_circle(size=150, color=colour("accent"), opacity=1).encode(
-        **means, tooltip=tips
+    head = (
+        known.transform_filter("datum.weeks_back == 0")
+        .mark_circle(size=150, color=colour("accent"), opacity=1)
+        .encode(**means, tooltip=tips)
     )
     today = (
         last.transform_filter("isValid(datum.size_score) && isValid(datum.leadership_score)")
@@ -134,6 +144,8 @@ def timeline(description: str) -> dict[str, Any]:
     names = list(STATE_COLOURS)
     stretched = (
         rows()
+        # A number, whatever form the day has in the data, so that stretches have a length.
+        .transform_calculate(session="toNumber(toDate(datum.session))")
         .transform_fold(list(TIMELINE), as_=["column", "state"])
         .transform_window(
             previous="lag(state)", next_session="lead(session)", groupby=["column"], sort=[alt.SortField("session")]
@@ -142,7 +154,11 @@ def timeline(description: str) -> dict[str, Any]:
         .transform_window(stretch="sum(is_new)", groupby=["column"], sort=[alt.SortField("session")], frame=[None, 0])
         .transform_filter("isValid(datum.state)")
         .transform_aggregate(
-            start="min(session)", next="max(next_session)", last="max(session)", sessions="count()", groupby=["column", "state", "stretch"]
+            start="min(session)",
+            next="max(next_session)",
+            last="max(session)",
+            sessions="count()",
+            groupby=["column", "state", "stretch"],
         )
         .transform_calculate(
             end="max(datum.next, datum.last)",
@@ -151,7 +167,13 @@ def timeline(description: str) -> dict[str, Any]:
         .transform_joinaggregate(first="min(start)", final="max(end)")
     )
     x = alt.X("start:T", title=None, axis=alt.Axis(tickCount=alt.ExprRef("max(3, width / 120)"), grid=False))
-    y = alt.Y("row:N", title=None, sort=list(TIMELINE.values()), axis=alt.Axis(domain=False, ticks=False), scale=alt.Scale(paddingInner=0.14))
+    y = alt.Y(
+        "row:N",
+        title=None,
+        sort=list(TIMELINE.values()),
+        axis=alt.Axis(domain=False, ticks=False),
+        scale=alt.Scale(paddingInner=0.14),
+    )
     tips = [
         alt.Tooltip("state:N", title="In force"),
         alt.Tooltip("start:T", title="From", format=DAY),

@@ -132,7 +132,7 @@ def dispersion(series: Mapping[str, tuple[str, str]], description: str) -> dict[
         .mark_line(color=colour("accent"))
         .encode(x=day_axis(), y=value_axis("value", zero=False))
     )
-    tips = [
-        alt.Tooltip(f"{column}:Q", title=words, format=number) for column, (words, number) in series.items()
-    ]
-    return finished(alt.layer(line, pointed("dispersion", kept, [day_tip(), *tips])).add_params(measure, choice), description, 240)
+    tips = [alt.Tooltip(f"{column}:Q", title=words, format=number) for column, (words, number) in series.items()]
+    return finished(
+        alt.layer(line, pointed("dispersion", kept, [day_tip(), *tips])).add_params(measure, choice), description, 240
+    )

@@ -35,7 +35,12 @@ def day_returns(order: Sequence[str], description: str) -> dict[str, Any]:
 
     known = rows().transform_filter("isValid(datum.return_1d)")
     y = names("name", order)
-    x = alt.X("return_1d:Q", title=None, axis=alt.Axis(format=".1%", tickCount=alt.ExprRef("width < 320 ? 3 : 6"), grid=True), scale=alt.Scale(padding=44))
+    x = alt.X(
+        "return_1d:Q",
+        title=None,
+        axis=alt.Axis(format=".1%", tickCount=alt.ExprRef("width < 320 ? 3 : 6"), grid=True),
+        scale=alt.Scale(padding=44),
+    )
     tips = [
         alt.Tooltip("name:N", title="Sector"),
         alt.Tooltip("symbol:N", title="Symbol"),
@@ -79,7 +84,12 @@ def places(
 
     words = list(series.values())
     y = names(name, order)
-    x = alt.X("place:Q", title=title, scale=alt.Scale(domain=[0, 100], range=[0, {"expr": "width - 86"}]), axis=alt.Axis(grid=True, tickCount=5))
+    x = alt.X(
+        "place:Q",
+        title=title,
+        scale=alt.Scale(domain=[0, 100], range=[0, {"expr": "width - 86"}]),
+        axis=alt.Axis(grid=True, tickCount=5),
+    )
     folded = (
         rows()
         .transform_fold(list(series), as_=["column", "place"])
@@ -99,7 +109,12 @@ def places(
         x=x,
         y=y,
         color=alt.Color("series:N", title=None, scale=alt.Scale(domain=words), legend=legend),
-        shape=alt.Shape("series:N", title=None, scale=alt.Scale(domain=words, range=["circle", "diamond"][: len(words)]), legend=legend),
+        shape=alt.Shape(
+            "series:N",
+            title=None,
+            scale=alt.Scale(domain=words, range=["circle", "diamond"][: len(words)]),
+            legend=legend,
+        ),
         tooltip=[
             alt.Tooltip(f"{name}:N", title="Of"),
             alt.Tooltip("series:N", title="Place"),
@@ -116,7 +131,9 @@ def places(
     return finished(alt.layer(line, points, labels), description, height(len(order)))
 
 
-def two_sides(name: str, sides: Mapping[str, str], order: Sequence[str], number: str, description: str) -> dict[str, Any]:
+def two_sides(
+    name: str, sides: Mapping[str, str], order: Sequence[str], number: str, description: str
+) -> dict[str, Any]:
     """Two points for each name with a line between them, each labelled with its own value; `sides` are two columns and their words."""
     import altair as alt
 
@@ -161,7 +178,12 @@ def shares(order: Sequence[str], description: str) -> dict[str, Any]:
     """A cell for each two funds with the percent of their weight that both hold."""
     import altair as alt
 
-    x = alt.X("other_symbol:N", title=None, sort=list(order), axis=alt.Axis(labelAngle=0, domain=False, ticks=False, orient="top"))
+    x = alt.X(
+        "other_symbol:N",
+        title=None,
+        sort=list(order),
+        axis=alt.Axis(labelAngle=0, domain=False, ticks=False, orient="top"),
+    )
     y = names("symbol", order)
     tips = [
         alt.Tooltip("symbol:N", title="Fund"),
@@ -169,8 +191,17 @@ def shares(order: Sequence[str], description: str) -> dict[str, Any]:
         alt.Tooltip("overlap_weight_pct:Q", title="In common, %", format=".1f"),
         alt.Tooltip("common_holdings:Q", title="Companies"),
     ]
-    cells = rows().mark_rect(cornerRadius=2, color=colour("good")).encode(
-        x=x, y=y, opacity=alt.Opacity("overlap_weight_pct:Q", scale=alt.Scale(domain=[0, 100], range=[0.05, 0.6]), legend=None), tooltip=tips
+    cells = (
+        rows()
+        .mark_rect(cornerRadius=2, color=colour("good"))
+        .encode(
+            x=x,
+            y=y,
+            opacity=alt.Opacity(
+                "overlap_weight_pct:Q", scale=alt.Scale(domain=[0, 100], range=[0.05, 0.6]), legend=None
+            ),
+            tooltip=tips,
+        )
     )
     numbers = rows().mark_text(fontSize=12).encode(x=x, y=y, text=alt.Text("overlap_weight_pct:Q", format=".0f"))
     return finished(alt.layer(cells, numbers), description, height(len(order)))

@@ -7,7 +7,12 @@ from typing import Any
 from market_rotation.tasks.report.charts.parts import DAY, colour, finished, rows
 
 #: The colour of each quadrant's area, and its strength.
-QUADRANTS = {"leading": ("good", 0.1), "weakening": ("bad", 0.035), "improving": ("good", 0.035), "lagging": ("bad", 0.1)}
+QUADRANTS = {
+    "leading": ("good", 0.1),
+    "weakening": ("bad", 0.035),
+    "improving": ("good", 0.035),
+    "lagging": ("bad", 0.1),
+}
 
 #: No z-score of 14 values is further from 0 than 13 / sqrt(14).
 REACH = 3.5
@@ -29,7 +34,10 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         name=f"{exhibit}_weeks", value=4, bind=alt.binding_range(min=1, max=8, step=1, name="Weeks of the tail ")
     )
     low, high = 100 - REACH, 100 + REACH
-    x_scale, y_scale = alt.Scale(domain=[low - ASIDE, high + ASIDE], nice=False), alt.Scale(domain=[low, high], nice=False)
+    x_scale, y_scale = (
+        alt.Scale(domain=[low - ASIDE, high + ASIDE], nice=False),
+        alt.Scale(domain=[low, high], nice=False),
+    )
     ticks = list(range(97, 104))
     x = alt.X(
         "rs_ratio:Q",
@@ -54,10 +62,15 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
             up="datum.area == 'leading' || datum.area == 'improving' ? 1 : -1",
         )
         .transform_calculate(
-            centre="100", across=f"100 + datum.right * {REACH}", upwards=f"100 + datum.up * {REACH}", name="upper(datum.area)"
+            centre="100",
+            across=f"100 + datum.right * {REACH}",
+            upwards=f"100 + datum.up * {REACH}",
+            name="upper(datum.area)",
         )
     )
-    shade = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()])
+    shade = alt.Scale(
+        type="ordinal", domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()]
+    )
     strength = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
     areas = corners.mark_rect().encode(
         x=alt.X("centre:Q", scale=x_scale),
@@ -76,7 +89,10 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
         dy=alt.ExprRef("8 * datum.up"),
     ).encode(
-        x=alt.X("across:Q", scale=x_scale), y=alt.Y("upwards:Q", scale=y_scale), text="name:N", fill=alt.Fill("area:N", scale=shade, legend=None)
+        x=alt.X("across:Q", scale=x_scale),
+        y=alt.Y("upwards:Q", scale=y_scale),
+        text="name:N",
+        fill=alt.Fill("area:N", scale=shade, legend=None),
     )
     hue = alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None)
     seen, faint = (alt.condition(picked, alt.value(value), alt.value(0.08)) for value in (1, 0.75))
@@ -98,12 +114,16 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         order="session:T",
         opacity=faint,
     )
-    dots = tail.transform_filter("datum.weeks_back > 0").mark_circle(size=16).encode(
-        x=x, y=y, color=hue, opacity=seen, tooltip=tips
+    dots = (
+        tail.transform_filter("datum.weeks_back > 0")
+        .mark_circle(size=16)
+        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
     )
     heads = known.transform_filter("datum.weeks_back == 0")
-    complete = heads.transform_filter("!datum.is_provisional").mark_circle(size=130).encode(
-        x=x, y=y, color=hue, opacity=seen, tooltip=tips
+    complete = (
+        heads.transform_filter("!datum.is_provisional")
+        .mark_circle(size=130)
+        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
     )
     running = (
         heads.transform_filter("datum.is_provisional")
@@ -113,7 +133,9 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
     # Written side by side in the order of momentum, as near to the points as there is room.
     aside = (
         heads.transform_calculate(side="datum.rs_ratio < 100 ? -1 : 1")
-        .transform_window(row="row_number()", groupby=["side"], sort=[alt.SortField("rs_momentum"), alt.SortField("symbol")])
+        .transform_window(
+            row="row_number()", groupby=["side"], sort=[alt.SortField("rs_momentum"), alt.SortField("symbol")]
+        )
         .transform_joinaggregate(count="count()", middle="mean(rs_momentum)", groupby=["side"])
         .transform_calculate(
             label_x=f"100 + datum.side * {REACH + 0.2}",
@@ -122,13 +144,26 @@ def rotation(exhibit: str, description: str) -> dict[str, Any]:
         )
     )
     leads = aside.mark_rule(strokeWidth=0.8).encode(
-        x=x, y=y, x2="label_x:Q", y2="label_y:Q", color=hue, opacity=alt.condition(picked, alt.value(0.55), alt.value(0.05))
+        x=x,
+        y=y,
+        x2="label_x:Q",
+        y2="label_y:Q",
+        color=hue,
+        opacity=alt.condition(picked, alt.value(0.55), alt.value(0.05)),
     )
     labels = aside.mark_text(
-        fontSize=11, fontWeight="bold", baseline="middle", align=alt.ExprRef("datum.side < 0 ? 'right' : 'left'"),
+        fontSize=11,
+        fontWeight="bold",
+        baseline="middle",
+        align=alt.ExprRef("datum.side < 0 ? 'right' : 'left'"),
         dx=alt.ExprRef("datum.side < 0 ? -3 : 3"),
     ).encode(
-        x=alt.X("label_x:Q", scale=x_scale), y=alt.Y("label_y:Q", scale=y_scale), text="symbol:N", color=hue, opacity=seen, tooltip=tips
+        x=alt.X("label_x:Q", scale=x_scale),
+        y=alt.Y("label_y:Q", scale=y_scale),
+        text="symbol:N",
+        color=hue,
+        opacity=seen,
+        tooltip=tips,
     )
     chart = alt.layer(areas, names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
     return finished(chart, description, 520)

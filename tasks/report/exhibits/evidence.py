@@ -180,7 +180,9 @@ def certainty(rows: pd.DataFrame, sql: str) -> Exhibit:
     """How much of what the verdict rests on is known: pieces of evidence, flows, estimates, prices."""
     verdicts, flows, small, large, *prices = plain(rows)
     unpriced = prices[0] if prices else {"known": None, "missing": None}
-    parts = [f"{written(verdicts['known'], 'count')} of {written(verdicts['total'], 'count')} pieces of evidence are known"]
+    parts = [
+        f"{written(verdicts['known'], 'count')} of {written(verdicts['total'], 'count')} pieces of evidence are known"
+    ]
     if flows["known"] is None:
         parts.append("flows of the last month are not known")
     else:

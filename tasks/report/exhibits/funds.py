@@ -92,7 +92,10 @@ def overlap(rows: pd.DataFrame, sql: str) -> Exhibit:
     two = [pair for pair in plain(rows) if pair["symbol"] < pair["other_symbol"]]
     finding = missing = "The holdings of no two small-cap funds are known that session."
     if two:
-        most, least = max(two, key=lambda pair: pair["overlap_weight_pct"]), min(two, key=lambda pair: pair["overlap_weight_pct"])
+        most, least = (
+            max(two, key=lambda pair: pair["overlap_weight_pct"]),
+            min(two, key=lambda pair: pair["overlap_weight_pct"]),
+        )
         finding = f"{most['symbol']} and {most['other_symbol']} have most in common, {written(most['overlap_weight_pct'], 'percent')} of their weight"
         if least is not most:
             finding += f"; {least['symbol']} and {least['other_symbol']} least, {written(least['overlap_weight_pct'], 'percent')}"

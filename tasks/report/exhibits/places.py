@@ -166,7 +166,11 @@ def valuation(rows: pd.DataFrame, sql: str) -> Exhibit:
 
 
 #: How a change is written, by its unit.
-CHANGES = {"fraction": percent, "percentage points": lambda value: _points(value, "pp"), "index points": lambda value: _points(value, "points")}
+CHANGES = {
+    "fraction": percent,
+    "percentage points": lambda value: _points(value, "pp"),
+    "index points": lambda value: _points(value, "points"),
+}
 
 
 def context(rows: pd.DataFrame, sql: str) -> Exhibit:

@@ -71,7 +71,9 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("leadership_score", "Leadership score", "ratio"),
             Column("support_state", "Support", "text"),
         ),
-        chart=timeline(finding) if rows[["label", "size_state", "leadership_state", "support_state"]].notna().any().any() else None,
+        chart=timeline(finding)
+        if rows[["label", "size_state", "leadership_state", "support_state"]].notna().any().any()
+        else None,
         missing=missing,
     )
 

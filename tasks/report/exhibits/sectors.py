@@ -156,7 +156,9 @@ def dispersion(rows: pd.DataFrame, sql: str) -> Exhibit:
     finding = missing = "No two sectors have 63 returns yet."
     if known:
         last = plain(rows.tail(1))[0]
-        finding = f"The sectors' correlation is {_or_not(last['mean_correlation_63d'], 'ratio')} on average over 63 sessions"
+        finding = (
+            f"The sectors' correlation is {_or_not(last['mean_correlation_63d'], 'ratio')} on average over 63 sessions"
+        )
         if last["correlation_percentile_5y"] is not None:
             finding += f", higher than on {written(last['correlation_percentile_5y'], 'percent')} of the sessions of five years"
         finding += f"; their returns of a month are {_or_not(last['return_dispersion_1m'], 'level')} apart"

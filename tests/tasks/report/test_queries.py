@@ -91,7 +91,13 @@ TAKEN_OVER = {
     "dispersion": (
         "signals.dispersion",
         ["session"],
-        ["mean_correlation_63d", "return_dispersion_1d", "return_dispersion_1m", "correlation_percentile_5y", "sectors"],
+        [
+            "mean_correlation_63d",
+            "return_dispersion_1d",
+            "return_dispersion_1m",
+            "correlation_percentile_5y",
+            "sectors",
+        ],
     ),
     "context": (
         "core.context",
@@ -356,7 +362,8 @@ def test_distances_to_the_levels(market, reports, session):
     sides = {"for": 1, "neither": 0, "against": -1}
     verdicts = dict(
         market.execute(
-            "select evidence, verdict from signals.rotation_evidence where session = $1 and verdict is not null", [session]
+            "select evidence, verdict from signals.rotation_evidence where session = $1 and verdict is not null",
+            [session],
         ).fetchall()
     )
     for evidence, measure in (
@@ -369,7 +376,12 @@ def test_distances_to_the_levels(market, reports, session):
     def side_of(measure: str, value: float) -> str:
         for outcome in ("for", "against"):
             (rule,) = levels[(levels["measure"] == measure) & (levels["outcome"] == outcome)].to_dict("records")
-            compared = {">": value > rule["level"], ">=": value >= rule["level"], "<": value < rule["level"], "<=": value <= rule["level"]}
+            compared = {
+                ">": value > rule["level"],
+                ">=": value >= rule["level"],
+                "<": value < rule["level"],
+                "<=": value <= rule["level"],
+            }
             if compared[rule["comparison"]]:
                 return outcome
         return "neither"
@@ -391,7 +403,8 @@ def test_usual_week_is_the_deviation_of_weekly_changes(market, reports):
     """The usual week of a measure is the sample deviation of its changes over 5 sessions, of 252 of them, up to the session."""
     rows = made(reports[PAST])["watch"].rows.set_index("measure")
     spreads = market.execute(
-        "select spread_1m from signals.relative_strength where pair = 'IWM/IWB' and session <= $1 order by session", [PAST]
+        "select spread_1m from signals.relative_strength where pair = 'IWM/IWB' and session <= $1 order by session",
+        [PAST],
     ).df()["spread_1m"]
     usual = spreads.diff(5).tail(252).std()
     assert rows.loc["spread_1m", "usual_week"] == pytest.approx(usual)
@@ -440,7 +453,8 @@ def test_places_in_the_range(market, reports, session):
     """The place of a close in its range of 252 sessions, by hand, and none of a fund with fewer."""
     rows = made(reports[session])["levels"].rows.set_index("symbol")
     closes = market.execute(
-        "select close from core.prices where symbol = 'IWM' and session <= $1 order by session desc limit 252", [session]
+        "select close from core.prices where symbol = 'IWM' and session <= $1 order by session desc limit 252",
+        [session],
     ).df()["close"]
     low, high = closes.min(), closes.max()
     assert rows.loc["IWM", "close"] == closes[0]
@@ -451,7 +465,9 @@ def test_places_in_the_range(market, reports, session):
 def test_valuation_is_that_of_the_snapshots(market, reports):
     """Price over earnings of both legs is that of their last snapshots."""
     rows = made(reports[LATEST])["valuation"].rows.set_index("pair")
-    found = dict(market.sql("select symbol, arg_max(trailing_pe, as_of) from core.fund_facts group by symbol").fetchall())
+    found = dict(
+        market.sql("select symbol, arg_max(trailing_pe, as_of) from core.fund_facts group by symbol").fetchall()
+    )
     assert rows.loc["IWM/IWB", "small_trailing_pe"] == found["IWM"]
     assert rows.loc["IWM/IWB", "pe_ratio"] == pytest.approx(found["IWM"] / found["IWB"])
 

@@ -10,7 +10,6 @@ import made_up
 from market_rotation.tasks.report.picture import picture, specification
 from market_rotation.tasks.report.summary import summary
 
-
 SENTENCE = (
     "The rotation into small caps has been building since 5 Jan 2026: small caps have led since 5 Jan 2026, and leadership has "
     "been mixed since 30 Dec 2025."
@@ -74,9 +73,7 @@ def test_regime_that_is_not_known_is_said_to_be_so() -> None:
     evidence = report.evidence
     board = evidence.table.assign(verdict=None, value=None)
     board["detail"] = ["Not known: the headline pair is missing.", *board["detail"][1:]]
-    report = replace(
-        report, headline=replace(report.headline, table=unknown), evidence=replace(evidence, table=board)
-    )
+    report = replace(report, headline=replace(report.headline, table=unknown), evidence=replace(evidence, table=board))
     first, why, *_ = summary(report).splitlines()
     assert first == (
         "16 Jan 2026: Whether money rotates into small caps is not known: whether small caps lead is not known, and whether "
