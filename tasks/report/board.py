@@ -41,7 +41,7 @@ def current(headline: Exhibit) -> dict[str, Any]:
     """The row of the session by column: label, states, scores and what would change them; None where not known."""
     frame = headline.table if len(headline.table) else headline.rows
     found = frame.iloc[-1].to_dict() if len(frame) else {}
-    return {name: value if words.is_known(value) else None for name, value in found.items()}
+    return {str(name): value if words.is_known(value) else None for name, value in found.items()}
 
 
 def states(now: dict[str, Any]) -> str:

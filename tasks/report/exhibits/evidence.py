@@ -140,6 +140,10 @@ def watch(rows: pd.DataFrame, sql: str) -> Exhibit:
     measures = plain(rows)
     near = [measure for measure in measures if measure["weeks_away"] is not None]
     unknown = [measure["name"] for measure in measures if measure["value"] is None]
+    texts: dict[str, Any] = {
+        f"{name}_text": [None if m[name] is None else quantity(m[name], m["unit"]) for m in measures]
+        for name in ("value", "turns_at")
+    }
     finding = "How near a verdict is to turning is not known."
     if near:
         finding = f"Nearest to turning: {'; '.join(map(_distance, near[:2]))}."
@@ -151,12 +155,7 @@ def watch(rows: pd.DataFrame, sql: str) -> Exhibit:
         "5 sessions in the last year; the distance is divided by it, so that measures of different units can be compared. Flows and estimates do not change by the week.",
         sql=sql,
         rows=rows,
-        table=rows.assign(
-            **{
-                f"{name}_text": [None if m[name] is None else quantity(m[name], m["unit"]) for m in measures]
-                for name in ("value", "turns_at")
-            }
-        ),
+        table=rows.assign(**texts),
         columns=(
             Column("name", "Measure", "text"),
             Column("axis", "Axis", "text"),

@@ -23,7 +23,7 @@ COLUMNS = (
     Column("total_net_assets_usd", "Assets", "usd", bar=True),
     Column("holdings_count", "Companies", "count", bar=True),
     Column("top10_weight_pct", "Ten heaviest", "percent", bar=True),
-    Column("effective_holdings", "As concentrated as equal holdings", "count", bar=True),
+    Column("effective_holdings", "Effective holdings", "count", bar=True),
     Column("trailing_pe", "Price over earnings", "ratio", bar=True),
     Column("dividend_yield", "Yield, 12 months", "level", bar=True),
     Column("return_12m", "Return, 12 months", "fraction", bar=True),
@@ -72,7 +72,7 @@ def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
         note="Returns are total returns, of 3 years and more a year; 12 months are 252 sessions. Monthly beta is against SPY over calendar months, as fact sheets print it. "
         "Traded a day: the median of 30 sessions. A premium is the close against the NAV of the same session, which issuers publish a day later. Where shares "
         "are derived from assets and NAV, assets and flows are estimates. Cost, companies, price over earnings and assets are as of the last snapshot; no source "
-        "publishes bid-ask spreads.",
+        "publishes bid-ask spreads. Effective holdings: as many equal ones would be as concentrated.",
         sql=sql,
         rows=rows,
         table=rows,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks.report.charts import points
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
 from market_rotation.tasks.report.phrases import NOT_KNOWN, day, listed, percent, plain, tenths
-from market_rotation.tasks.report.words import written
+from market_rotation.tasks.report.words import signed, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,12 +165,8 @@ def valuation(rows: pd.DataFrame, sql: str) -> Exhibit:
     )
 
 
-#: How a change is written, by its unit.
-CHANGES = {
-    "fraction": percent,
-    "percentage points": lambda value: _points(value, "pp"),
-    "index points": lambda value: _points(value, "points"),
-}
+#: How a change is written, by its unit; a fraction as percent.
+UNITS = {"percentage points": "pp", "index points": "points"}
 
 
 def context(rows: pd.DataFrame, sql: str) -> Exhibit:
@@ -180,8 +176,8 @@ def context(rows: pd.DataFrame, sql: str) -> Exhibit:
     finding = "Nothing of it is known that session."
     if measures:
         finding = f"{'; '.join(map(_stands, measures[:4]))}."
-    texts = {
-        f"{name}_text": [None if m[name] is None else CHANGES[m["change_unit"]](m[name]) for m in measures]
+    texts: dict[str, Any] = {
+        f"{name}_text": [None if m[name] is None else _change(m[name], m["change_unit"]) for m in measures]
         for name in ("change_1m", "change_3m")
     }
     return Exhibit(
@@ -223,8 +219,9 @@ def _stands(measure: dict[str, Any]) -> str:
     stands = f"{measure['measure_name']} {written(measure['close'], 'ratio')}"
     if measure["change_1m"] is None:
         return stands
-    return f"{stands}, {CHANGES[measure['change_unit']](measure['change_1m'])} in a month"
+    return f"{stands}, {_change(measure['change_1m'], measure['change_unit'])} in a month"
 
 
-def _points(value: float, unit: str) -> str:
-    return f"{written(value, 'ratio') if value <= 0 else '+' + written(value, 'ratio')} {unit}"
+def _change(value: float, unit: str) -> str:
+    """A change in its unit: +0.06 pp, -4.35 points, +2.1 %."""
+    return f"{signed(value)} {UNITS[unit]}" if unit in UNITS else percent(value)

@@ -209,7 +209,8 @@ def test_the_yield_is_of_plain_closes(found):
     close, paid = (by_day(prices, "AAA", column) for column in ("close", "dividend"))
     at = places(found, "AAA")
     wanted = [
-        sum(paid.get(day, 0.0) for day in at[i - 251 : i + 1]) / close[at[i]] if i >= 251 else None for i in range(len(at))
+        sum(paid.get(day, 0.0) for day in at[i - 251 : i + 1]) / close[at[i]] if i >= 251 else None
+        for i in range(len(at))
     ]
     known = rows["dividend_yield"].notna()
     assert known.sum() > 20

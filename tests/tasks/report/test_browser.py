@@ -243,7 +243,7 @@ def test_two_funds_can_be_compared(home: Path, sample: Report, browser: Any, wid
     other.select_option("VB")
     assert heads.all_text_contents() == ["SPSM", "VB"]
     table = page.locator("#funds table")
-    assert table.bounding_box()["height"] < 900
+    assert table.bounding_box()["height"] < 844
     assert table.bounding_box()["width"] <= width
     other.select_option("IWM")
     assert heads.all_text_contents() == ["SPSM", "IWM"]
