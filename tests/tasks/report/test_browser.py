@@ -150,6 +150,11 @@ def test_page_is_drawn_and_readable(home: Path, sample: Report, browser: Any, wi
     page.close()
 
 
+def test_the_page_of_21_years_is_small(home: Path) -> None:
+    """With all its rows since 2005 the page stays under 3 MB."""
+    assert (home / "reports" / str(SESSION) / "index.html").stat().st_size < 3_000_000
+
+
 def test_hidden_parts_are_accessible_too(home: Path, browser: Any) -> None:
     """With every table and query open, no rule of accessibility is broken either, and the page stays as wide as the phone."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html", 390)
