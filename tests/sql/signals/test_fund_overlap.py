@@ -62,14 +62,14 @@ def test_overlap_by_hand(rows: pd.DataFrame) -> None:
             common = one.keys() & other.keys()
             share = 100 * sum(min(one[c], other[c]) for c in common)
             wanted[a, b, DAYS[day]] = wanted[b, a, DAYS[day]] = (share, len(common))
-    found = {
+    given = {
         (r["symbol"], r["other_symbol"], r["as_of"].date()): (r["overlap_weight_pct"], r["common_holdings"])
         for r in rows.to_dict("records")
     }
-    assert found.keys() == wanted.keys()
-    for key, (share, common) in wanted.items():
-        assert found[key] == (pytest.approx(share), common), key
-    assert len(found) == 10
+    assert given.keys() == wanted.keys()
+    for key, (weight, count) in wanted.items():
+        assert given[key] == (pytest.approx(weight), count), key
+    assert len(given) == 10
 
 
 def test_nothing_in_common_is_zero(rows: pd.DataFrame) -> None:
