@@ -1,6 +1,6 @@
 -- report.changes: changes since the session before and since 21 sessions ago.
 -- grain: what
--- sources: core.sessions, core.pairs, core.instruments, signals.rotation_regime, signals.rotation_evidence, signals.relative_strength,
+-- sources: core.sessions, core.pairs, core.evidence_names, core.instruments, signals.rotation_regime, signals.rotation_evidence, signals.relative_strength,
 --   signals.sector_leadership, signals.relative_rotation
 -- null: what is not known then
 -- columns: what; its value at the session, the session before and 21 sessions before, as text. Session, label, states, scores, ratio, spread
@@ -10,18 +10,6 @@ with moments as (
     from (values ('now', 0), ('yesterday', 1), ('month_ago', 21)) as m (moment, sessions_back)
     join core.sessions as s
         on s.session_number = (select max(session_number) from core.sessions where session <= getvariable('session')) - m.sessions_back
-),
-
-verdict_names as (
-    from (
-        values
-            ('relative_strength', 21, 'Small caps against large caps'),
-            ('breadth', 22, 'Breadth of the market'),
-            ('fund_flows', 25, 'Money into small-cap funds'),
-            ('sector_leadership', 23, 'Technology among the sectors'),
-            ('mega_cap', 24, 'Magnificent Seven against the rest'),
-            ('earnings', 26, 'Earnings of small companies')
-    ) as words (evidence, place, name)
 ),
 
 regime as (
@@ -46,10 +34,10 @@ leaders as (
 ),
 
 verdicts as (
-    select m.moment, n.place, n.name, case e.verdict when 1 then 'for' when -1 then 'against' when 0 then 'neither' end as verdict
+    select m.moment, 20 + n.place as place, n.name, case e.verdict when 1 then 'for' when -1 then 'against' when 0 then 'neither' end as verdict
     from moments as m
     join signals.rotation_evidence as e using (session)
-    join verdict_names as n using (evidence)
+    join core.evidence_names as n using (evidence)
 ),
 
 quadrants as (

@@ -1,7 +1,7 @@
 -- report.drawdowns: how far small, mid, large and mega caps are below their highest total return so far.
 -- grain: symbol, session; every session of the last 756, before that the last of each week
 -- sources: core.sessions, core.pairs, core.instruments, core.prices
--- null: peak_session, worst and worst_session but at the report's session
+-- null: name, peak_session, worst and worst_session but at the report's session
 -- formula: drawdown = total_return_index / its highest so far - 1, from the symbol's first session; 0 at a new high
 -- columns: symbol; name; session; drawdown, a fraction; peak_session of the high it is measured from; worst drawdown so far and its session
 with followed as (
@@ -45,7 +45,7 @@ extremes as (
     group by symbol
 )
 
-select f.symbol, i.name, f.session, f.drawdown, x.peak_session, x.worst, x.worst_session
+select f.symbol, case when x.symbol is not null then i.name end as name, f.session, f.drawdown, x.peak_session, x.worst, x.worst_session
 from falls as f
 join core.instruments as i using (symbol)
 semi join shown as s on s.session = f.session

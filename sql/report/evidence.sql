@@ -1,18 +1,10 @@
 -- report.evidence: the six pieces of evidence now, and their values over the last year.
 -- grain: session, evidence
--- sources: signals.rotation_evidence, core.thresholds
+-- sources: core.evidence_names, signals.rotation_evidence, core.thresholds
 -- null: value and verdict where something the evidence needs is not known; columns about the report's session, in earlier rows
 -- columns: session, evidence, axis, value and verdict in every row; the others in those of the report's session
 with names as (
-    from (
-        values
-            ('relative_strength', 1, 'Small caps against large caps', 'conditions for less conditions against, divided by their number'),
-            ('breadth', 2, 'Breadth of the market', 'sectors ahead of the market over three months'),
-            ('fund_flows', 5, 'Money into small-cap funds', 'net flow of three completed months, percent of assets'),
-            ('sector_leadership', 3, 'Technology among the sectors', 'rank of technology over three months'),
-            ('mega_cap', 4, 'Magnificent Seven against the rest', 'lead of the Magnificent Seven over three months'),
-            ('earnings', 6, 'Earnings of small companies', 'expected growth of small less large companies')
-    ) as words (evidence, place, name, measure)
+    from core.evidence_names
 ),
 
 history as (

@@ -2,8 +2,7 @@
 -- grain: symbol, session; the last 9 weeks of each, so that the tail has 8 steps
 -- sources: core.instruments, signals.relative_rotation
 -- null: coordinates and quadrant before 27 weeks of history, heading before 28
--- columns: those of signals.relative_rotation; name; weeks_back from the last week, 0; quadrant_now of the last week;
---   label_place, where beside its last point the chart writes the symbol
+-- columns: those of signals.relative_rotation; name; weeks_back from the last week, 0; quadrant_now of the last week
 with followed as (
     -- Of funds one of each index, the oldest, and none of the benchmark's own index: its twins would differ only by rounding.
     select i.symbol, case i.kind when 'sector' then replace(i.sector, '_', ' ') else coalesce(i.index_name, i.name) end as name
@@ -26,23 +25,6 @@ tails as (
         and r.session <= getvariable('session')
         and r.session > getvariable('session') - interval 70 days
     qualify weeks_back <= 8
-),
-
--- The side of its last point on which a symbol is written: away from the centre, unless another last point is there.
-label_places as (
-    select t.symbol, p.label_place, count(o.symbol) as others, p.place + case when t.rs_ratio < 100 and p.place < 3 then 3 - 2 * p.place else 0 end as place
-    from tails as t
-    cross join (values ('right', 1, 0.35, 0.0), ('left', 2, -0.35, 0.0), ('above', 3, 0.0, 0.25), ('below', 4, 0.0, -0.25))
-        as p (label_place, place, right_by, up_by)
-    left join tails as o
-        on o.weeks_back = 0 and o.symbol <> t.symbol
-        and abs(o.rs_ratio - t.rs_ratio - p.right_by) < 0.35 and abs(o.rs_momentum - t.rs_momentum - p.up_by) < 0.18
-    where t.weeks_back = 0
-    group by t.symbol, t.rs_ratio, p.label_place, p.place
-),
-
-labels as (
-    from label_places qualify row_number() over (partition by symbol order by others, place) = 1
 )
 
 select
@@ -55,9 +37,7 @@ select
     t.heading_deg,
     t.is_provisional,
     t.weeks_back,
-    t.quadrant_now,
-    l.label_place
+    t.quadrant_now
 from tails as t
 join followed as f using (symbol)
-left join labels as l using (symbol)
 order by t.symbol, t.session

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.report.board import current
 from market_rotation.tasks.report.charts import theme
 from market_rotation.tasks.report.exhibits.base import Report
-from market_rotation.tasks.report.page import SIMULATED, current, environment, render
+from market_rotation.tasks.report.page import SIMULATED, environment, render
 from market_rotation.tasks.report.picture import picture
 from market_rotation.tasks.report.summary import summary
 

@@ -9,24 +9,43 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report import words
+from market_rotation.tasks.report.answer import answer
+from market_rotation.tasks.report.board import board
 from market_rotation.tasks.report.charts import embed, theme
-from market_rotation.tasks.report.charts.spark import spark
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import jinja2
 
-    from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind, Report
+    from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Report
 
 #: The maximum number of open problems that are listed.
 NAMED = 3
 
-#: How the value of a piece of evidence is written, by its unit; as a count where it is none of these.
-KINDS: dict[str, Kind] = {"fraction": "fraction", "percent": "percent", "share of conditions": "ratio"}
-
-#: The axes of the regime that have a score and a state in force.
-AXES = ("size", "leadership")
+#: The chapter of each exhibit; one that is not listed, as a user's own signal, is in the last chapter.
+CHAPTERS = {
+    "relative_strength": "Small and large",
+    "returns": "Small and large",
+    "percentiles": "Small and large",
+    "levels": "Small and large",
+    "drawdowns": "Small and large",
+    "sector_day": "Sectors",
+    "sector_ranks": "Sectors",
+    "sector_rotation": "Sectors",
+    "size_rotation": "Sectors",
+    "mega_cap": "Breadth",
+    "breadth": "Breadth",
+    "dispersion": "Breadth",
+    "fund_flows": "Money",
+    "earnings": "Money",
+    "valuation": "Money",
+    "funds": "Funds",
+    "overlap": "Funds",
+    "context": "Context",
+    "what_followed": "Context",
+}
+OWN = "Your own"
 
 SIMULATED = "SIMULATED MARKET: these are not real prices."
 
@@ -44,20 +63,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A row of the evidence board."""
+class Chapter:
+    """A group of exhibits that the navigation leads to."""
 
-    title: str
-    verdict: str
-    mark: str
-    sentence: str
-    value: str
-    exact: str
-    measure: str
-    levels: tuple[str, str]
-    yesterday: tuple[str, str]
-    month_ago: tuple[str, str]
-    spark: str
+    id: str
+    name: str
+    exhibits: tuple[Exhibit, ...]
 
 
 def render(report: Report, now: datetime) -> str:
@@ -84,10 +95,13 @@ def context(report: Report, now: datetime) -> dict[str, Any]:
     return {
         "report": report,
         "now": now,
-        "current": current(report.headline),
+        "answer": answer(report),
         "evidence": board(report.evidence),
+        "chapters": chapters(report.exhibits),
         "notices": [
+            (report.turns, []),
             (report.changes, []),
+            (report.certainty, []),
             (report.freshness, newest(report.freshness)),
             (report.problems, gravest(report.problems)),
         ],
@@ -124,72 +138,12 @@ def environment(*folders: Path) -> jinja2.Environment:
     return made
 
 
-def current(headline: Exhibit) -> dict[str, Any]:
-    """The regime of the session by column, None where not known."""
-    frame = headline.table if len(headline.table) else headline.rows
-    found = frame.iloc[-1].to_dict() if len(frame) else {}
-    wanted = ["label", "label_since", "days_in_label", "support_state"]
-    wanted += [f"{axis}_{what}" for axis in AXES for what in ("state", "state_since", "score")]
-    known: dict[str, Any] = {name: found[name] if words.is_known(found.get(name)) else None for name in wanted}
-    days = known["days_in_label"]
-    return {
-        **known,
-        "days_in_label": None if days is None else int(days),
-        "since": _day(known["label_since"]),
-        "axes": [
-            {
-                "name": axis.capitalize(),
-                "state": known[f"{axis}_state"],
-                "since": _day(known[f"{axis}_state_since"]),
-                "score": words.signed(known[f"{axis}_score"]),
-                "exact_score": words.exact(known[f"{axis}_score"]),
-            }
-            for axis in AXES
-        ],
-    }
-
-
-def states(now: dict[str, Any]) -> str:
-    """The states of `current` in a line: size leading, leadership broadening, support not known."""
-    named = {**{axis: now[f"{axis}_state"] for axis in AXES}, "support": now["support_state"]}
-    return ", ".join(f"{axis} {state or 'not known'}" for axis, state in named.items())
-
-
-def _day(value: Any) -> str | None:
-    return None if value is None else words.day(value)
-
-
-def board(evidence: Exhibit) -> list[Evidence]:
-    """The evidence board: each current row with its past year and what its verdict was before."""
-    made = []
-    for row in evidence.table.to_dict("records"):
-        now = words.verdict(row["verdict"])
-        past = evidence.rows[evidence.rows["evidence"] == row["evidence"]].sort_values("session")
-        title = str(row["name"])
-        kind = KINDS.get(row["unit"], "count")
-        levels = [row["threshold"], row["threshold_against"]]
-        verdicts = [words.verdict(value) for value in past["verdict"]]
-        made.append(
-            Evidence(
-                title=title,
-                verdict=words.VERDICTS[now],
-                mark=words.MARKS[now],
-                sentence=words.sentence(str(row["detail"])),
-                value=words.written(row["value"], kind),
-                exact=words.exact(row["value"]),
-                measure=str(row["measure"]),
-                levels=(words.sentence(f"for: {row['for_text']}"), words.sentence(f"against: {row['against_text']}")),
-                yesterday=_was(row["verdict_previous"]),
-                month_ago=_was(row["verdict_month_ago"]),
-                spark=theme.safe(spark(list(past["value"]), verdicts, levels, kind, title)),
-            )
-        )
-    return made
-
-
-def _was(verdict: Any) -> tuple[str, str]:
-    found = words.verdict(verdict)
-    return words.MARKS[found], words.VERDICTS[found]
+def chapters(exhibits: Iterable[Exhibit]) -> list[Chapter]:
+    """The exhibits in their order, those of one chapter together."""
+    groups: dict[str, list[Exhibit]] = {}
+    for exhibit in exhibits:
+        groups.setdefault(CHAPTERS.get(exhibit.id, OWN), []).append(exhibit)
+    return [Chapter(f"chapter-{name.lower().replace(' ', '-')}", name, tuple(found)) for name, found in groups.items()]
 
 
 def cells(exhibit: Exhibit) -> list[list[Cell]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.report.words import written
+from market_rotation.tasks.report.words import signed, written
 
 if TYPE_CHECKING:
     from datetime import date
@@ -45,6 +45,35 @@ def size(fraction: float | None) -> str:
 def usd(amount: float | None) -> str:
     """An amount without its sign: $2.08 bn."""
     return NOT_KNOWN if amount is None else written(abs(amount), "usd")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A measure of the evidence in its unit: a fraction as +2.1 %, percent as +0.5 %, a score as +0.50, a rank or a count whole."""
+    if value is None:
+        return NOT_KNOWN
+    match unit:
+        case "fraction":
+            return written(value, "fraction")
+        case "percent":
+            return written(value / 100, "fraction")
+        case "share of conditions":
+            return signed(value)
+    return written(value, "count")
+
+
+def tenths(number: float | None) -> str:
+    """1.26 as 1.3."""
+    return NOT_KNOWN if number is None else f"{number:,.1f}"
+
+
+def coverage(percent: float | None) -> str:
+    """66.9 as 67 %, a share that is known."""
+    return NOT_KNOWN if percent is None else f"{percent:.0f} %"
+
+
+def signed_score(score: float | None) -> str:
+    """A score of the regime: +0.75."""
+    return NOT_KNOWN if score is None else signed(score)
 
 
 def day(value: date | None) -> str:

@@ -1,4 +1,4 @@
-"""The report as one picture, for a message: the headline, the scores, the evidence, and small against large. Drawn without a browser."""
+"""The report as one picture, for a message: the answer, the compass, the evidence, and small against large. Drawn without a browser."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report import words
+from market_rotation.tasks.report.board import board
 from market_rotation.tasks.report.charts import theme
-from market_rotation.tasks.report.page import AXES, SIMULATED, board, current
+from market_rotation.tasks.report.page import SIMULATED
+from market_rotation.tasks.report.summary import five
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,28 +45,26 @@ def warm_up() -> None:
 
 def specification(report: Report) -> dict[str, Any]:
     """The picture in Vega-Lite, its rows included."""
-    now = current(report.headline)
-    label = (now["label"] or "not known").capitalize()
-    since = f" since {now['since']}" if now["since"] else ""
+    regime, _, *others = five(report)
     title = {
-        "text": f"{label}{since}",
+        "text": _wrapped(regime, 56),
         "subtitle": [
-            f"Rotation from large to small companies, {words.day(report.session)}"
-            + (", as known then" if report.as_known_then else ""),
-            *_wrapped(report.headline.finding, 96),
+            *(["Shown as known then."] if report.as_known_then else []),
+            *(part for line in others for part in _wrapped(line, 96)),
         ],
-        "fontSize": 21,
-        "subtitleFontSize": 12.5,
-        "subtitleLineHeight": 17,
-        "subtitlePadding": 6,
+        "fontSize": 18,
+        "lineHeight": 23,
+        "subtitleFontSize": 12,
+        "subtitleLineHeight": 16,
+        "subtitlePadding": 8,
         "offset": 14,
     }
-    parts = [_banner() if report.is_simulated else None, _scores(report), _evidence(report), _ratio(report)]
+    parts = [_banner() if report.is_simulated else None, _compass(report), _evidence(report), _ratio(report)]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "title": title,
         "vconcat": [part for part in parts if part],
-        "resolve": {"scale": dict.fromkeys(("x", "y", "color", "shape", "strokeDash"), "independent")},
+        "resolve": {"scale": dict.fromkeys(("x", "y", "color", "shape", "strokeDash", "size"), "independent")},
     }
 
 
@@ -80,37 +80,27 @@ def _banner() -> dict[str, Any]:
     }
 
 
-def _scores(report: Report) -> dict[str, Any] | None:
-    rows = report.headline.rows
-    named = {f"{axis}_score": axis for axis in AXES}
-    if not {"session", *named} <= set(rows.columns):
+def _compass(report: Report) -> dict[str, Any] | None:
+    """The compass of the page, with its rows; None where neither score is known."""
+    if not report.compass.chart:
         return None
-    shown = rows[["session", *named]].tail(SHOWN).rename(columns=named)
-    series = {"field": "series", "type": "nominal", "title": None, "scale": {"domain": list(AXES)}}
+    data = _values(report.compass.rows)
+    drawn = {name: value for name, value in report.compass.chart.items() if name != "description"}
     return {
-        "title": "Scores of size and leadership, two years",
+        **_filled(drawn, data),
+        "title": "Size and leadership: the session (diamond), a year of monthly means",
         "width": WIDTH,
-        "height": 100,
-        "data": _values(shown.melt("session", list(AXES), "series", "value")),
-        "layer": [
-            {"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 0}}},
-            {
-                "mark": {"type": "line", "interpolate": "step-after", "invalid": "break-paths-show-path-domains"},
-                "encoding": {
-                    "x": _time(),
-                    "y": {
-                        "field": "value",
-                        "type": "quantitative",
-                        "title": None,
-                        "scale": {"domain": [-1, 1]},
-                        "axis": {"values": [-1, -0.5, 0, 0.5, 1], "format": "+.1f"},
-                    },
-                    "color": series,
-                    "strokeDash": series,
-                },
-            },
-        ],
+        "height": 300,
     }
+
+
+def _filled(part: Any, data: dict[str, Any]) -> Any:
+    """A specification with `data` in place of the named rows."""
+    if isinstance(part, list):
+        return [_filled(one, data) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {name: data if value == {"name": "rows"} else _filled(value, data) for name, value in part.items()}
 
 
 def _evidence(report: Report) -> dict[str, Any] | None:
@@ -187,7 +177,7 @@ def _ratio(report: Report) -> dict[str, Any] | None:
     return {
         "title": "Small against large companies: ratio of total returns, two years",
         "width": WIDTH,
-        "height": 170,
+        "height": 130,
         "data": _values(long),
         "mark": {"type": "line", "invalid": "break-paths-show-path-domains"},
         "encoding": {
@@ -204,10 +194,10 @@ def _headline_pair(rows: pd.DataFrame) -> str:
 
 
 def _values(frame: pd.DataFrame) -> dict[str, Any]:
-    """The rows as data of a chart: days as text that Vega reads as local days, what is not known as null."""
+    """The rows as data of a chart: days as moments without a zone, which are local midnights, what is not known as null."""
     plain = frame.astype(object).where(frame.notna(), None)
-    plain["session"] = [words.iso(value) for value in frame["session"]]
-    return {"values": plain.to_dict("records"), "format": {"parse": {"session": "date:'%Y-%m-%d'"}}}
+    plain["session"] = [f"{words.iso(value)}T00:00:00" for value in frame["session"]]
+    return {"values": plain.to_dict("records")}
 
 
 def _time() -> dict[str, Any]:

@@ -67,12 +67,15 @@
     return config;
   }
 
-  // Words or figures in each column of a chart need this much room; a phone shows it by scrolling.
+  // Words or figures in each column of a chart need this much room; a phone shows it by scrolling. A chart over time fits every width,
+  // so that its newest end is always seen.
   const CROWDED = 560;
+  const OVER_TIME = ["session", "month"];
   const isCrowded = (spec) =>
-    (spec.layer || [spec]).some((one) =>
-      ["text", "rect"].includes(one.mark?.type || one.mark) &&
-      ["ordinal", "nominal"].includes((one.encoding?.x || spec.encoding?.x)?.type));
+    (spec.layer || [spec]).some((one) => {
+      const x = one.encoding?.x || spec.encoding?.x;
+      return ["text", "rect"].includes(one.mark?.type || one.mark) && ["ordinal", "nominal"].includes(x?.type) && !OVER_TIME.includes(x.field);
+    });
 
   function embedded(place, holder, width, onPaper) {
     const id = holder.dataset.chart;
@@ -120,6 +123,39 @@
     made.finalize();
     holder.parentElement.after(paper);
   }
+
+  // Two funds of many: the reader chooses, a phone shows two from the start.
+  function choose(table) {
+    const symbols = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.dataset.value);
+    if (symbols.length < 3) return;
+    const wanted = table.dataset.sideBySide.split(",").filter((symbol) => symbols.includes(symbol));
+    const first = [...wanted, ...symbols.filter((symbol) => !wanted.includes(symbol))].slice(0, 2);
+    const narrow = table.parentElement.clientWidth < 150 * (symbols.length + 1);
+    const holder = document.createElement("p");
+    holder.className = "choice";
+    const selects = ["Compare", "with"].map((word, i) => {
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      const options = i ? symbols : ["all", ...symbols];
+      select.append(...options.map((name) => new Option(name === "all" ? "all funds" : name, name)));
+      select.value = i ? first[1] : narrow ? first[0] : "all";
+      label.append(`${word} `, select);
+      holder.append(label);
+      select.addEventListener("change", show);
+      return select;
+    });
+    function show() {
+      const all = selects[0].value === "all";
+      selects[1].disabled = all;
+      const chosen = all ? symbols : selects.map((select) => select.value);
+      for (const row of table.rows)
+        [...row.cells].slice(1).forEach((cell, i) => { cell.hidden = !chosen.includes(symbols[i]); });
+    }
+    table.parentElement.before(holder);
+    show();
+  }
+
+  document.querySelectorAll("[data-side-by-side]").forEach(choose);
 
   let drawing = Promise.resolve();
   function drawAll() {
@@ -176,9 +212,7 @@
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       links.forEach((link) => link.removeAttribute("aria-current"));
-      const link = links.get(entry.target.id);
-      link?.setAttribute("aria-current", "true");
-      if (link) link.closest("nav").scrollLeft = link.offsetLeft - 24;
+      links.get(entry.target.id)?.setAttribute("aria-current", "true");
     }
   }, { rootMargin: "-20% 0px -70% 0px" });
   for (const id of links.keys()) if (byId(id)) seen.observe(byId(id));

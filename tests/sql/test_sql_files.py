@@ -42,8 +42,11 @@ CONTRACT = {
     "eps_next_year growth_current_year growth_next_year analysts revisions_up_30d revisions_down_30d source known_at",
     "signals.fund_flows_monthly": "symbol month net_flow_usd flow_pct_of_assets cumulative_ytd_usd streak_months "
     "sessions_covered_pct is_partial members_known members",
-    "signals.fund_comparison": "symbol session expense_ratio holdings_count total_net_assets_usd return_12m beta_252d "
-    "volatility_252d max_drawdown_252d median_dollar_volume_30d_usd premium_pct net_flow_12m_usd",
+    "signals.fund_comparison": "symbol session expense_ratio holdings_count total_net_assets_usd return_12m return_3y return_5y return_10y beta_252d "
+    "beta_3y_monthly beta_5y_monthly volatility_252d max_drawdown_252d max_drawdown_5y median_dollar_volume_30d_usd median_share_volume_30d "
+    "bid_ask_spread_pct premium_pct dividend_yield trailing_pe top10_weight_pct effective_holdings net_flow_12m_usd",
+    "signals.fund_overlap": "symbol other_symbol as_of overlap_weight_pct common_holdings",
+    "signals.dispersion": "session mean_correlation_63d return_dispersion_1d return_dispersion_1m",
     "signals.earnings_momentum": "session small_growth_next_year large_growth_next_year gap small_coverage_pct "
     "large_coverage_pct small_median large_median small_revision_breadth large_revision_breadth period_end",
     "signals.mega_cap": "session "

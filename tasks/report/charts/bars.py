@@ -16,7 +16,6 @@ from market_rotation.tasks.report.charts.parts import (
     label_colours,
     level,
     rows,
-    value_axis,
 )
 
 HORIZONS = {
@@ -33,32 +32,45 @@ HORIZONS = {
 SIDES = ("small", "large")
 
 
+#: Pixels at the right of the returns for the spread.
+ASIDE = 84
+
+
 def returns(pairs: Sequence[str], description: str) -> dict[str, Any]:
-    """Both legs of a pair beside each other over all horizons, with the spread above; the pair is chosen from a list."""
+    """Both legs of a pair over all horizons, each bar with its own value, and the spread in a column apart; the pair is chosen from a list."""
     import altair as alt
 
     choice = alt.param(name="returns_pair", value=pairs[0], bind=alt.binding_select(options=list(pairs), name="Pair "))
     kept = rows().transform_filter("datum.pair == returns_pair")
     horizon = " : ".join(f"datum.horizon == '{key}' ? '{words}'" for key, words in HORIZONS.items()) + " : ''"
-    order = list(HORIZONS.values())
-    x = alt.X(
+    y = alt.Y(
         "span:N",
         title=None,
-        sort=order,
-        axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
+        sort=list(HORIZONS.values()),
+        axis=alt.Axis(ticks=False, domain=False),
         scale=alt.Scale(paddingInner=0.28),
     )
-    y = value_axis("value", ".0%")
+    offset = alt.YOffset("side:N", sort=list(SIDES))
+    x = alt.X(
+        "value:Q",
+        title=None,
+        axis=alt.Axis(format=".0%", tickCount=5, grid=True),
+        scale=alt.Scale(padding=44, range=[0, {"expr": f"width - {ASIDE}"}]),
+    )
     legs = (
         kept.transform_fold([f"{side}_return_{key}" for side in SIDES for key in HORIZONS], as_=["column", "value"])
+        .transform_filter("isValid(datum.value)")
         .transform_calculate(side="slice(datum.column, 0, 5)", horizon="slice(datum.column, 13)")
-        .transform_calculate(span=horizon, leg="datum.side == 'small' ? 'small caps' : 'large caps'")
-        .transform_calculate(symbol="datum.side == 'small' ? datum.small_symbol : datum.large_symbol")
+        .transform_calculate(
+            span=horizon,
+            leg="datum.side == 'small' ? 'small caps' : 'large caps'",
+            symbol="datum.side == 'small' ? datum.small_symbol : datum.large_symbol",
+        )
     )
     bars = legs.mark_bar(cornerRadiusEnd=2).encode(
         x=x,
-        xOffset=alt.XOffset("side:N", sort=list(SIDES)),
         y=y,
+        yOffset=offset,
         color=alt.Color(
             "leg:N",
             title=None,
@@ -70,22 +82,33 @@ def returns(pairs: Sequence[str], description: str) -> dict[str, Any]:
             alt.Tooltip("value:Q", title="Return", format=PERCENT),
         ],
     )
+    values = legs.mark_text(
+        fontSize=11,
+        align=alt.ExprRef("datum.value < 0 ? 'right' : 'left'"),
+        dx=alt.ExprRef("datum.value < 0 ? -4 : 4"),
+    ).encode(x=x, y=y, yOffset=offset, text=alt.Text("value:Q", format=PERCENT))
     spreads = (
         kept.transform_fold([f"spread_{key}" for key in HORIZONS], as_=["column", "spread"])
         .transform_calculate(horizon="slice(datum.column, 7)")
         .transform_filter("isValid(datum.spread)")
-        .transform_calculate(
-            span=horizon, top="max(0, datum['small_return_' + datum.horizon], datum['large_return_' + datum.horizon])"
-        )
-        .mark_text(dy=-9, fontSize=11, fontWeight="bold")
+        .transform_calculate(span=horizon)
+        .mark_text(align="right", fontSize=12, fontWeight="bold")
         .encode(
-            x=x,
-            y=alt.Y("top:Q", title=None),
+            x=fixed(alt.XValue, "width"),
+            y=y,
             text=alt.Text("spread:Q", format=PERCENT),
             color=alt.condition("datum.spread > 0", alt.value(colour("good")), alt.value(colour("bad"))),
         )
     )
-    return finished(alt.layer(level(0), bars, spreads).add_params(choice), description)
+    head = kept.mark_text(
+        text=["small less", "large"],
+        align="right",
+        fontSize=11,
+        lineHeight=12,
+        color=colour("muted"),
+        baseline="bottom",
+    ).encode(x=fixed(alt.XValue, "width"), y=fixed(alt.YValue, "-16"))
+    return finished(alt.layer(bars, values, spreads, head).add_params(choice), description, 390)
 
 
 def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
@@ -95,6 +118,9 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
     ranked = (
         rows()
         .transform_filter("isValid(datum.rank_3m)")
+        # A phone has room for the newest months only.
+        .transform_window(months_back="dense_rank()", sort=[alt.SortField("session", order="descending")])
+        .transform_filter("datum.months_back <= max(6, width / 22)")
         .transform_calculate(away="(datum.rank_3m - (datum.sectors + 1) / 2) / ((datum.sectors - 1) / 2 || 1)")
     )
     x = alt.X(
@@ -135,7 +161,7 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
         )
         .transform_calculate(strength="abs(datum.away)")
     )
-    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 60, 5, 11)")).encode(x=x, y=y, text="rank_3m:Q")
+    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 30, 8, 11)")).encode(x=x, y=y, text="rank_3m:Q")
     return finished(alt.layer(cells, numbers), description, 26 * max(len(sectors), 3) + 40)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from market_rotation.tasks.report.charts.parts import (
-    DAY,
     PERCENT,
     colour,
     day_axis,
@@ -16,43 +15,12 @@ from market_rotation.tasks.report.charts.parts import (
     label_colours,
     level,
     lines,
+    pointed,
     rows,
     span,
     stretches,
     value_axis,
 )
-
-
-def headline(description: str) -> dict[str, Any]:
-    """The scores of size and leadership, and the label in force as a strip below."""
-    import altair as alt
-
-    series = {"size_score": "size", "leadership_score": "leadership"}
-    y = alt.Y(
-        "value:Q", title=None, scale=alt.Scale(domain=[-1, 1]), axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=True)
-    )
-    tips = [
-        alt.Tooltip("size_state:N", title="Size in force"),
-        alt.Tooltip("leadership_state:N", title="Leadership in force"),
-        alt.Tooltip("support_state:N", title="Support"),
-        alt.Tooltip("label:N", title="Label in force"),
-    ]
-    line, rule = lines("headline", rows(), series, y, "+.2f", ["ink", "accent"], tips)
-    line = line.mark_line(interpolate="step-after", strokeWidth=1.5).encode(x=day_axis(labelPadding=15))
-    strip = (
-        stretches(rows())
-        .mark_rect(tooltip=True)
-        .encode(
-            x="start:T",
-            x2="end:T",
-            y=fixed(alt.YValue, "height + 4"),
-            y2=fixed(alt.Y2Value, "height + 12"),
-            fill=label_colours("fill", legend=None),
-            fillOpacity=label_colours("fillOpacity", legend=None),
-            tooltip=[alt.Tooltip("label:N", title="In force"), alt.Tooltip("start:T", title="From", format=DAY)],
-        )
-    )
-    return finished(alt.layer(level(0), line, strip, rule), description, 260)
 
 
 def relative_strength(pair: str, description: str) -> dict[str, Any]:
@@ -116,7 +84,7 @@ def drawdowns(description: str) -> dict[str, Any]:
             color=alt.Color("symbol:N", title=None, sort=None),
             opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.1)),
             tooltip=[
-                alt.Tooltip("name:N", title="Fund"),
+                alt.Tooltip("symbol:N", title="Fund"),
                 day_tip(),
                 alt.Tooltip("drawdown:Q", title="Below its high", format=".1%"),
             ],
@@ -145,3 +113,26 @@ def earnings(description: str) -> dict[str, Any]:
         )
     )
     return finished(alt.layer(gap, line, rule), description, 260)
+
+
+def dispersion(series: Mapping[str, tuple[str, str]], description: str) -> dict[str, Any]:
+    """One measure over the years, chosen from a list; `series` are columns with their words and their format."""
+    import altair as alt
+
+    columns = list(series)
+    measure = alt.param(
+        name="dispersion_measure",
+        value=columns[0],
+        bind=alt.binding_select(options=columns, labels=[words for words, _ in series.values()], name="Measure "),
+    )
+    choice, kept = span("dispersion", 5)
+    line = (
+        kept.transform_calculate(value="datum[dispersion_measure]")
+        .transform_filter("isValid(datum.value)")
+        .mark_line(color=colour("accent"))
+        .encode(x=day_axis(), y=value_axis("value", zero=False))
+    )
+    tips = [alt.Tooltip(f"{column}:Q", title=words, format=number) for column, (words, number) in series.items()]
+    return finished(
+        alt.layer(line, pointed("dispersion", kept, [day_tip(), *tips])).add_params(measure, choice), description, 240
+    )

@@ -42,11 +42,12 @@ def fixed(channel: Any, pixels: str) -> Any:
 
 
 def finished(chart: Any, description: str, height: int = HEIGHT) -> dict[str, Any]:
-    """The specification: as wide as its place, read out as `description`, without altair's own look."""
+    """The specification: as wide as its place, read out as `description`, without altair's own look and the address of its schema."""
     specification: dict[str, Any] = chart.properties(width="container", height=height, description=description).to_dict(
         validate=False
     )
-    specification.pop("config", None)
+    for name in ("config", "$schema"):
+        specification.pop(name, None)
     return specification
 
 

@@ -6,69 +6,100 @@ from typing import Any
 
 from market_rotation.tasks.report.charts.parts import DAY, colour, finished, rows
 
-#: Quadrants and their colours: the outline shows whether momentum rises or falls; the point is filled if strength agrees.
+#: The colour of each quadrant's area, and its strength.
 QUADRANTS = {
-    "leading": ("good", "good"),
-    "weakening": ("bad", "paper"),
-    "improving": ("good", "paper"),
-    "lagging": ("bad", "bad"),
+    "leading": ("good", 0.1),
+    "weakening": ("bad", 0.035),
+    "improving": ("good", 0.035),
+    "lagging": ("bad", 0.1),
 }
-CORNERS = {"leading": (1, 1), "weakening": (1, -1), "improving": (-1, 1), "lagging": (-1, -1)}
 
 #: No z-score of 14 values is further from 0 than 13 / sqrt(14).
 REACH = 3.5
 
+#: The weeks of the longest tail that a reader can choose.
+LONGEST = 8
 
-def rotation(exhibit: str, description: str, tail: int = 8, step: str = "Week to") -> dict[str, Any]:
-    """Strength from left to right, momentum upwards; tails of `tail` steps, coloured by the quadrant they end in.
+#: Where symbols are written, beyond the graph on either side, and how far apart, in units of the axes.
+ASIDE, APART = 1.25, 0.42
 
-    `step` is the word before the date of a point: a point is a week, unless said otherwise.
+
+def rotation(exhibit: str, description: str, tail_steps: int | None = None, step: str = "Week to") -> dict[str, Any]:
+    """Strength from left to right, momentum upwards; a tail of the weeks that the reader chooses, a colour for each symbol.
+
+    The tail holds completed weeks; the running week is a hollow point apart from it. Each symbol is written at the nearer side, with a line to
+    its point, so that no two overlap.
+
+    With `tail_steps`, the tail has that many steps and the reader has no choice; `step` is the word before the date of a point.
     """
     import altair as alt
 
-    chosen = alt.selection_point(name=f"{exhibit}_quadrant", fields=["quadrant_now"], bind="legend")
     picked = alt.selection_point(name=f"{exhibit}_symbol", fields=["symbol"], on="click", clear="dblclick")
+    choice = alt.binding_range(min=1, max=LONGEST, step=1, name="Weeks of the tail ")
+    weeks = alt.param(name=f"{exhibit}_weeks", value=tail_steps or 4, bind=alt.Undefined if tail_steps else choice)
     low, high = 100 - REACH, 100 + REACH
-    scale = alt.Scale(domain=[low, high], nice=False)
-    x = alt.X("rs_ratio:Q", title="Relative strength", scale=scale, axis=alt.Axis(grid=False, tickCount=7))
-    y = alt.Y("rs_momentum:Q", title="Momentum of it", scale=scale, axis=alt.Axis(grid=False, tickCount=7))
-    known = rows().transform_filter("isValid(datum.rs_ratio) && isValid(datum.rs_momentum)")
-    last = known.transform_filter("datum.weeks_back == 0")
-    one_row = rows().transform_aggregate(rows="count()")
-    areas, names = [], []
-    for quadrant, (right, up) in CORNERS.items():
-        edge_x, edge_y = 100 + right * REACH, 100 + up * REACH
-        edge, filling = QUADRANTS[quadrant]
-        areas.append(
-            one_row.mark_rect(color=colour(edge), opacity=0.1 if edge == filling else 0.035).encode(
-                x=alt.XDatum(100, scale=scale),
-                x2=alt.X2Datum(edge_x),
-                y=alt.YDatum(100, scale=scale),
-                y2=alt.Y2Datum(edge_y),
-            )
-        )
-        names.append(
-            one_row.mark_text(
-                text=quadrant.upper(),
-                color=colour(edge),
-                fontSize=11,
-                fontWeight="bold",
-                opacity=0.8,
-                align="right" if right > 0 else "left",
-                dx=-8 * right,
-                baseline="top" if up > 0 else "bottom",
-                dy=8 * up,
-            ).encode(x=alt.XDatum(edge_x, scale=scale), y=alt.YDatum(edge_y, scale=scale))
-        )
-    legend = alt.Legend(symbolType="circle", symbolSize=110, symbolStrokeWidth=2)
-    edges, fillings = ([alt.ExprRef(pair[i]) for pair in QUADRANTS.values()] for i in (0, 1))
-    edge_hue = alt.Stroke(
-        "quadrant_now:N", title=None, scale=alt.Scale(domain=list(QUADRANTS), range=edges), legend=legend
+    x_scale, y_scale = (
+        alt.Scale(domain=[low - ASIDE, high + ASIDE], nice=False),
+        alt.Scale(domain=[low, high], nice=False),
     )
-    fill_hue = alt.Fill(
-        "quadrant_now:N", title=None, scale=alt.Scale(domain=list(QUADRANTS), range=fillings), legend=legend
+    ticks = list(range(97, 104))
+    x = alt.X(
+        "rs_ratio:Q",
+        title="← weaker    relative strength    stronger →",
+        scale=x_scale,
+        axis=alt.Axis(grid=False, values=ticks, format="d"),
     )
-    seen = alt.condition(chosen & picked, alt.value(1), alt.value(0.08))
+    y = alt.Y(
+        "rs_momentum:Q",
+        title="← losing    momentum of it    gaining →",
+        scale=y_scale,
+        axis=alt.Axis(grid=False, values=ticks, format="d"),
+    )
+    # One row for each quadrant, with its corner.
+    corners = (
+        rows()
+        .transform_aggregate(rows="count()")
+        .transform_calculate(area=str(list(QUADRANTS)))
+        .transform_flatten(["area"])
+        .transform_calculate(
+            right="datum.area == 'leading' || datum.area == 'weakening' ? 1 : -1",
+            up="datum.area == 'leading' || datum.area == 'improving' ? 1 : -1",
+        )
+        .transform_calculate(
+            centre="100",
+            across=f"100 + datum.right * {REACH}",
+            upwards=f"100 + datum.up * {REACH}",
+            name="upper(datum.area)",
+        )
+    )
+    shade = alt.Scale(
+        type="ordinal", domain=list(QUADRANTS), range=[alt.ExprRef(name) for name, _ in QUADRANTS.values()]
+    )
+    strength = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
+    areas = corners.mark_rect().encode(
+        x=alt.X("centre:Q", scale=x_scale),
+        x2="across:Q",
+        y=alt.Y("centre:Q", scale=y_scale),
+        y2="upwards:Q",
+        fill=alt.Fill("area:N", scale=shade, legend=None),
+        fillOpacity=alt.FillOpacity("area:N", scale=strength, legend=None),
+    )
+    names = corners.mark_text(
+        fontSize=11,
+        fontWeight="bold",
+        opacity=0.8,
+        align=alt.ExprRef("datum.right > 0 ? 'right' : 'left'"),
+        dx=alt.ExprRef("-8 * datum.right"),
+        baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
+        dy=alt.ExprRef("8 * datum.up"),
+    ).encode(
+        x=alt.X("across:Q", scale=x_scale),
+        y=alt.Y("upwards:Q", scale=y_scale),
+        text="name:N",
+        fill=alt.Fill("area:N", scale=shade, legend=None),
+    )
+    hue = alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None)
+    seen, faint = (alt.condition(picked, alt.value(value), alt.value(0.08)) for value in (1, 0.75))
     tips = [
         alt.Tooltip("name:N", title="Name"),
         alt.Tooltip("symbol:N", title="Symbol"),
@@ -77,33 +108,68 @@ def rotation(exhibit: str, description: str, tail: int = 8, step: str = "Week to
         alt.Tooltip("rs_momentum:Q", title="Momentum", format=".2f"),
         alt.Tooltip("quadrant:N", title="Quadrant"),
     ]
-    # A fixed colour instead of a scale, which would replace the legend.
-    gains = "datum.quadrant_now == 'leading' || datum.quadrant_now == 'improving'"
-    tails = known.mark_trail(color=alt.ExprRef(f"{gains} ? good : bad")).encode(
+    known = rows().transform_filter("isValid(datum.rs_ratio) && isValid(datum.rs_momentum)")
+    tail = known.transform_filter(f"datum.weeks_back <= {exhibit}_weeks && !datum.is_provisional")
+    trails = tail.mark_trail().encode(
         x=x,
         y=y,
-        size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[tail, 0], range=[0.3, 3.4]), legend=None),
-        detail="symbol:N",
+        color=hue,
+        size=alt.Size(
+            "weeks_back:Q", scale=alt.Scale(domain=[tail_steps or LONGEST, 0], range=[0.8, 3.2]), legend=None
+        ),
         order="session:T",
-        opacity=alt.condition(chosen & picked, alt.value(0.5), alt.value(0.05)),
+        opacity=faint,
     )
     dots = (
-        known.transform_filter("datum.weeks_back > 0")
-        .mark_point(size=6, filled=True, strokeWidth=1)
-        .encode(x=x, y=y, stroke=edge_hue, fill=fill_hue, opacity=seen, tooltip=tips)
+        tail.transform_filter("datum.weeks_back > 0")
+        .mark_circle(size=16)
+        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
     )
-    heads = last.mark_point(size=120, strokeWidth=2).encode(
-        x=x, y=y, stroke=edge_hue, fill=fill_hue, opacity=seen, tooltip=tips
+    heads = known.transform_filter("datum.weeks_back == 0")
+    complete = (
+        heads.transform_filter("!datum.is_provisional")
+        .mark_circle(size=130)
+        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
     )
-    # A place left or right of the point moves the text sideways, one above or below it upwards or downwards.
-    labels = last.mark_text(
+    running = (
+        heads.transform_filter("datum.is_provisional")
+        .mark_point(size=110, strokeWidth=2.2, fill=colour("paper"))
+        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
+    )
+    # Written side by side in the order of momentum, as near to the points as there is room.
+    aside = (
+        heads.transform_calculate(side="datum.rs_ratio < 100 ? -1 : 1")
+        .transform_window(
+            row="row_number()", groupby=["side"], sort=[alt.SortField("rs_momentum"), alt.SortField("symbol")]
+        )
+        .transform_joinaggregate(count="count()", middle="mean(rs_momentum)", groupby=["side"])
+        .transform_calculate(
+            label_x=f"100 + datum.side * {REACH + 0.2}",
+            label_y=f"clamp(datum.middle, {low} + datum.count * {APART / 2}, {high} - datum.count * {APART / 2})"
+            f" + (datum.row - (datum.count + 1) / 2) * {APART}",
+        )
+    )
+    leads = aside.mark_rule(strokeWidth=0.8).encode(
+        x=x,
+        y=y,
+        x2="label_x:Q",
+        y2="label_y:Q",
+        color=hue,
+        opacity=alt.condition(picked, alt.value(0.55), alt.value(0.05)),
+    )
+    labels = aside.mark_text(
         fontSize=11,
         fontWeight="bold",
-        color=colour("ink"),
         baseline="middle",
-        align=alt.ExprRef("datum.label_place == 'right' ? 'left' : datum.label_place == 'left' ? 'right' : 'center'"),
-        dx=alt.ExprRef("datum.label_place == 'right' ? 9 : datum.label_place == 'left' ? -9 : 0"),
-        dy=alt.ExprRef("datum.label_place == 'above' ? -13 : datum.label_place == 'below' ? 14 : 0"),
-    ).encode(x=x, y=y, text="symbol:N", opacity=seen)
-    chart = alt.layer(*areas, *names, tails, dots, heads.add_params(chosen, picked), labels)
+        align=alt.ExprRef("datum.side < 0 ? 'right' : 'left'"),
+        dx=alt.ExprRef("datum.side < 0 ? -3 : 3"),
+    ).encode(
+        x=alt.X("label_x:Q", scale=x_scale),
+        y=alt.Y("label_y:Q", scale=y_scale),
+        text="symbol:N",
+        color=hue,
+        opacity=seen,
+        tooltip=tips,
+    )
+    chart = alt.layer(areas, names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
     return finished(chart, description, 520)

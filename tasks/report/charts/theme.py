@@ -22,7 +22,7 @@ CONFIG: dict[str, Any] = {
     "aria": False,
     "params": [{"name": name, "value": f"--{name}"} for name in PARAMETERS],
     "range": {
-        "category": [f"--series-{i}" for i in range(1, 9)],
+        "category": [f"--series-{i}" for i in range(1, 13)],
         "diverging": ["--bad", "--heat-low", "--good"],
         "heatmap": _HEAT,
         "ramp": _HEAT,

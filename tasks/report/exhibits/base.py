@@ -45,7 +45,8 @@ class Exhibit:
 
     `rows` are what `sql` yields, all of them, and what the reader downloads. `table` are the rows shown as a table, the fallback of the
     chart where there is one. `chart` is a Vega-Lite specification over the named dataset `rows`, without a colour of its own. `missing`
-    says in a sentence what is not known, None when all is.
+    says in a sentence what is not known, None when all is. `side_by_side`: the table has a column for each of its rows, and the reader chooses
+    two of them; where there is room for no more, these two are chosen first.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Exhibit:
     columns: tuple[Column, ...]
     chart: dict[str, Any] | None = None
     missing: str | None = None
+    side_by_side: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Report:
     """All that a report says. `headline` and `evidence` are the top of the page, `exhibits` what follows, in order.
 
     `known_at` is when the newest data was fetched, `is_simulated` whether it is the simulated market; `as_known_then` whether the session
-    is a past one shown as it was known then. `changes`, `freshness` and `problems` are exhibits without charts.
+    is a past one shown as it was known then. `compass` is the chart beside the headline. `watch`, `turns`, `changes`, `certainty`, `freshness`
+    and `problems` are exhibits without charts.
     """
 
     session: date
@@ -76,8 +79,12 @@ class Report:
     is_simulated: bool
     as_known_then: bool
     headline: Exhibit
+    compass: Exhibit
     evidence: Exhibit
+    watch: Exhibit
+    turns: Exhibit
     changes: Exhibit
+    certainty: Exhibit
     freshness: Exhibit
     problems: Exhibit
     exhibits: tuple[Exhibit, ...]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.report import queries
-from market_rotation.tasks.report.exhibits import data, market, money, own, regime, sectors
+from market_rotation.tasks.report.exhibits import data, evidence, funds, market, money, own, places, regime, sectors
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
 from market_rotation.tasks.report.phrases import plain
 
@@ -21,23 +21,34 @@ Builder = Callable[["pd.DataFrame", str], Exhibit]
 #: The exhibits by the names of their queries, and what makes them of the rows and the text of the query.
 TOP: dict[str, Builder] = {
     "headline": regime.headline,
-    "evidence": regime.evidence,
-    "changes": regime.changes,
+    "compass": regime.compass,
+    "evidence": evidence.evidence,
+    "watch": evidence.watch,
+    "turns": evidence.turns,
+    "changes": evidence.changes,
+    "certainty": evidence.certainty,
     "freshness": data.freshness,
     "problems": data.problems,
 }
 SECTIONS: dict[str, Builder] = {
     "relative_strength": market.relative_strength,
     "returns": market.returns,
+    "percentiles": places.percentiles,
+    "levels": places.levels,
+    "drawdowns": market.drawdowns,
+    "sector_day": sectors.sector_day,
+    "sector_ranks": sectors.sector_ranks,
     "sector_rotation": sectors.sector_rotation,
     "size_rotation": sectors.size_rotation,
-    "sector_ranks": sectors.sector_ranks,
     "mega_cap": market.mega_cap,
-    "fund_flows": money.fund_flows,
-    "funds": money.funds,
     "breadth": market.breadth,
-    "drawdowns": market.drawdowns,
+    "dispersion": sectors.dispersion,
+    "fund_flows": money.fund_flows,
     "earnings": money.earnings,
+    "valuation": places.valuation,
+    "funds": funds.funds,
+    "overlap": funds.overlap,
+    "context": places.context,
     "what_followed": money.what_followed,
 }
 

@@ -42,7 +42,8 @@ def relative_strength(rows: pd.DataFrame, sql: str) -> Exhibit:
             finding += f" It was lower on {written(last['percentile_all'], 'percent')} of the sessions since {day(last['first_session'])}."
         if last["days_leading"]:
             small, large = last["pair"].split("/")
-            finding += f" {small} has returned more than {large} on {plural(last['days_leading'], 'session')} in a row."
+            run = "the last session" if last["days_leading"] == 1 else f"{last['days_leading']} sessions in a row"
+            finding += f" {small} has returned more than {large} on {run}."
         chart = lines.relative_strength(last["pair"], f"{title}: {finding}")
     return Exhibit(
         id="relative_strength",

@@ -1,4 +1,4 @@
-"""The exhibits about fund flows, funds, earnings estimates, and returns after each label."""
+"""The exhibits about fund flows, earnings estimates, and returns after each label."""
 
 from __future__ import annotations
 
@@ -87,58 +87,6 @@ def _took(amount: float) -> str:
 def _ordinal(number: int) -> str:
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """The small-cap funds side by side."""
-    compared = plain(rows)
-    costs = [row for row in compared if row["expense_ratio"] is not None]
-    returned = sorted((row for row in compared if row["return_12m"] is not None), key=lambda row: -row["return_12m"])
-    parts = []
-    if costs:
-        parts.append(f"{costs[0]['symbol']} costs least, {written(costs[0]['expense_pct'], 'ratio')} % a year")
-    if returned:
-        parts.append(f"{returned[0]['symbol']} returned most over twelve months, {percent(returned[0]['return_12m'])}")
-    finding = "; ".join(parts) + "." if parts else "Neither cost nor return of a small-cap fund is known."
-    columns = (
-        Column("symbol", "Fund", "text"),
-        Column("index_name", "Index", "text"),
-        Column("expense_pct", "Cost a year, %", "ratio", bar=True),
-        Column("holdings_count", "Companies", "count"),
-        Column("total_net_assets_usd", "Assets", "usd", bar=True),
-        Column("return_12m", "Return, 12 months", "fraction", bar=True),
-        Column("volatility_252d", "Volatility", "level", bar=True),
-        Column("max_drawdown_252d", "Worst fall in a year", "fraction", bar=True),
-        Column("beta_252d", "Beta", "ratio"),
-        Column("median_dollar_volume_30d_usd", "Traded a day", "usd", bar=True),
-        Column("premium_pct", "Premium, %", "ratio"),
-        Column("premium_session", "Of", "session"),
-        Column("net_flow_12m_usd", "Flow, 12 months", "usd", bar=True),
-        Column("shares_source", "Shares from", "text"),
-    )
-    gaps = {
-        column.label: [row["symbol"] for row in compared if row[column.name] is None]
-        for column in columns
-        if column.name not in ("premium_session", "shares_source")
-    }
-    missing = "; ".join(f"{label}: {listed(symbols)}" for label, symbols in gaps.items() if symbols)
-    return Exhibit(
-        id="funds",
-        title="Small-cap funds side by side",
-        finding=finding,
-        note="Total returns and risk over 252 sessions, beta against SPY, traded value the median of 30 sessions. A premium is the close against the NAV of the same "
-        "session, which issuers publish a day later; it compares a price at 16:00 with a NAV of the closing prices. Where shares are derived from assets and NAV, "
-        "assets and flows are estimates. Cost, companies and assets are as of the last snapshot.",
-        sql=sql,
-        rows=rows,
-        table=rows,
-        columns=columns,
-        missing=f"Not known: {missing}."
-        if missing
-        else None
-        if compared
-        else "No small-cap fund has a price that session.",
-    )
 
 
 def earnings(rows: pd.DataFrame, sql: str) -> Exhibit:

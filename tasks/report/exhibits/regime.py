@@ -1,12 +1,13 @@
-"""The top of the report: the regime in words, the evidence, what changed."""
+"""The regime: the label and the states in force as one sentence, and as a path on a compass."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.report.charts import lines
+from market_rotation.tasks.report.charts.compass import compass as drawn_compass
+from market_rotation.tasks.report.charts.compass import timeline
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
-from market_rotation.tasks.report.phrases import NOT_KNOWN, day, first_upper, listed, plain
+from market_rotation.tasks.report.phrases import day, first_upper, plain, signed_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 LABELS = {
     "confirmed": "The rotation into small caps has been confirmed",
     "building": "The rotation into small caps has been building",
-    "neutral": "The regime has been neutral",
+    "neutral": "There has been no rotation between small and large caps",
     "fading": "The rotation into small caps has been fading",
     "reversed": "The rotation into small caps has been reversed",
 }
@@ -24,9 +25,9 @@ SIZE = {
     "trailing": "small caps have trailed",
 }
 LEADERSHIP = {
-    "broadening": "leadership has broadened beyond the largest companies",
+    "broadening": "leadership has broadened",
     "mixed": "leadership has been mixed",
-    "narrowing": "leadership has narrowed to the largest companies",
+    "narrowing": "leadership has narrowed",
 }
 SUPPORT = {
     "supported": "fund flows and earnings support it",
@@ -34,41 +35,14 @@ SUPPORT = {
     "contradicted": "fund flows and earnings contradict it",
     None: "whether fund flows and earnings support it is not known",
 }
-#: Conditions for another label, by the column that names the label; `{n}` is the number of sessions until a state comes into force.
-CONDITIONS = {
-    "label_if_leading": "small caps lead for {n} sessions in a row",
-    "label_if_even": "neither small nor large caps lead for {n} sessions in a row",
-    "label_if_trailing": "small caps trail for {n} sessions in a row",
-    "label_if_broadening": "leadership broadens for {n} sessions in a row",
-    "label_if_mixed": "leadership is mixed for {n} sessions in a row",
-    "label_if_narrowing": "leadership narrows for {n} sessions in a row",
-    "label_if_contradicted": "fund outflows or falling earnings contradict it",
-    "label_if_not_contradicted": "fund flows and earnings no longer contradict it",
-}
-#: Two changes that lead to the same label, in one phrase.
-MERGED = {
-    ("label_if_mixed", "label_if_narrowing"): "leadership does not broaden for {n} sessions in a row",
-    ("label_if_broadening", "label_if_mixed"): "leadership does not narrow for {n} sessions in a row",
-}
-VERDICTS = {1: "for it", -1: "against it", 0: "neither", None: "not known"}
+#: States that favour small caps, and those against: an axis of each kind is joined by "but".
+FOR, AGAINST = {"leading", "broadening"}, {"trailing", "narrowing"}
 
 
 def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
     """The label in force, its states, and the conditions for another label. The last row of `rows` is that of the session."""
     (last,) = plain(rows.tail(1))
-    states = [
-        _since(SIZE, last["size_state"], last["size_state_since"]) or "whether small caps lead is not known",
-        _since(LEADERSHIP, last["leadership_state"], last["leadership_state_since"])
-        or "whether leadership broadens is not known",
-        SUPPORT[last["support_state"]],
-    ]
-    if last["label"]:
-        first_sentence = f"{LABELS[last['label']]} since {day(last['label_since'])}"
-    else:
-        first_sentence = "Whether money rotates into small caps is not known"
-    finding = " ".join(
-        [f"{first_sentence}.", f"{first_upper('; '.join(states))}.", *_pending(last), *_would_change(last)]
-    )
+    finding = f"{sentence(last)} {first_upper(SUPPORT[last['support_state']])}."
     missing = None
     if last["size_score"] is None:
         missing = "No headline pair has a full window of 200 sessions that session, so there is no size score."
@@ -76,11 +50,11 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
         missing = f"The size score has not been known for {last['sessions_to_hold']} sessions in a row yet, so no label is in force."
     return Exhibit(
         id="headline",
-        title="Is the rotation into small caps real?",
+        title="The regime over two years",
         finding=finding,
-        note="Size: how many of four conditions small caps meet against large caps, from -1 to 1. Leadership: the mean of three verdicts on "
-        f"whether others than the largest companies lead. A state comes into force after {last['sessions_to_hold']} sessions in a row, so it turns late "
-        "and stays while the days disagree. The strip at the bottom is the label in force. It describes; it does not forecast.",
+        note="The label and the states in force, blue for the rotation into small caps, orange against it. Size: how many of four conditions small caps meet "
+        "against large caps, from -1 to 1. Leadership: the mean of three verdicts on whether others than the largest companies lead. A state comes into "
+        f"force after {last['sessions_to_hold']} sessions in a row, so it turns late. It describes; it does not forecast.",
         sql=sql,
         rows=rows,
         table=rows.tail(1).reset_index(drop=True),
@@ -97,124 +71,60 @@ def headline(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("leadership_score", "Leadership score", "ratio"),
             Column("support_state", "Support", "text"),
         ),
-        chart=lines.headline(finding) if rows[["size_score", "leadership_score"]].notna().any().any() else None,
+        chart=timeline(finding)
+        if rows[["label", "size_state", "leadership_state", "support_state"]].notna().any().any()
+        else None,
         missing=missing,
     )
+
+
+def sentence(last: dict[str, Any]) -> str:
+    """The regime in one sentence: the label and since when, and the states of both axes that make it."""
+    states = [last["size_state"], last["leadership_state"]]
+    size = _since(SIZE, states[0], last["size_state_since"]) or "whether small caps lead is not known"
+    leadership = (
+        _since(LEADERSHIP, states[1], last["leadership_state_since"]) or "whether leadership broadens is not known"
+    )
+    joined = "but" if FOR & set(states) and AGAINST & set(states) else "and"
+    if not last["label"]:
+        return f"Whether money rotates into small caps is not known: {size}, {joined} {leadership}."
+    made = f"{LABELS[last['label']]} since {day(last['label_since'])}: {size}, {joined} {leadership}"
+    if last["label"] == "building" and states[1] == "broadening":
+        made += "; it is not confirmed because fund flows and earnings contradict it"
+    return f"{made}."
 
 
 def _since(phrases: dict[str, str], state: str | None, since: Any) -> str | None:
     return f"{phrases[state]} since {day(since)}" if state else None
 
 
-def _pending(last: dict[str, Any]) -> list[str]:
-    """For each axis whose state of the day differs from the one in force: since how many sessions, of how many a change takes."""
-    return [
-        f"By the day's evidence {axis} is {last[f'{axis}_state_today']}, for {last[f'{axis}_sessions_differing']} of the "
-        f"{last['sessions_to_hold']} sessions that a change takes."
-        for axis in ("size", "leadership")
-        if last[f"{axis}_sessions_differing"]
-    ]
-
-
-def _would_change(last: dict[str, Any]) -> list[str]:
-    """A sentence on the labels that a change of one state would lead to."""
-    skipped = {f"label_if_{last['size_state']}", f"label_if_{last['leadership_state']}"}
-    skipped.add("label_if_contradicted" if last["support_state"] == "contradicted" else "label_if_not_contradicted")
-    conditions = {
-        column: condition
-        for column, condition in CONDITIONS.items()
-        if column not in skipped and last[column] not in (None, last["label"])
-    }
-    for (first, second), condition in MERGED.items():
-        if first in conditions and second in conditions and last[first] == last[second]:
-            conditions[first] = condition
-            del conditions[second]
-    by_label: dict[str, list[str]] = {}
-    for column, condition in conditions.items():
-        by_label.setdefault(last[column], []).append(condition.format(n=last["sessions_to_hold"]))
-    if not last["label"] or not by_label:
-        return []
-    changes = [f"{label} if {', or if '.join(conditions)}" for label, conditions in by_label.items()]
-    return [f"It becomes {'; '.join(changes)}."]
-
-
-def evidence(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """The six verdicts of the session; `rows` also hold the year before."""
-    board = rows[rows["detail"].notna()].reset_index(drop=True)
-    pieces = plain(board)
-    groups = {
-        words: [piece["name"] for piece in pieces if piece["verdict"] == verdict] for verdict, words in VERDICTS.items()
-    }
-    sentences = [f"{words}: {listed(names)}" for words, names in groups.items() if names]
-    unknown = groups["not known"]
+def compass(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """Size across and leadership up: the scores of the session, and the path of their monthly means over the last year."""
+    last = plain(rows.tail(1))[0] if len(rows) else {"size_mean_1m": None, "leadership_mean_1m": None}
+    known = rows[["size_mean_1m", "leadership_mean_1m"]].notna().all(axis=1)
+    finding = "Neither score has a full month yet."
+    if known.any():
+        finding = (
+            f"Size {signed_score(last['size_score'])} and leadership {signed_score(last['leadership_score'])} that session; "
+            f"{signed_score(last['size_mean_1m'])} and {signed_score(last['leadership_mean_1m'])} on the mean of a month."
+        )
     return Exhibit(
-        id="evidence",
-        title="The evidence",
-        finding=first_upper("; ".join(sentences)) + "." if sentences else "No evidence is known.",
-        note="Each piece of evidence speaks for the rotation, against it, or neither, by levels set beforehand: one on size, three on leadership, two on "
-        "support. What is not known does not count.",
+        id="compass",
+        title="Size and leadership",
+        finding=finding,
+        note="Diamond: the scores of the session. Dot and tail: their mean over 21 sessions, week by week over a year. Frame: the states in force, "
+        "which follow once the session's states have differed for 5 sessions.",
         sql=sql,
         rows=rows,
-        table=board,
+        table=rows.iloc[::-1].reset_index(drop=True),
         columns=(
-            Column("name", "Evidence", "text"),
-            Column("axis", "Axis", "text"),
-            Column("verdict", "Verdict", "verdict"),
-            Column("detail", "What was found", "text"),
-            Column("value_text", "Value", "text"),
-            Column("for_text", "Speaks for it", "text"),
-            Column("against_text", "Against it", "text"),
-            Column("verdict_previous", "Session before", "verdict"),
-            Column("verdict_month_ago", "21 sessions ago", "verdict"),
+            Column("session", "Week to", "session"),
+            Column("size_score", "Size", "ratio"),
+            Column("leadership_score", "Leadership", "ratio"),
+            Column("size_mean_1m", "Size, month", "ratio"),
+            Column("leadership_mean_1m", "Leadership, month", "ratio"),
+            Column("label", "Label in force", "text"),
         ),
-        missing=f"Not known: {listed(unknown)}." if unknown else None,
+        chart=drawn_compass(f"Size and leadership: {finding}") if known.any() else None,
+        missing=None if known.any() else "Neither score has a full month yet.",
     )
-
-
-def changes(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """Changes since the session before and since 21 sessions ago."""
-    facts = plain(rows)
-    return Exhibit(
-        id="changes",
-        title="What changed",
-        finding=f"{_change(facts, 'yesterday', 'Since the session before')} {_change(facts, 'month_ago', 'Since 21 sessions ago')}",
-        note="A verdict is listed when it differs from either day, a sector's quadrant on the daily rotation graph when it differs from the "
-        "session before.",
-        sql=sql,
-        rows=rows,
-        table=rows,
-        columns=(
-            Column("what", "", "text"),
-            Column("now", "Now", "text"),
-            Column("yesterday", "Session before", "text"),
-            Column("month_ago", "21 sessions ago", "text"),
-        ),
-        missing=None if all(fact["month_ago"] for fact in facts[:1]) else "There are no 21 sessions before it.",
-    )
-
-
-CHANGING = {
-    "Label in force": "the label",
-    "Size": "size",
-    "Leadership": "leadership",
-    "Support by flows and earnings": "support by flows and earnings",
-}
-
-
-def _change(facts: list[dict[str, Any]], moment: str, since: str) -> str:
-    """In a sentence, whether the label, the states and verdicts differ from those at `moment`."""
-    by_name = {fact["what"]: fact for fact in facts}
-    if not by_name["Session"][moment]:
-        return f"{since} nothing can be compared."
-    changes = []
-    for what, words in CHANGING.items():
-        if (fact := by_name.get(what)) and fact["now"] != fact[moment]:
-            changes.append(f"{words} went from {fact[moment] or NOT_KNOWN} to {fact['now'] or NOT_KNOWN}")
-    turned = [
-        fact["what"]
-        for fact in facts
-        if {fact["now"], fact[moment]} <= {"for", "against", "neither", None} and fact["now"] != fact[moment]
-    ]
-    if turned:
-        changes.append(f"the verdict changed on {listed(turned)}")
-    return f"{since} {'; '.join(changes)}." if changes else f"{since} no label, state or verdict changed."

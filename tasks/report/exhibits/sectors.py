@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks.report.charts import bars
+from market_rotation.tasks.report.charts import bars, lines, points
 from market_rotation.tasks.report.charts.rotation import QUADRANTS, rotation
-from market_rotation.tasks.report.exhibits.base import Column, Exhibit
-from market_rotation.tasks.report.phrases import first_upper, listed, percent, plain
+from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind
+from market_rotation.tasks.report.phrases import NOT_KNOWN, first_upper, listed, percent, plain
+from market_rotation.tasks.report.words import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,9 @@ def _rotation(name: str, title: str, what: str, rows: pd.DataFrame, sql: str) ->
         id=name,
         title=title,
         finding=finding,
-        note="A relative rotation graph against the market (SPY), weekly, with the last nine weeks as a tail. To the right: stronger than usual; upwards: gaining. Both "
-        "are standard deviations of the symbol's own last 14 weeks, so compare directions and quadrants, not distances. Things usually turn clockwise. "
-        "Click the legend to see a quadrant, a point to see its tail. The running week is provisional.",
+        note="A relative rotation graph against the market (SPY), weekly. To the right: stronger than usual; upwards: gaining. Both "
+        "are standard deviations of the symbol's own last 14 weeks, so compare directions and quadrants, not distances. The tail holds completed weeks; a hollow "
+        "point is the running week, which can still change. Click a point or a symbol to see it alone, twice to see all.",
         sql=sql,
         rows=rows,
         table=last,
@@ -108,3 +109,92 @@ def sector_ranks(rows: pd.DataFrame, sql: str) -> Exhibit:
         chart=bars.sector_ranks(names, f"{title}: {finding}") if ranked else None,
         missing=missing,
     )
+
+
+def sector_day(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """What each sector returned on the session, the best first."""
+    title = "The sectors that day"
+    sectors = plain(rows)
+    known = [sector for sector in sectors if sector["return_1d"] is not None]
+    unknown = [sector["name"] for sector in sectors if sector["return_1d"] is None]
+    finding = "No sector has a return that session."
+    if known:
+        best, worst = known[0], known[-1]
+        finding = (
+            f"{best['sectors_up']} of {best['sectors_known']} sectors rose; {best['name']} did best with {percent(best['return_1d'])}, "
+            f"{worst['name']} worst with {percent(worst['return_1d'])}"
+        )
+        market = best["market_return_1d"]
+        finding += "." if market is None else f"; the market returned {percent(market)}."
+    return Exhibit(
+        id="sector_day",
+        title=title,
+        finding=finding,
+        note="Total returns of the sector funds; the dashed line is the market (SPY).",
+        sql=sql,
+        rows=rows,
+        table=rows,
+        columns=(
+            Column("name", "Sector", "text"),
+            Column("symbol", "Symbol", "text"),
+            Column("return_1d", "Day", "fraction", bar=True),
+            Column("excess_1d", "Beyond the market", "fraction", bar=True),
+            Column("return_1w", "Week", "fraction"),
+            Column("excess_1w", "Beyond the market", "fraction"),
+            Column("return_1m", "Month", "fraction"),
+            Column("excess_1m", "Beyond the market", "fraction"),
+        ),
+        chart=points.day_returns([sector["name"] for sector in known], f"{title}: {finding}") if known else None,
+        missing=f"Not known: {listed(unknown)}." if unknown else None if known else finding,
+    )
+
+
+def dispersion(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """How alike the sectors move and how far apart their returns are; the last row of `rows` is that of the session."""
+    title = "Do the sectors move as one"
+    known = rows[["mean_correlation_63d", "return_dispersion_1m"]].notna().any(axis=None)
+    finding = missing = "No two sectors have 63 returns yet."
+    if known:
+        last = plain(rows.tail(1))[0]
+        finding = (
+            f"The sectors' correlation is {_or_not(last['mean_correlation_63d'], 'ratio')} on average over 63 sessions"
+        )
+        if last["correlation_percentile_5y"] is not None:
+            finding += f", higher than on {written(last['correlation_percentile_5y'], 'percent')} of the sessions of five years"
+        finding += f"; their returns of a month are {_or_not(last['return_dispersion_1m'], 'level')} apart"
+        if last["dispersion_percentile_5y"] is not None:
+            finding += f" (percentile {written(last['dispersion_percentile_5y'], 'count')})"
+        finding, missing = f"{finding}.", ""
+    return Exhibit(
+        id="dispersion",
+        title=title,
+        finding=finding,
+        note="Correlation: the mean over each two sectors, of daily returns over 63 sessions; near 1 all sectors move together and choosing among them matters little. Dispersion: the "
+        "standard deviation of the sectors' returns of a month; a rotation shows as high dispersion at low correlation.",
+        sql=sql,
+        rows=rows,
+        table=rows.tail(1).reset_index(drop=True),
+        columns=(
+            Column("session", "Session", "session"),
+            Column("mean_correlation_63d", "Mean correlation", "ratio"),
+            Column("correlation_percentile_5y", "Percentile, 5 years", "percent"),
+            Column("return_dispersion_1m", "Dispersion, month", "level"),
+            Column("dispersion_percentile_5y", "Percentile, 5 years", "percent"),
+            Column("return_dispersion_1d", "Dispersion, day", "level"),
+            Column("sectors", "Sectors", "count"),
+        ),
+        chart=lines.dispersion(
+            {
+                "mean_correlation_63d": ("mean correlation, 63 sessions", ".2f"),
+                "return_dispersion_1m": ("dispersion of monthly returns", ".1%"),
+            },
+            f"{title}: {finding}",
+        )
+        if known
+        else None,
+        missing=missing or None,
+    )
+
+
+def _or_not(value: float | None, kind: Kind) -> str:
+    return NOT_KNOWN if value is None else written(value, kind)

@@ -34,9 +34,11 @@ FACTS = {
 #: Symbol, day of the file → number of constituents.
 FILES = {("AAA", 90): 5, ("AAA", 200): 7, ("BBB", 260): 3, ("CCC", 319): 4}
 COLUMNS = [
-    *("symbol", "session", "expense_ratio", "holdings_count", "total_net_assets_usd", "return_12m", "beta_252d"),
-    *("volatility_252d", "max_drawdown_252d", "median_dollar_volume_30d_usd", "premium_pct"),
-    *("premium_null_reason", "net_flow_12m_usd"),
+    *("symbol", "session", "expense_ratio", "holdings_count", "total_net_assets_usd"),
+    *("return_12m", "return_3y", "return_5y", "return_10y", "beta_252d", "beta_3y_monthly", "beta_5y_monthly"),
+    *("volatility_252d", "max_drawdown_252d", "max_drawdown_5y", "median_dollar_volume_30d_usd"),
+    *("median_share_volume_30d", "bid_ask_spread_pct", "premium_pct", "premium_null_reason", "dividend_yield"),
+    *("trailing_pe", "top10_weight_pct", "effective_holdings", "net_flow_12m_usd"),
 ]
 
 
@@ -197,6 +199,40 @@ def test_return_and_dollar_volume(found, symbol):
         median(close[day] * volume[day] for day in at[i - 29 : i + 1]) if i >= 29 else None for i in range(len(at))
     ]
     assert_same(rows["median_dollar_volume_30d_usd"], medians)
+    shares = [median(volume[day] for day in at[i - 29 : i + 1]) if i >= 29 else None for i in range(len(at))]
+    assert_same(rows["median_share_volume_30d"], shares)
+
+
+def test_the_yield_is_of_plain_closes(found):
+    """Distributions of 252 bars over the close, where closes are plain prices; NULL before a full year and of any other closes."""
+    prices, rows = found["core.prices"], rows_of(found, "AAA")
+    close, paid = (by_day(prices, "AAA", column) for column in ("close", "dividend"))
+    at = places(found, "AAA")
+    wanted = [
+        sum(paid.get(day, 0.0) for day in at[i - 251 : i + 1]) / close[at[i]] if i >= 251 else None
+        for i in range(len(at))
+    ]
+    known = rows["dividend_yield"].notna()
+    assert known.sum() > 20
+    assert_same(rows["dividend_yield"][known], [w for w, is_known in zip(wanted, known, strict=True) if is_known])
+    assert [w for w, is_known in zip(wanted, known, strict=True) if is_known and w is None] == []
+    # Without distributions and records nothing says that the closes are plain.
+    assert rows_of(found, "UPP")["dividend_yield"].isna().all()
+
+
+def test_no_spread_is_known(found):
+    """No source gives a bid-ask spread, so there is none, rather than 0."""
+    assert found["signals.fund_comparison"]["bid_ask_spread_pct"].isna().all()
+
+
+def test_concentration_is_that_of_the_last_file(found):
+    """Equal holdings are as many as they are; the ten heaviest of five are all, and cash is none of them."""
+    rows = rows_of(found, "AAA").set_index("session")
+    for day, count in ((95, 5), (250, 7)):
+        row = rows.loc[pd.Timestamp(DAYS[day])]
+        assert row["effective_holdings"] == pytest.approx(count)
+        assert row["top10_weight_pct"] == pytest.approx(100.0)
+    assert rows.loc[: pd.Timestamp(DAYS[89]), "effective_holdings"].isna().all()
 
 
 @pytest.mark.parametrize("symbol", SMALL)
@@ -279,3 +315,78 @@ def fall(*index: float) -> Any:
 def test_fall_joined(index, wanted):
     """The deepest fall lies within a stretch or between the high of the earlier and the low of the later; none is zero."""
     assert fall(*index) == pytest.approx(wanted)
+
+
+# ---- windows of years ----
+
+YEARS = days(date(2013, 1, 2))[:2700]
+
+
+@pytest.fixture(scope="module")
+def long() -> dict[str, pd.DataFrame]:
+    """Two funds over more than ten years; BBB lacks the bar of one month end."""
+    rng = np.random.default_rng(9)
+    market = rng.normal(0.0003, 0.01, len(YEARS))
+    gap = next(i for i in range(1500, 1600) if YEARS[i].month != YEARS[i + 1].month)
+    members = universe(
+        instrument("SPY", peer_group="large_cap"), *(instrument(s, peer_group="small_cap") for s in ("AAA", "BBB"))
+    )
+    frames = [bars("SPY", list(100 * np.cumprod(1 + market)), YEARS[0])]
+    for symbol in ("AAA", "BBB"):
+        closes = 40 * np.cumprod(1 + 1.1 * market + rng.normal(0, 0.006, len(YEARS)))
+        frame = bars(symbol, list(closes), YEARS[0])
+        frames.append(frame.drop(index=gap) if symbol == "BBB" else frame)
+    with derived(frames, members, YEARS[-1], YEARS[0]) as con:
+        return {
+            "rows": con.sql("from signals.fund_comparison order by symbol, session").df(),
+            "prices": con.sql("select symbol, session, total_return_index as tri from core.prices").df(),
+        }
+
+
+def index_of(long: dict[str, pd.DataFrame], symbol: str) -> pd.Series:
+    prices = long["prices"]
+    return prices[prices["symbol"] == symbol].set_index("session")["tri"].sort_index()
+
+
+@pytest.mark.parametrize(("column", "years"), [("return_3y", 3), ("return_5y", 5), ("return_10y", 10)])
+def test_returns_of_years(long, column, years):
+    """The growth over 252 sessions a year, by the year; NULL before, and where there is no price exactly then."""
+    for symbol in ("AAA", "BBB"):
+        index = index_of(long, symbol).reindex(pd.DatetimeIndex(YEARS))
+        wanted = (index / index.shift(252 * years)) ** (1 / years) - 1
+        rows = long["rows"][long["rows"]["symbol"] == symbol].set_index("session")[column]
+        np.testing.assert_allclose(rows, wanted.reindex(rows.index), rtol=1e-9)
+        assert rows.first_valid_index() == pd.Timestamp(YEARS[252 * years])
+
+
+@pytest.mark.parametrize(("column", "months"), [("beta_3y_monthly", 36), ("beta_5y_monthly", 60)])
+@pytest.mark.parametrize("symbol", ["AAA", "BBB"])
+def test_monthly_beta(long, symbol, column, months):
+    """Covariance over variance of calendar months that ended before the session's month; a month without a last price ends the window."""
+    ends = pd.Series(YEARS, index=pd.DatetimeIndex(YEARS)).groupby(pd.DatetimeIndex(YEARS).to_period("M")).last()
+    monthly = pd.DataFrame(
+        {s: index_of(long, s).reindex(pd.DatetimeIndex(ends)).set_axis(ends.index) for s in (symbol, "SPY")}
+    ).pct_change(fill_method=None)
+    rows = long["rows"][long["rows"]["symbol"] == symbol]
+    checked = 0
+    for row in rows.iloc[::97].to_dict("records"):
+        window = monthly.loc[: row["session"].to_period("M") - 1].tail(months)
+        if len(window) == months and window.notna().all(axis=None):
+            assert row[column] == pytest.approx(window.cov().loc[symbol, "SPY"] / window["SPY"].var(), rel=1e-9)
+            checked += 1
+        else:
+            assert pd.isna(row[column])
+    assert checked > 1
+    if symbol == "BBB":
+        assert rows[column].iloc[-1200:].isna().any()
+
+
+def test_drawdown_of_five_years(long):
+    """The deepest fall inside the last 1260 bars; NULL before."""
+    for symbol in ("AAA", "BBB"):
+        index = index_of(long, symbol)
+        rows = long["rows"][long["rows"]["symbol"] == symbol].set_index("session")["max_drawdown_5y"]
+        assert rows.first_valid_index() == index.index[1259]
+        for end in range(1259, len(index), 211):
+            window = index.iloc[end - 1259 : end + 1]
+            assert rows.loc[index.index[end]] == pytest.approx((window / window.cummax() - 1).min(), rel=1e-9)

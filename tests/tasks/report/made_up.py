@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import world
 
+from market_rotation.tasks.report.charts.compass import compass as drawn_compass
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Report
 
 #: What a hostile vendor may send as a name.
@@ -27,6 +28,11 @@ DETAILS = {
     "mega_cap": (0.0293, -0.01, 0.01, -1, "The Magnificent Seven beat the average large company by 2.9 %."),
     "earnings": (None, 0.0, 0.0, None, "Not known: there are no estimates."),
 }
+
+
+AXES = {"relative_strength": "size", "fund_flows": "support", "earnings": "support"} | dict.fromkeys(
+    ("breadth", "sector_leadership", "mega_cap"), "leadership"
+)
 
 
 def exhibit(name: str, rows: pd.DataFrame, *columns: Column, **more: Any) -> Exhibit:
@@ -57,6 +63,18 @@ def headline() -> Exhibit:
             "label": ["building"],
             "label_since": [pd.Timestamp(2026, 1, 5)],
             "days_in_label": [9],
+            "sessions_to_hold": [5],
+            "size_sessions_differing": [0],
+            "leadership_state_today": ["narrowing"],
+            "leadership_sessions_differing": [2],
+            "label_if_leading": ["building"],
+            "label_if_mixed": ["building"],
+            "label_if_not_contradicted": ["building"],
+            "label_if_even": ["neutral"],
+            "label_if_trailing": ["fading"],
+            "label_if_broadening": ["confirmed"],
+            "label_if_narrowing": ["building"],
+            "label_if_contradicted": ["building"],
         }
     )
     y = {"field": "size_score", "type": "quantitative", "title": "score", "scale": {"domain": [-1, 1]}}
@@ -86,6 +104,7 @@ def evidence() -> Exhibit:
         [
             {
                 "evidence": name,
+                "axis": AXES[name],
                 "name": name.replace("_", " ").capitalize(),
                 "measure": f"measure of {name}",
                 "unit": "fraction" if abs(found[1]) < 1 else "count",
@@ -100,6 +119,43 @@ def evidence() -> Exhibit:
     )
     columns = (Column("evidence", "Evidence", "text"), Column("verdict", "Verdict", "verdict"))
     return exhibit("evidence", pd.concat(history), *columns, table=table)
+
+
+def compass() -> Exhibit:
+    """A year of weeks that ends in the scores of the headline."""
+    weeks = SESSIONS[-1:-260:-5][::-1]
+    place = np.linspace(-0.6, 0.7, len(weeks))
+    rows = pd.DataFrame(
+        {
+            "session": weeks,
+            "size_score": 3 / 4,
+            "leadership_score": -1 / 3,
+            "size_mean_1m": place,
+            "leadership_mean_1m": -place / 2,
+            "size_state": "leading",
+            "leadership_state": "mixed",
+            "label": "building",
+            "leading_from": 0.5,
+            "trailing_from": -0.5,
+            "weeks_back": np.arange(len(weeks))[::-1],
+        }
+    )
+    columns = (Column("session", "Week to", "session"), Column("size_score", "Size", "ratio"))
+    return exhibit("compass", rows, *columns, chart=drawn_compass("Where it stands."), finding="Where it stands.")
+
+
+def turns() -> Exhibit:
+    """One verdict that turned that session, and one the day before."""
+    rows = pd.DataFrame(
+        {
+            "session": [SESSIONS[-1], SESSIONS[-2]],
+            "name": ["Mega caps", "Breadth"],
+            "old_value": ["neither", None],
+            "new_value": ["against", "for"],
+            "detail": [DETAILS["mega_cap"][-1], DETAILS["breadth"][-1]],
+        }
+    )
+    return exhibit("turns", rows, Column("session", "Session", "session"), Column("name", "What", "text"))
 
 
 def funds() -> Exhibit:
@@ -190,7 +246,11 @@ def report(**changes: Any) -> Report:
         is_simulated=False,
         as_known_then=False,
         headline=headline(),
+        compass=compass(),
         evidence=evidence(),
+        watch=notice("watch", "Nearest to turning: breadth.", pd.DataFrame({"name": ["breadth"]})),
+        turns=turns(),
+        certainty=notice("certainty", "5 of 6 pieces are known.", pd.DataFrame({"subject": ["Pieces"]})),
         changes=notice("changes", "Mega caps turned from neither to against.", pd.DataFrame({"what": ["Mega caps"]})),
         freshness=notice("freshness", "There is no data of holdings.", FRESHNESS),
         problems=notice("problems", "4 problems are open.", PROBLEMS),

@@ -19,7 +19,7 @@ from browsing import CHROMIUM, axe, launched
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.report import files
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
-from market_rotation.tasks.report.exhibits.collect import collect
+from market_rotation.tasks.report.exhibits.collect import TOP, collect
 from market_rotation.tasks.report.page import render
 from market_rotation.tasks.sources.simulated.source import SampleSource
 from market_rotation.tasks.universe import load_universe
@@ -75,8 +75,7 @@ def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light", *
 
 
 def exhibits(report: Report) -> list[Exhibit]:
-    top = [report.headline, report.evidence, report.changes, report.freshness, report.problems]
-    return [*top, *report.exhibits]
+    return [*(getattr(report, name) for name in TOP), *report.exhibits]
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -123,6 +122,11 @@ def test_page_is_drawn_and_readable(home: Path, sample: Report, browser: Any, wi
     page.close()
 
 
+def test_the_page_of_21_years_is_small(home: Path) -> None:
+    """With all its rows since 2005 the page stays under 3 MB."""
+    assert (home / "reports" / str(SESSION) / "index.html").stat().st_size < 3_000_000
+
+
 def test_hidden_parts_are_accessible_too(home: Path, browser: Any) -> None:
     """With every table and query open, no rule of accessibility is broken either, and the page stays as wide as the phone."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html", 390)
@@ -151,6 +155,11 @@ def test_figures_are_those_of_the_tables(home: Path, sample: Report, browser: An
         """() => Object.fromEntries([...document.querySelectorAll("section[id]")].map((section) => [section.id,
         [...section.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.dataset.value))]))"""
     )
+    heads = page.evaluate(
+        """() => [...document.querySelectorAll("#funds thead th[data-value]")].map((cell) => cell.dataset.value)"""
+    )
+    # Funds stand side by side: a column for each.
+    read["funds"] = [list(row) for row in zip(heads, *(cells[1:] for cells in read["funds"]), strict=True)]
     figures = 0
     for exhibit in exhibits(sample):
         shown = read[exhibit.id]
@@ -174,7 +183,7 @@ def test_figures_are_those_of_the_tables(home: Path, sample: Report, browser: An
             "where session = $1 and evidence = 'relative_strength'",
             [SESSION],
         ).fetchall()[0]
-    assert float(page.locator(".score dd[data-value]").first.get_attribute("data-value")) == score
+    assert float(page.locator(".score [data-value]").first.get_attribute("data-value")) == score
     assert float(page.locator(".board .value span").first.get_attribute("data-value")) == value
     page.close()
 
@@ -183,7 +192,7 @@ def test_rows_can_be_downloaded_by_keyboard(home: Path, sample: Report, browser:
     """The CSV button works by keyboard and gives every row of the exhibit, in full precision."""
     everything = exhibits(sample)
     # Chromium takes ten files in a row from a page.
-    for some in (everything[:9], everything[9:]):
+    for some in (everything[start : start + 9] for start in range(0, len(everything), 9)):
         page, wrong = opened(browser, home / "reports" / "latest" / "index.html")
         for exhibit in some:
             page.focus(f"[data-csv={exhibit.id}]")
@@ -196,6 +205,59 @@ def test_rows_can_be_downloaded_by_keyboard(home: Path, sample: Report, browser:
             pd.testing.assert_frame_equal(plain(read), plain(exhibit.rows), check_exact=True, check_column_type=False)
         assert [text for text in wrong if not text.startswith("request: blob:")] == []
         page.close()
+
+
+@pytest.mark.parametrize(("width", "shown"), [(1280, 5), (390, 2)])
+def test_two_funds_can_be_compared(home: Path, sample: Report, browser: Any, width: int, shown: int) -> None:
+    """A desk shows all funds, a phone SPSM and VB; whichever two are chosen stand alone, within one screen, the whole table still there."""
+    page, wrong = opened(browser, home / "reports" / "latest" / "index.html", width)
+    funds = next(e for e in sample.exhibits if e.id == "funds")
+    assert len(funds.table) == 5
+    heads = page.locator("#funds thead th[data-value]:visible")
+    assert heads.count() == shown
+    one, other = (page.locator("#funds .choice select").nth(place) for place in (0, 1))
+    one.select_option("SPSM")
+    other.select_option("VB")
+    assert heads.all_text_contents() == ["SPSM", "VB"]
+    table = page.locator("#funds table")
+    assert table.bounding_box()["height"] < 844
+    assert table.bounding_box()["width"] <= width
+    other.select_option("IWM")
+    assert heads.all_text_contents() == ["SPSM", "IWM"]
+    one.select_option("all")
+    assert heads.count() == 5
+    assert not axe(page)
+    assert not wrong
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_first_screen_answers(home: Path, browser: Any, width: int) -> None:
+    """Without scrolling, the reader sees what the regime is, since when, why, and what to watch; the navigation fits."""
+    page, _ = opened(browser, home / "reports" / "latest" / "index.html", width)
+    for part in ("#headline h2", ".score li:nth-child(3)", ".says div:nth-child(1) dd:nth-of-type(1)"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] + box["height"] <= 900, part
+    if width == 1280:
+        box = page.locator("[data-chart=compass]").bounding_box()
+        assert box["y"] + box["height"] <= 900
+    assert page.evaluate(
+        "(() => { const nav = document.querySelector('nav'); return nav.scrollWidth <= nav.clientWidth; })()"
+    )
+    page.close()
+
+
+def test_charts_over_time_show_their_newest_end(home: Path, browser: Any) -> None:
+    """On a phone the ranks and the flows fit the screen, their last month at the right; no name is scrolled away."""
+    page, _ = opened(browser, home / "reports" / "latest" / "index.html", 390)
+    for name in ("sector_ranks", "fund_flows"):
+        frame = page.locator(f".frame:has([data-chart={name}])")
+        assert frame.evaluate("(one) => one.scrollWidth <= one.clientWidth"), name
+        marks = page.locator(f"[data-chart={name}] svg .mark-rect.role-mark path")
+        edges = [marks.nth(i).bounding_box() for i in range(marks.count())]
+        box = frame.bounding_box()
+        assert max(edge["x"] + edge["width"] for edge in edges) > box["x"] + box["width"] - 40, name
+    page.close()
 
 
 def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
@@ -291,6 +353,6 @@ def test_page_prints(home: Path, browser: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
     muted = json.loads(page.locator("#vega-config").text_content())["axis"]["labelColor"]
     colour = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{muted}').trim()")
-    assert page.locator("#headline .paper .role-axis-label text").first.get_attribute("fill") == colour
+    assert page.locator("#scores .paper .role-axis-label text").first.get_attribute("fill") == colour
     assert not wrong
     page.close()

@@ -19,6 +19,7 @@ from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.report import files, page, words
 from market_rotation.tasks.report.charts import embed, theme
 from market_rotation.tasks.report.charts.spark import spark
+from market_rotation.tasks.report.exhibits import collect
 from market_rotation.tasks.report.exhibits.base import Column, Kind
 
 NAN = float("nan")
@@ -142,6 +143,41 @@ def test_simulated_and_past_are_said() -> None:
     assert not re.search(r'class="simulated"|SIMULATED|As known then', re.sub(r"<style>.*?</style>", "", plain))
 
 
+def test_exhibits_are_grouped_into_chapters() -> None:
+    """The navigation leads to each chapter once, in the order of the page; what is not ours is in the last one."""
+    own = made_up.exhibit("own_mine", made_up.funds().rows)
+    report = made_up.report(exhibits=(made_up.relative_strength(), made_up.funds(), own))
+    found = page.chapters(report.exhibits)
+    assert [(chapter.name, [e.id for e in chapter.exhibits]) for chapter in found] == [
+        ("Small and large", ["relative_strength"]),
+        ("Funds", ["funds"]),
+        ("Your own", ["own_mine"]),
+    ]
+    text = page.render(report, made_up.NOW)
+    nav = text.partition("<nav")[2].partition("</nav>")[0]
+    for target in re.findall(r'href="#([\w-]+)"', nav):
+        assert f'id="{target}"' in text
+    assert [c.id for c in found] == re.findall(r'href="#(chapter-[\w-]+)"', nav)
+
+
+def test_every_exhibit_of_ours_has_a_chapter() -> None:
+    """No exhibit of ours ends up among the user's own."""
+    assert set(collect.SECTIONS) == set(page.CHAPTERS)
+
+
+def test_funds_stand_side_by_side() -> None:
+    """Such a table has a column for each of its rows, each cell with the value of that row, and the first two to compare are named."""
+    funds = replace(made_up.funds(), chart=None, side_by_side=("VB", "IWM"))
+    text = rendered(exhibits=(funds,))
+    table = re.search(r'<table class="compared" data-side-by-side="VB,IWM">.*?</table>', text, re.DOTALL)
+    assert table
+    heads = re.findall(r'<th scope="col" data-value="([^"]*)"', table[0])
+    assert heads[0] == "IWM"
+    assert heads[-1] == "VB"
+    (returns,) = re.findall(r'<th scope="row">12 months</th>(.*?)</tr>', table[0], re.DOTALL)
+    assert re.findall(r'data-value="([^"]*)"', returns) == ["0.30000000000000004", "-0.0166349", "0.0", ""]
+
+
 def test_foot_says_where_it_comes_from() -> None:
     """The foot has source, run, code version, when the data was fetched and the page written, and that it is no advice."""
     foot = rendered().partition("<footer>")[2].partition("</footer>")[0]
@@ -153,12 +189,13 @@ def test_page_without_anything_known_is_still_a_page() -> None:
     """Without a label, scores, history or problems the page says so instead of failing."""
     report = made_up.report()
     unknown = report.headline.table.assign(
-        label=None, label_since=None, size_state=None, size_score=NAN, leadership_score=NAN
+        label=None, label_since=None, size_state=None, leadership_state=None, size_score=NAN, leadership_score=NAN
     )
-    headline = replace(report.headline, table=unknown, rows=report.headline.rows.head(0))
+    headline = replace(report.headline, table=unknown, rows=report.headline.rows.head(0), chart=None)
     problems = replace(report.problems, table=report.problems.table.head(0), finding="Nothing is open.")
     text = page.render(replace(report, headline=headline, problems=problems), made_up.NOW)
-    assert "Not known</h2>" in text
+    assert "Whether money rotates into small caps is not known: " in text
+    assert "<strong>not known</strong>" in text
     assert 'data-chart="headline"' not in text
     assert 'class="alarm"' not in text
 
@@ -210,7 +247,7 @@ def test_colours_can_be_told_from_their_ground(scheme: str) -> None:
     for text in ("--ink", "--muted"):
         assert contrast(text, "--raised") >= 4.5, text
     assert contrast("--warn-ink", "--warn-paper") >= 4.5
-    for line in ("--neutral", *(f"--series-{i}" for i in range(1, 9))):
+    for line in ("--neutral", *(f"--series-{i}" for i in range(1, 13))):
         assert contrast(line, "--paper") >= 3, line
 
 

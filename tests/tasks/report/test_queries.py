@@ -73,7 +73,40 @@ TAKEN_OVER = {
         ],
     ),
     "earnings": ("signals.earnings_momentum", ["session"], ["gap", "small_growth_next_year", "small_coverage_pct"]),
+    "compass": (
+        "signals.rotation_regime",
+        ["session"],
+        ["size_score", "leadership_score", "size_state", "leadership_state", "label"],
+    ),
+    "sector_day": (
+        "(from core.sector_returns)",
+        ["sector", "symbol"],
+        ["return_1d", "excess_1d", "return_1w", "excess_1w", "return_1m", "excess_1m"],
+    ),
+    "percentiles": (
+        "signals.relative_strength",
+        ["pair"],
+        ["ratio_z252", "ratio_percentile_5y", "percentile_all", "days_leading", "spread_1m", "spread_12m"],
+    ),
+    "dispersion": (
+        "signals.dispersion",
+        ["session"],
+        [
+            "mean_correlation_63d",
+            "return_dispersion_1d",
+            "return_dispersion_1m",
+            "correlation_percentile_5y",
+            "sectors",
+        ],
+    ),
+    "context": (
+        "core.context",
+        ["symbol", "session"],
+        ["measure", "close", "unit", "change_1m", "change_3m", "change_unit", "percentile_5y"],
+    ),
 }
+#: Exhibits of the session alone, whose rows have no date.
+OF_THE_SESSION = ("sector_day", "percentiles")
 
 
 def make_market(folder: Path) -> None:
@@ -102,7 +135,7 @@ def reports(market):
 
 def made(report: collect.Report) -> dict[str, collect.Exhibit]:
     """All exhibits of a report by their identifiers."""
-    top = (report.headline, report.evidence, report.changes, report.freshness, report.problems)
+    top = [getattr(report, name) for name in collect.TOP]
     return {exhibit.id: exhibit for exhibit in (*top, *report.exhibits)}
 
 
@@ -162,8 +195,10 @@ def test_values_are_those_of_the_tables(market, reports, name, session):
         return
     assert not rows.empty
     market.register("shown_rows", rows[grain])
+    dated = f"where t.session = '{session}'" if name in OF_THE_SESSION else ""
     found = market.sql(
-        f"select {', '.join(f't.{c}' for c in [*grain, *columns])} from {table} as t semi join shown_rows using ({', '.join(grain)})"
+        f"select {', '.join(f't.{c}' for c in [*grain, *columns])} from {table} as t "
+        f"semi join shown_rows using ({', '.join(grain)}) {dated}"
     ).df()
     market.unregister("shown_rows")
     order = {"by": grain, "ignore_index": True}
@@ -304,6 +339,149 @@ def test_changes_compare_with_both_days(market, reports):
     assert list(rows.columns) == ["now", "yesterday", "month_ago"]
 
 
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_the_path_of_the_compass(market, reports, session):
+    """The mean is that of the last 21 scores, a week has one row, and the path ends at the session."""
+    rows = made(reports[session])["compass"].rows
+    (size, leadership) = market.execute(
+        "select avg(size_score), avg(leadership_score) from (from signals.rotation_regime where session <= $1 "
+        "order by session desc limit 21)",
+        [session],
+    ).fetchone()
+    last = rows.iloc[-1]
+    assert (last["session"].date(), last["weeks_back"]) == (session, 0)
+    assert (last["size_mean_1m"], last["leadership_mean_1m"]) == (pytest.approx(size), pytest.approx(leadership))
+    assert rows["session"].dt.isocalendar()[["year", "week"]].duplicated().sum() == 0
+    assert (last["trailing_from"], last["leading_from"]) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_distances_to_the_levels(market, reports, session):
+    """Each measure of evidence that is known has the side of its level; crossing `turns_at` changes that side and nothing nearer does."""
+    rows = made(reports[session])["watch"].rows.set_index("measure")
+    sides = {"for": 1, "neither": 0, "against": -1}
+    verdicts = dict(
+        market.execute(
+            "select evidence, verdict from signals.rotation_evidence where session = $1 and verdict is not null",
+            [session],
+        ).fetchall()
+    )
+    for evidence, measure in (
+        ("sector_leadership", "technology_rank_3m"),
+        ("mega_cap", "mag7_minus_rest_3m"),
+    ):
+        assert sides[rows.loc[measure, "side"]] == verdicts[evidence], measure
+    levels = market.sql("select measure, outcome, comparison, level from core.thresholds").df()
+
+    def side_of(measure: str, value: float) -> str:
+        for outcome in ("for", "against"):
+            (rule,) = levels[(levels["measure"] == measure) & (levels["outcome"] == outcome)].to_dict("records")
+            compared = {
+                ">": value > rule["level"],
+                ">=": value >= rule["level"],
+                "<": value < rule["level"],
+                "<=": value <= rule["level"],
+            }
+            if compared[rule["comparison"]]:
+                return outcome
+        return "neither"
+
+    known = rows[rows["value"].notna()]
+    assert len(known) >= 8
+    for measure, row in known.iterrows():
+        assert side_of(measure, row["value"]) == row["side"], measure
+        toward = 1 if row["turns_at"] > row["value"] else -1
+        step = 1e-9 * toward
+        assert side_of(measure, row["turns_at"] + step) != row["side"], measure
+        nearly = row["turns_at"] - (toward if row["unit"] in ("sectors", "rank") else 2 * step)
+        if nearly != row["value"] and (nearly - row["value"]) * toward > 0:
+            assert side_of(measure, nearly) == row["side"], measure
+        assert row["distance"] == pytest.approx(abs(row["value"] - row["turns_at"]))
+
+
+def test_usual_week_is_the_deviation_of_weekly_changes(market, reports):
+    """The usual week of a measure is the sample deviation of its changes over 5 sessions, of 252 of them, up to the session."""
+    rows = made(reports[PAST])["watch"].rows.set_index("measure")
+    spreads = market.execute(
+        "select spread_1m from signals.relative_strength where pair = 'IWM/IWB' and session <= $1 order by session",
+        [PAST],
+    ).df()["spread_1m"]
+    usual = spreads.diff(5).tail(252).std()
+    assert rows.loc["spread_1m", "usual_week"] == pytest.approx(usual)
+    assert rows.loc["spread_1m", "weeks_away"] == pytest.approx(rows.loc["spread_1m", "distance"] / usual)
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_turns_are_the_verdict_changes(market, reports, session):
+    """The changes of the last 21 sessions are those of `signals.verdict_changes`, the newest first."""
+    rows = made(reports[session])["turns"].rows
+    found = market.execute(
+        "select session, subject, old, new, detail from signals.verdict_changes where session <= $1 and session > "
+        "(select session from core.sessions where session <= $1 order by session desc limit 1 offset 21)",
+        [session],
+    ).df()
+    assert len(rows) == len(found) > 0
+    assert rows["session"].is_monotonic_decreasing
+    keys = ["session", "subject"]
+    pd.testing.assert_frame_equal(
+        rows.drop(columns="name").sort_values(keys, ignore_index=True),
+        found.rename(columns={"old": "old_value", "new": "new_value"}).sort_values(keys, ignore_index=True),
+        check_dtype=False,
+    )
+
+
+def test_certainty_counts_what_is_known(market, reports):
+    """Pieces of evidence, flows of the last completed month and the coverage of estimates are those of the tables."""
+    rows = made(reports[LATEST])["certainty"].rows.set_index("place")
+    (known,) = market.execute(
+        "select count(verdict) from signals.rotation_evidence where session = $1", [LATEST]
+    ).fetchone()
+    small, large = market.execute(
+        "select small_coverage_pct, large_coverage_pct from signals.earnings_momentum where session = $1", [LATEST]
+    ).fetchone()
+    members = market.execute(
+        "select members_known, members from signals.fund_flows_monthly where symbol = 'group:small_cap' and month = '2025-12-01'"
+    ).fetchone()
+    assert (rows.loc[1, "known"], rows.loc[1, "total"]) == (known, 6)
+    assert (rows.loc[2, "known"], rows.loc[2, "total"]) == members
+    assert (rows.loc[3, "known"], rows.loc[4, "known"]) == (small, large)
+    assert list(rows["needed"].dropna()) == [50.0, 50.0]
+
+
+@pytest.mark.parametrize("session", [LATEST, PAST])
+def test_places_in_the_range(market, reports, session):
+    """The place of a close in its range of 252 sessions, by hand, and none of a fund with fewer."""
+    rows = made(reports[session])["levels"].rows.set_index("symbol")
+    closes = market.execute(
+        "select close from core.prices where symbol = 'IWM' and session <= $1 order by session desc limit 252",
+        [session],
+    ).df()["close"]
+    low, high = closes.min(), closes.max()
+    assert rows.loc["IWM", "close"] == closes[0]
+    assert rows.loc["IWM", "place_in_range"] == pytest.approx(100 * (closes[0] - low) / (high - low))
+    assert rows["place_in_range"].between(0, 100).all()
+
+
+def test_valuation_is_that_of_the_snapshots(market, reports):
+    """Price over earnings of both legs is that of their last snapshots."""
+    rows = made(reports[LATEST])["valuation"].rows.set_index("pair")
+    found = dict(
+        market.sql("select symbol, arg_max(trailing_pe, as_of) from core.fund_facts group by symbol").fetchall()
+    )
+    assert rows.loc["IWM/IWB", "small_trailing_pe"] == found["IWM"]
+    assert rows.loc["IWM/IWB", "pe_ratio"] == pytest.approx(found["IWM"] / found["IWB"])
+
+
+def test_overlap_is_that_of_the_table(market, reports):
+    """Each two funds are there either way round, with the overlap of their last files."""
+    rows = made(reports[LATEST])["overlap"].rows
+    found = market.sql("from signals.fund_overlap").df()
+    assert len(rows) == len(found) == 6
+    pairs = {(row["symbol"], row["other_symbol"]): row["overlap_weight_pct"] for row in rows.to_dict("records")}
+    assert all(pairs[other, symbol] == share for (symbol, other), share in pairs.items())
+    assert pairs["IJR", "SPSM"] > pairs["IJR", "IWM"] > 0
+
+
 def test_origin(market, reports):
     """The report names the run that published its data, and is labelled as simulated."""
     (run_id,) = market.sql("select max(run_id) from ops.runs where published").fetchone()
@@ -340,9 +518,20 @@ def test_few_symbols_give_missing_sentences(small):
         "fund_flows",
         "earnings",
         "what_followed",
+        "compass",
+        "sector_day",
+        "dispersion",
+        "valuation",
+        "overlap",
+        "context",
+        "levels",
     ):
         assert found[name].missing, name
         assert found[name].chart is None, name
+    assert found["certainty"].finding == (
+        "0 of 6 pieces of evidence are known; flows of the last month are not known; earnings estimates are not known."
+    )
+    assert found["watch"].finding == "How near a verdict is to turning is not known."
     assert found["relative_strength"].chart is not None
     assert "not known" in found["headline"].finding
     assert "is not known" in found["relative_strength"].finding

@@ -10,29 +10,44 @@ import made_up
 from market_rotation.tasks.report.picture import picture, specification
 from market_rotation.tasks.report.summary import summary
 
+SENTENCE = (
+    "The rotation into small caps has been building since 5 Jan 2026: small caps have led since 5 Jan 2026, and leadership has "
+    "been mixed since 30 Dec 2025."
+)
 
-def test_summary_says_what_the_page_says() -> None:
-    """It has the label, each piece of evidence with its mark, the changes, the freshness of the data and the open problems, in about 15 lines."""
-    assert summary(made_up.report()).splitlines() == [
-        "Rotation, 16 Jan 2026: building since 5 Jan 2026 (size leading, leadership mixed, support not known)",
-        "Small caps have led since 5 January.",
-        "",
-        "▲ Relative strength: for. Small caps beat large caps by 3.9\u202f% over three months.",
-        "▲ Breadth: for. 7 of 11 sectors beat the market over three months.",
-        "● Fund flows: neither. Money did not flow one way through small-cap funds.",
-        "▲ Sector leadership: for. Technology ranks 8 of 11 sectors.",
-        "▼ Mega cap: against. The Magnificent Seven beat the average large company by 2.9\u202f%.",
-        "○ Earnings: not known. Not known: there are no estimates.",
-        "",
-        "Changed: Mega caps turned from neither to against.",
-        "Data: There is no data of holdings.",
-        "Problems: 4 problems are open.",
-        f"- Rows set aside (warning, prices, 1,200 rows): {made_up.HOSTILE} has no price.",
+
+def test_summary_is_the_answer_in_five_lines() -> None:
+    """The regime, the evidence with its marks, what to watch and what would change it, what changed that session, how sure it is."""
+    problems = replace(made_up.report().problems, finding="4 problems are open:\n- forged line.")
+    assert summary(made_up.report(problems=problems)).splitlines() == [
+        f"16 Jan 2026: {SENTENCE}",
+        "Why: ▲ for: Relative strength, Breadth, Sector leadership; ● neither: Fund flows; ▼ against: Mega cap; ○ not known: Earnings. "
+        "Whether fund flows and earnings support it is not known.",
+        "Watch: By the day's evidence leadership is narrowing, for 2 of the 5 sessions that a change takes. Nearest to turning: breadth. "
+        "It becomes neutral if neither small nor large caps lead for 5 sessions in a row; fading if small caps trail for 5 sessions in a "
+        "row; confirmed if leadership broadens for 5 sessions in a row.",
+        "Changed: Mega caps: neither to against. The Magnificent Seven beat the average large company by 2.9\u202f%.",
         # What a vendor sent cannot look like a line of ours.
-        f"- Rows set aside (warning, {made_up.HOSTILE}): One line - forged line.",
-        "- Rows set aside (warning, holdings): Problem 0.",
-        "- and 1 more",
+        "Data: 5 of 6 pieces are known. There is no data of holdings. 4 problems are open: - forged line.",
     ]
+
+
+def test_nothing_that_changed_is_said_to_be_so() -> None:
+    """Without a change that session the line says that nothing changed, whatever changed before."""
+    turns = made_up.turns()
+    report = made_up.report(turns=replace(turns, table=turns.table.tail(1)))
+    assert "Changed: No label, state or verdict changed since the session before." in summary(report).splitlines()
+
+
+def test_axes_that_point_apart_are_joined_by_but() -> None:
+    """Small caps that lead while leadership narrows are a contrast; a label that evidence contradicts names it."""
+    report = made_up.report()
+    rows = report.headline.table
+    apart = replace(report.headline, table=rows.assign(leadership_state="narrowing"))
+    assert ", but leadership has narrowed since 30 Dec 2025." in summary(replace(report, headline=apart))
+    both = rows.assign(leadership_state="broadening", support_state="contradicted")
+    said = summary(replace(report, headline=replace(report.headline, table=both)))
+    assert "; it is not confirmed because fund flows and earnings contradict it." in said
 
 
 def test_simulated_market_is_said_first() -> None:
@@ -48,25 +63,46 @@ def test_past_session_is_said_to_be_as_known_then() -> None:
     past = made_up.report(as_known_then=True)
     assert "As known then, by 16 Jan 2026, 23:30 UTC." in summary(past).splitlines()
     assert "as known then" in str(specification(past)["title"])
+    assert "as known then" not in str(specification(made_up.report())["title"])
 
 
 def test_regime_that_is_not_known_is_said_to_be_so() -> None:
     """Without a label and states nothing is made up: neither zero nor the last known."""
     report = made_up.report()
     unknown = report.headline.table.assign(label=None, label_since=None, size_state=None, leadership_state=None)
-    report = replace(report, headline=replace(report.headline, table=unknown))
-    assert summary(report).startswith(
-        "Rotation, 16 Jan 2026: label not known (size not known, leadership not known, support not known)\n"
+    evidence = report.evidence
+    board = evidence.table.assign(verdict=None, value=None)
+    board["detail"] = ["Not known: the headline pair is missing.", *board["detail"][1:]]
+    report = replace(report, headline=replace(report.headline, table=unknown), evidence=replace(evidence, table=board))
+    first, why, *_ = summary(report).splitlines()
+    assert first == (
+        "16 Jan 2026: Whether money rotates into small caps is not known: whether small caps lead is not known, and whether "
+        "leadership broadens is not known."
     )
-    assert specification(report)["title"]["text"] == "Not known"
+    assert why.endswith("Not known: the headline pair is missing.")
+    assert "".join(specification(report)["title"]["text"]).replace(" ", "") == first.replace(" ", "")
 
 
 def test_picture_is_a_png_for_a_message() -> None:
-    """It is a PNG of about 1200 by 1500 pixels, with scores, evidence and ratio."""
+    """It is a PNG about 1200 wide, with the compass, the evidence and the ratio below the answer."""
     drawn = picture(made_up.report())
     assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", drawn[16:24])
     assert 1150 < width < 1400
-    assert 1300 < height < 1900
-    titles = [part["title"].split(":")[0] for part in specification(made_up.report())["vconcat"]]
-    assert titles == ["Scores of size and leadership, two years", "Evidence", "Small against large companies"]
+    assert 1800 < height < 2700
+    specified = specification(made_up.report())
+    assert " ".join(specified["title"]["text"]) == f"16 Jan 2026: {SENTENCE}"
+    assert [part["title"].split(":")[0] for part in specified["vconcat"]] == [
+        "Size and leadership",
+        "Evidence",
+        "Small against large companies",
+    ]
+
+
+def test_picture_holds_the_rows_of_the_compass() -> None:
+    """The compass of the picture draws the same rows as the page's, and nothing by a name that the picture has not."""
+    compass = specification(made_up.report())["vconcat"][0]
+    assert "rows" not in [part.get("data", {}).get("name") for part in compass["layer"]]
+    (values,) = {str(part["data"]["values"]) for part in compass["layer"]}
+    assert values.count("size_mean_1m") == len(made_up.compass().rows)
+    assert "2026-01-16T00:00:00" in values
