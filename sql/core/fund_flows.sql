@@ -1,31 +1,34 @@
--- core.fund_flows: net creations and redemptions of each fund in USD, session by session.
+-- core.fund_flows: money that came into a fund or left it, by creations and redemptions, from one known share count to the next.
 -- grain: symbol, session
 -- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
 -- lookback: all; back to where a stretch of unchanged counts began, and 63 records before it
--- null: net_flow_usd and flow_pct_of_assets for the reason that null_reason names
--- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, k = split ratio on t, t-1 the previous session: shares created, valued as etf.com
---   and FactSet do at the previous session's NAV. A distribution lowers NAV and creates no shares, so it is not a flow. A source is dead when the count
---   has stood still, while NAV moved, for so many sessions n that p^n < 1e-6, p = how often it stood still in the 63 records before:
---   four sessions suffice for a fund whose count changes nearly every day; a count that seldom changes is not judged
+-- null: net_flow_usd, flow_pct_of_assets, sessions_spanned and quality for the reason that null_reason names
+-- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, t-1 = the session of the last known count, k = the splits since: shares created,
+--   valued as etf.com and FactSet do at the NAV before. Where t-1 is not the previous session, the flow is that of the whole gap, of 23 sessions
+--   at most. An issuer's count is compared with the issuer's last, one derived from assets with the last derived. A distribution
+--   lowers NAV and creates no shares, so it is no flow. A source is dead when the count has stood still, while NAV moved, for so
+--   many records n that p^n < 1e-6, p = how often it stood still in the 63 records before: a fund that moves nearly every day is
+--   found in four sessions, a fund that seldom moves is left alone. No count is known while the source is dead
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
 --   net_flow_usd: USD, positive = creations
---   flow_pct_of_assets: percent of the previous session's NAV x shares
---   is_large: more than 15 % of assets in a day; kept, since such creations occur around the ends of quarters
+--   flow_pct_of_assets: percent of NAV x shares at the last known count
+--   sessions_spanned: sessions since the last known count; 1 = the flow of one session
+--   quality: daily_count, spanned or monthly_count (the issuer's count of each day, over a gap, of month ends), or derived (assets / NAV)
+--   is_large: more than 15 % of assets; kept, as such creations happen around the ends of quarters
+--   is_counted: the record's share count is known, so that a flow can begin or end with it
 --   sessions_unchanged: records with the same share count while NAV moved, since the count last moved
---   null_reason: no record before, session missing, no share count, share count not possible, or dead source
---   source: issuer or vendor that published the share count
+--   null_reason: no record before, gap too long (over 23 sessions), no share count, issuer count preferred (over one derived from assets), share
+--     count not possible, or dead source
+--   source: who published the share count
 with counted as (
     select
         n.*,
         s.session_number,
+        product(n.split_ratio) over (partition by n.symbol order by n.session rows unbounded preceding) as split_factor,
         row_number() over by_session as record_number,
-        lag(n.nav) over by_session as previous_nav,
-        lag(n.shares_outstanding) over by_session as previous_shares,
-        lag(n.is_suspect) over by_session as previous_is_suspect,
-        lag(s.session_number) over by_session = s.session_number - 1 as follows_previous_session,
         n.is_stale or coalesce(
             n.published_shares_outstanding = lag(n.published_shares_outstanding) over by_session * n.split_ratio, false
         ) as is_same_count,
@@ -58,23 +61,55 @@ stretched as (
     window so_far as (partition by symbol order by session rows unbounded preceding)
 ),
 
-explained as (
+judged as (
     select
         *,
-        case
-            when previous_nav is null and record_number = 1 then 'no record before'
-            when not follows_previous_session then 'session missing'
-            when is_suspect or previous_is_suspect then 'share count not possible'
-            when sessions_unchanged * ln(usual_before) < ln(1e-6) then 'dead source'
-            when shares_outstanding is null or previous_shares is null or previous_nav is null then 'no share count'
-        end as null_reason
+        coalesce(sessions_unchanged * ln(usual_before) < ln(1e-6), false) as is_dead,
+        shares_outstanding is not null and nav is not null and not is_dead as is_counted,
+        share_count_basis = 'derived' as is_derived
     from stretched
+),
+
+spanned as (
+    select
+        symbol,
+        session,
+        lag(nav) over by_count as previous_nav,
+        lag(shares_outstanding) over by_count as previous_shares,
+        split_factor / lag(split_factor) over by_count as split_ratio_since,
+        session_number - lag(session_number) over by_count as sessions_since
+    from judged
+    where is_counted
+    window by_count as (partition by symbol, is_derived order by session)
+),
+
+explained as (
+    select
+        j.*,
+        n.previous_nav,
+        n.previous_shares,
+        n.split_ratio_since,
+        n.sessions_since,
+        case
+            when j.record_number = 1 then 'no record before'
+            when j.is_suspect then 'share count not possible'
+            when j.is_dead then 'dead source'
+            when j.is_superseded then 'issuer count preferred'
+            when not j.is_counted then 'no share count'
+            when n.sessions_since is null then 'no record before'
+            when n.sessions_since > 23 then 'gap too long'
+        end as null_reason
+    from judged as j
+    left join spanned as n using (symbol, session)
 ),
 
 flows as (
     select
         *,
-        case when null_reason is null then (shares_outstanding - previous_shares * split_ratio) * previous_nav / split_ratio end as net_flow_usd
+        case
+            when null_reason is null
+                then (shares_outstanding - previous_shares * split_ratio_since) * previous_nav / split_ratio_since
+        end as net_flow_usd
     from explained
 )
 
@@ -83,7 +118,15 @@ select
     session,
     net_flow_usd,
     100 * net_flow_usd / (previous_nav * previous_shares) as flow_pct_of_assets,
+    case when null_reason is null then sessions_since end as sessions_spanned,
+    case
+        when null_reason is not null then null
+        when share_count_basis <> 'daily_count' then share_count_basis
+        when sessions_since > 1 then 'spanned'
+        else 'daily_count'
+    end as quality,
     abs(net_flow_usd) > 0.15 * previous_nav * previous_shares as is_large,
+    is_counted,
     sessions_unchanged,
     null_reason,
     source
