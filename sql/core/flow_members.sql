@@ -18,10 +18,13 @@ with run_sessions as (
     group by v.known_at
 ),
 
-last_of_month as (
+in_force as (
     select known_at, case when known_at = min(known_at) over () then date '1900-01-01' else month end as from_day
     from run_sessions
-    qualify row_number() over (partition by from_day order by known_at desc) = 1
+),
+
+last_of_month as (
+    select max(known_at) as known_at, from_day from in_force group by from_day
 ),
 
 versions as (
