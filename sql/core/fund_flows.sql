@@ -1,28 +1,31 @@
--- core.fund_flows: money that came into a fund or left it, by creations and redemptions, from one known share count to the next.
+-- core.fund_flows: net creations and redemptions of each fund in USD, from one known share count to the next.
 -- grain: symbol, session
 -- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
 -- lookback: all; back to where a stretch of unchanged counts began, and 63 records before it
--- null: net_flow_usd, flow_pct_of_assets, sessions_spanned and quality for the reason that null_reason names
+-- null: net_flow_usd, flow_pct_of_assets, sessions_spanned, quality and uncertainty_usd for the reason that null_reason names
 -- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, t-1 = the session of the last known count, k = the splits since: shares created,
---   valued as etf.com and FactSet do at the NAV before. Where t-1 is not the previous session, the flow is that of the whole gap, of 23 sessions
---   at most. An issuer's count is compared with the issuer's last, one derived from assets with the last derived. A distribution
---   lowers NAV and creates no shares, so it is no flow. A source is dead when the count has stood still, while NAV moved, for so
---   many records n that p^n < 1e-6, p = how often it stood still in the 63 records before: a fund that moves nearly every day is
---   found in four sessions, a fund that seldom moves is left alone. No count is known while the source is dead
+--   valued as etf.com and FactSet do at the earlier NAV. Where t-1 is not the previous session, the flow is that of the whole gap, at most 23
+--   sessions. An issuer's count is compared with the issuer's last one, a count derived from assets with the last derived one. A distribution
+--   lowers NAV and creates no shares, so it is not a flow. A source is dead when the count has stood still, while NAV moved, for so
+--   many records n that p^n < 1e-6, p = how often it stood still in the 63 records before: four records suffice for a fund whose count changes
+--   nearly every day; a count that seldom changes is not judged. A count of a dead source is not known
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
 --   net_flow_usd: USD, positive = creations
 --   flow_pct_of_assets: percent of NAV x shares at the last known count
 --   sessions_spanned: sessions since the last known count; 1 = the flow of one session
---   quality: daily_count, spanned or monthly_count (the issuer's count of each day, over a gap, of month ends), or derived (assets / NAV)
---   is_large: more than 15 % of assets; kept, as such creations happen around the ends of quarters
+--   quality: daily_count (the issuer's count of each day), spanned (the issuer's count over a gap), monthly_count (the issuer's count at month
+--     ends) or derived (assets / NAV)
+--   uncertainty_usd: USD by which the flow over a gap may be off, as the day of the creations is not known: net_flow_usd x the largest change of
+--     NAV inside the gap; 0 for one session
+--   is_large: more than 15 % of assets; kept, since such creations occur around the ends of quarters
 --   is_counted: the record's share count is known, so that a flow can begin or end with it
 --   sessions_unchanged: records with the same share count while NAV moved, since the count last moved
 --   null_reason: no record before, gap too long (over 23 sessions), no share count, issuer count preferred (over one derived from assets), share
 --     count not possible, or dead source
---   source: who published the share count
+--   source: issuer or vendor that published the share count
 with counted as (
     select
         n.*,
@@ -70,17 +73,31 @@ judged as (
     from stretched
 ),
 
+-- A gap is a record with a known count and the records after it without one.
+gaps as (
+    select *, count(*) filter (is_counted) over (partition by symbol order by session rows unbounded preceding) as gap
+    from judged
+),
+
+navs_in_gaps as (
+    select symbol, gap, min(nav * split_factor) as lowest_nav, max(nav * split_factor) as highest_nav
+    from gaps
+    group by symbol, gap
+),
+
 spanned as (
     select
-        symbol,
-        session,
-        lag(nav) over by_count as previous_nav,
-        lag(shares_outstanding) over by_count as previous_shares,
-        split_factor / lag(split_factor) over by_count as split_ratio_since,
-        session_number - lag(session_number) over by_count as sessions_since
-    from judged
-    where is_counted
-    window by_count as (partition by symbol, is_derived order by session)
+        g.symbol,
+        g.session,
+        lag(g.nav) over by_count as previous_nav,
+        lag(g.shares_outstanding) over by_count as previous_shares,
+        g.split_factor / lag(g.split_factor) over by_count as split_ratio_since,
+        g.session_number - lag(g.session_number) over by_count as sessions_since,
+        lag(greatest(n.highest_nav / (g.nav * g.split_factor) - 1, 1 - n.lowest_nav / (g.nav * g.split_factor))) over by_count as nav_change
+    from gaps as g
+    join navs_in_gaps as n using (symbol, gap)
+    where g.is_counted
+    window by_count as (partition by g.symbol, g.is_derived order by g.session)
 ),
 
 explained as (
@@ -90,6 +107,7 @@ explained as (
         n.previous_shares,
         n.split_ratio_since,
         n.sessions_since,
+        n.nav_change,
         case
             when j.record_number = 1 then 'no record before'
             when j.is_suspect then 'share count not possible'
@@ -125,6 +143,7 @@ select
         when sessions_since > 1 then 'spanned'
         else 'daily_count'
     end as quality,
+    abs(net_flow_usd) * nav_change as uncertainty_usd,
     abs(net_flow_usd) > 0.15 * previous_nav * previous_shares as is_large,
     is_counted,
     sessions_unchanged,

@@ -1,35 +1,50 @@
 -- core.fund_nav: NAV, shares outstanding and assets of funds, session by session.
 -- grain: symbol, session
--- sources: fn.fund_nav_known_at, fn.log_or_null, core.sessions, core.instruments, core.prices
--- lookback: all; the splits since the first record, and 11 counts of the last 63 sessions
--- null: what is not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect), where
+-- sources: fn.fund_nav_known_at, fn.prices_known_at, fn.log_or_null, core.sessions, core.instruments, core.flow_members, core.prices
+-- lookback: all; the splits since the first record, the last count of the issuer, and 11 counts of the last 63 sessions
+-- null: values that are not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect), where
 --   the issuer's own count is to be used (is_superseded) and, for counts derived from assets, where the assets did not change since the record
---   before, since then nothing was learnt (is_stale)
--- formula: shares = assets / NAV where nobody gives a count. An issuer's count decides: for 23 sessions after one, no count is derived
---   from assets, which may be those of all share classes of the fund. A count is suspect that differs by a factor of 1.7 or more from the median
---   of the 11 counts before it, all of the last 63 sessions and on one split basis: on IWM 2000-2026 that finds the nine impossible
---   counts of the issuer and nothing else. Only earlier records are looked at, so a row never changes because of what comes later. A
---   record that is not on a session is left out
+--   before, since there is no new information (is_stale)
+-- formula: shares = assets / NAV where there is no count. An issuer's count decides, as assets may be those of all share classes of the fund: a
+--   count derived from assets is not used for 23 sessions after an issuer's count, and never where it differs from the issuer's last one by
+--   more than 20 %. A count is suspect that differs by a factor of 1.7 or more from the median of the 11 counts before it, all of the
+--   same kind, of the last 63 sessions and on one split basis: on IWM 2000-2026 that finds the nine impossible counts of the issuer and nothing
+--   else. Only earlier records count, so later data never changes a row. A record that is not on a session is left out. A fund that the
+--   universe no longer lists keeps its records where it was a member of a flow group, so that the group's past sums stay as they were
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
 --   nav: USD per share, as published
 --   shares_outstanding: shares, as published
---   total_net_assets_usd: USD, as published, else NAV x shares; also where what is published differs from the issuer's count by over 20 %
+--   total_net_assets_usd: USD, as published, else NAV x shares; also where the published assets differ from the issuer's count by over 20 %
 --   distribution: USD per share on the ex-date
 --   split_ratio: new shares per old share against the record before; 1 = none, also where the issuer restated its history
 --   is_suspect: the published share count is not possible
 --   is_stale: the count is derived from assets, and they are those of the record before
---   is_superseded: the count is derived from assets although the issuer's own is known of the last 23 sessions
---   published_shares_outstanding: the count before it was judged
+--   is_superseded: the count is derived from assets, and the issuer's own count is preferred
+--   published_shares_outstanding: the count as published, before the check
 --   share_count_basis: daily_count or monthly_count (the issuer's, of each day or of month ends) or derived (assets / NAV)
---   assets_ratio: published assets / (NAV x the issuer's last count of the last 23 sessions); 1 = they agree
---   source: who published it
+--   assets_ratio: published assets / (NAV x the issuer's last count); 1 = they agree
+--   source: issuer or vendor that published it
 --   known_at: when this version was fetched
 --   run_id: run that added this version
-with splits_so_far as (
+with followed as (
+    select symbol from core.instruments
+    union
+    select symbol from core.flow_members
+),
+
+splits as (
+    select symbol, session, split_ratio from core.prices
+    union all
+    select symbol, session, split_ratio
+    from fn.prices_known_at('infinity'::timestamptz)
+    where symbol in (select symbol from core.flow_members where symbol not in (select symbol from core.instruments))
+),
+
+splits_so_far as (
     select symbol, session, product(split_ratio) over (partition by symbol order by session rows unbounded preceding) as split_factor
-    from core.prices
+    from splits
 ),
 
 records as (
@@ -49,7 +64,7 @@ records as (
             and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
     from fn.fund_nav_known_at('infinity'::timestamptz) as k
     join core.sessions as s on s.session = k.session
-    semi join core.instruments as i on i.symbol = k.symbol
+    semi join followed as f on f.symbol = k.symbol
     asof left join splits_so_far as p on p.symbol = k.symbol and p.session <= k.session
     window by_session as (partition by k.symbol order by k.session)
 ),
@@ -82,7 +97,7 @@ with_issuer as (
 on_one_basis as (
     select
         *,
-        coalesce(basis = 'derived' and session_number - issuer_number <= 23, false) as is_superseded,
+        coalesce(basis = 'derived' and (session_number - issuer_number <= 23 or abs(shares / issuer_shares - 1) > 0.2), false) as is_superseded,
         case when not is_stale and not is_superseded then shares end / split_factor as comparable_shares
     from with_issuer
 ),
@@ -97,7 +112,7 @@ usual as (
         end as usual_shares
     from on_one_basis
     where comparable_shares is not null
-    window before_it as (partition by symbol order by session rows between 11 preceding and 1 preceding)
+    window before_it as (partition by symbol, basis = 'derived' order by session rows between 11 preceding and 1 preceding)
 ),
 
 judged as (
@@ -127,7 +142,7 @@ select
     is_superseded,
     shares as published_shares_outstanding,
     basis as share_count_basis,
-    case when session_number - issuer_number <= 23 then total_net_assets_usd / nullif(nav * issuer_shares, 0) end as assets_ratio,
+    total_net_assets_usd / nullif(nav * issuer_shares, 0) as assets_ratio,
     source,
     known_at,
     run_id

@@ -1,11 +1,11 @@
 -- signals.fund_flows_weekly: flows by calendar week, for each fund and for each group of funds whose flows are summed.
 -- grain: symbol, week
--- sources: signals.fund_flows_by
--- lookback: all; see signals.fund_flows_by
+-- sources: fn.fund_flows_by, core.sessions
+-- lookback: all; see fn.fund_flows_by
 -- null: net_flow_usd of a week, the running one included, with under 90 % of its sessions so far covered; where counts are derived from assets
 --   also with under 99 % of them placed in the week for sure; and of a group no member of which is known. flow_pct_of_assets also where
 --   the assets before the week are not known; covered_assets_pct of a fund, and where the assets of any member are not known
--- formula: see signals.fund_flows_by; a fund that joins a group counts from the first whole week on
+-- formula: see fn.fund_flows_by; a fund that joins a group counts from the first whole week on
 -- columns:
 --   symbol: ticker, or group: and a flow_group of the universe, as in signals.fund_flows_monthly
 --   week: Monday of the week
@@ -36,5 +36,5 @@ select
     quality,
     is_provisional,
     settled_session
-from signals.fund_flows_by('week')
+from fn.fund_flows_by('week', (select max(session) from core.sessions))
 order by symbol, week

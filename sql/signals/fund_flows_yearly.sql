@@ -1,11 +1,11 @@
 -- signals.fund_flows_yearly: flows by calendar year, for each fund and for each group of funds whose flows are summed.
 -- grain: symbol, year
--- sources: signals.fund_flows_by
--- lookback: all; see signals.fund_flows_by
+-- sources: fn.fund_flows_by, core.sessions
+-- lookback: all; see fn.fund_flows_by
 -- null: net_flow_usd of a year, the running one included, with under 90 % of its sessions so far covered; where counts are derived from assets
 --   also with under 99 % of them placed in the year for sure; and of a group no member of which is known. flow_pct_of_assets also where
 --   the assets before the year are not known; covered_assets_pct of a fund, and where the assets of any member are not known
--- formula: see signals.fund_flows_by; a fund that joins a group counts from the first whole year on
+-- formula: see fn.fund_flows_by; a fund that joins a group counts from the first whole year on
 -- columns:
 --   symbol: ticker, or group: and a flow_group of the universe, as in signals.fund_flows_monthly
 --   year: calendar year
@@ -38,7 +38,7 @@ with years as (
         quality,
         is_provisional,
         settled_session
-    from signals.fund_flows_by('year')
+    from fn.fund_flows_by('year', (select max(session) from core.sessions))
 ),
 
 lower_years as (

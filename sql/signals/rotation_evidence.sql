@@ -1,7 +1,7 @@
 -- signals.rotation_evidence: six verdicts on the rotation from large to small companies each session, on three axes.
 -- grain: session, evidence
--- sources: core.sessions, core.prices, core.pairs, core.flow_members, core.fund_nav, core.fund_facts, core.thresholds, fn.satisfies,
---   fn.difference_beyond_rounding, signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
+-- sources: core.sessions, core.prices, core.pairs, core.flow_members, core.fund_nav, core.thresholds, fn.satisfies,
+--   fn.fund_facts_known_at, fn.difference_beyond_rounding, signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
 --   signals.earnings_momentum
 -- lookback: all; three completed months, and the last known assets of each fund before them
 -- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
@@ -84,7 +84,7 @@ flow_windows as (
 ),
 
 fund_starts as (
-    select g.symbol, g.from_day, g.until_day, coalesce(least(g.inception, r.first_record), g.inception, r.first_record) as first_day
+    select g.symbol, g.from_session, g.until_session, coalesce(least(g.inception, r.first_record), g.inception, r.first_record) as first_day
     from core.flow_members as g
     left join (select symbol, min(session) as first_record from core.fund_nav group by symbol) as r using (symbol)
     where g.flow_group = 'small_cap'
@@ -94,7 +94,8 @@ members as (
     select w.*, s.symbol
     from flow_windows as w
     join fund_starts as s
-        on s.from_day <= w.last_day and coalesce(s.until_day > w.last_day, true) and coalesce(s.first_day <= w.last_day, true)
+        on coalesce(s.from_session <= w.last_day, true) and coalesce(s.until_session > w.last_day, true)
+        and coalesce(s.first_day <= w.last_day, true)
 ),
 
 assets as (
@@ -105,7 +106,7 @@ assets as (
 
 vendor_assets as (
     select symbol, as_of, total_net_assets_usd as assets_usd
-    from core.fund_facts
+    from fn.fund_facts_known_at('infinity'::timestamptz)
     where total_net_assets_usd is not null
 ),
 

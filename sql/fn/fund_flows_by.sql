@@ -1,18 +1,22 @@
--- signals.fund_flows_by: flows by period, 'week', 'month' or 'year', of each fund and of each group of funds whose flows are summed.
+-- fn.fund_flows_by: flows by period (`unit` = week, month or year) of each fund and each group of funds, from the records up to the
+--   session `until`.
 -- grain: symbol, period
--- sources: core.fund_flows, core.fund_nav, core.fund_facts, core.flow_members, core.pairs, core.sessions
+-- sources: core.fund_flows, core.fund_nav, fn.fund_facts_known_at, core.flow_members, core.pairs, core.sessions
 -- lookback: all; a flow over a gap of up to 23 sessions, and the last known assets of each fund
--- null: net_flow_usd with under 90 % of the period's sessions so far covered, of counts derived from assets also with under 99 % of them placed,
---   and of a group no member of which is known; assets_usd while not known of every known member; covered_assets_pct of a fund, and while
---   the assets of any member are not known; settled_session where the period's own sessions settle it, and while it is provisional
+-- null: net_flow_usd with under 90 % of the period's sessions so far covered; where counts are derived from assets also with under 99 % of
+--   them placed, or an uncertainty over 1 % of the flow; and of a group no member of which is known. assets_usd while not known of every known
+--   member. covered_assets_pct of a fund, and while the assets of any member are not known. settled_session where the period's own
+--   sessions settle it, and while it is provisional
 -- formula: a flow over a gap counts wholly for the period in which it ends if it begins there too, else pro rata by sessions. A session is
---   placed where the flow that covers it lies in one period. A group is the sum over its members whose period is known. covered_assets_pct =
---   100 x last known assets of these / those of all members. A row is provisional while a later record may still add to it: a
---   record that is not yet known may end a gap of up to 23 sessions
-create or replace macro signals.fund_flows_by(unit) as table
+--   placed where the flow that covers it lies in one period. The uncertainty of such a flow is that of core.fund_flows, of one that crosses the
+--   period's end the larger part of its size. A group is the sum over its members whose period is known; a fund is a member from the period
+--   on in which it joined. covered_assets_pct = 100 x last known assets of the known members / those of all members. A row is provisional
+--   while a later record may still add to it: the next known count may end a gap of up to 23 sessions
+create or replace macro fn.fund_flows_by(unit, until) as table
 with calendar as (
     select session, session_number, date_trunc(unit, session)::date as period
     from core.sessions
+    where session <= until
 ),
 
 periods as (
@@ -34,7 +38,8 @@ records as (
 ),
 
 placed as (
-    select r.symbol, c.period, r.session, r.net_flow_usd, r.quality, r.sessions_spanned, count(*) as sessions_within
+    select
+        r.symbol, c.period, r.session, r.net_flow_usd, r.uncertainty_usd, r.quality, r.sessions_spanned, count(*) as sessions_within
     from (
         select *, unnest(range(session_number - sessions_spanned + 1, session_number + 1)) as covered_number
         from records
@@ -49,6 +54,14 @@ summed as (
         symbol,
         period,
         sum(net_flow_usd * sessions_within / sessions_spanned order by session) as flow_usd,
+        -- Of a flow that crosses the period's start or end it is not known which part belongs here.
+        sum(
+            case
+                when sessions_within = sessions_spanned then uncertainty_usd
+                else abs(net_flow_usd) * greatest(sessions_within, sessions_spanned - sessions_within) / sessions_spanned
+            end
+            order by session
+        ) as uncertainty_usd,
         sum(sessions_within)::bigint as sessions_known,
         coalesce(sum(sessions_within) filter (sessions_within = sessions_spanned), 0)::bigint as sessions_placed,
         bool_or(quality = 'derived') as is_derived,
@@ -84,7 +97,8 @@ by_fund as (
         f.symbol,
         f.period,
         s.flow_usd,
-        coalesce(s.sessions_known, 0) >= 0.9 * f.sessions and (not s.is_derived or s.sessions_placed >= 0.99 * f.sessions) as is_known,
+        coalesce(s.sessions_known, 0) >= 0.9 * f.sessions
+            and (not s.is_derived or s.sessions_placed >= 0.99 * f.sessions and s.uncertainty_usd <= 0.01 * abs(s.flow_usd)) as is_known,
         case when is_known then s.flow_usd end as net_flow_usd,
         s.quality,
         a.assets_usd,
@@ -105,9 +119,10 @@ by_fund as (
 
 -- Each group, and without the small leg of the headline pair: a vehicle of traders, whose flows soon revert.
 groups as (
-    select 'group:' || flow_group as group_symbol, flow_group, symbol, from_day, until_day, inception from core.flow_members
+    select 'group:' || flow_group as group_symbol, flow_group, symbol, from_session, until_session, inception from core.flow_members
     union all
-    select 'group:' || m.flow_group || '_ex_' || lower(p.small_symbol), m.flow_group, m.symbol, m.from_day, m.until_day, m.inception
+    select
+        'group:' || m.flow_group || '_ex_' || lower(p.small_symbol), m.flow_group, m.symbol, m.from_session, m.until_session, m.inception
     from core.flow_members as m
     join core.pairs as p on p.headline and p.small_symbol <> m.symbol
     semi join core.flow_members as h on h.symbol = p.small_symbol and h.flow_group = m.flow_group
@@ -121,16 +136,19 @@ known_assets as (
 
 vendor_assets as (
     select symbol, as_of, total_net_assets_usd as assets_usd
-    from core.fund_facts
+    from fn.fund_facts_known_at('infinity'::timestamptz)
     where total_net_assets_usd is not null
 ),
 
 members as (
     select
-        g.group_symbol, g.symbol, p.period, p.is_partial, b.symbol is not null as has_records, b.net_flow_usd, b.flow_usd, b.quality, b.assets_usd,
-        b.sessions_covered_pct, b.settled_session as member_settled_session, b.is_provisional as may_change, coalesce(k.assets_usd, v.assets_usd) as last_assets_usd
+        g.group_symbol, g.symbol, p.period, p.is_partial, b.symbol is not null as has_records, b.net_flow_usd, b.flow_usd, b.quality,
+        b.assets_usd, b.sessions_covered_pct, b.settled_session as member_settled_session, b.is_provisional as may_change,
+        coalesce(k.assets_usd, v.assets_usd) as last_assets_usd
     from groups as g
-    join periods as p on g.from_day <= p.period and coalesce(p.last_session < g.until_day, true)
+    join periods as p
+        on coalesce(g.from_session <= until and date_trunc(unit, g.from_session) <= p.period, true)
+        and coalesce(g.until_session > until or date_trunc(unit, g.until_session) > p.period, true)
     left join by_fund as b on b.symbol = g.symbol and b.period = p.period
     asof left join known_assets as k on k.symbol = g.symbol and k.session <= p.last_session
     asof left join vendor_assets as v on v.symbol = g.symbol and v.as_of <= p.last_session
