@@ -3,7 +3,7 @@
 -- rows: every row of core.fund_nav
 -- sources: core.fund_nav, core.sessions
 -- lookback: all; back to where a stretch of unchanged counts began, and 63 records before it
--- null: net_flow_usd, flow_pct_of_assets, sessions_spanned, quality and uncertainty_usd for the reason that null_reason names
+-- null: net_flow_usd, flow_pct_of_assets, sessions_spanned, quality, gross_flow_usd and nav_change for the reason that null_reason names
 -- formula: net_flow = (SO_t - SO_{t-1} x k) x NAV_{t-1} / k, t-1 = the session of the last known count, k = the splits since: shares created,
 --   valued as etf.com and FactSet do at the earlier NAV. Where t-1 is not the previous session, the flow is that of the whole gap, at most 23
 --   sessions. An issuer's count is compared with the issuer's last one, a count derived from assets with the last derived one. A distribution
@@ -18,8 +18,10 @@
 --   sessions_spanned: sessions since the last known count; 1 = the flow of one session
 --   quality: daily_count (the issuer's count of each day), spanned (the issuer's count over a gap), monthly_count (the issuer's count at month
 --     ends) or derived (assets / NAV)
---   uncertainty_usd: USD by which the flow over a gap may be off, as the day of the creations is not known: net_flow_usd x the largest change of
---     NAV inside the gap; 0 for one session
+--   gross_flow_usd: USD, an estimate of the creations and redemptions behind the flow over a gap, which may offset each other: the fund's mean
+--     flow of one session in the last 63 records, in absolute terms, x sessions_spanned; at least the absolute net_flow_usd
+--   nav_change: largest change of NAV inside the gap, a fraction; 0 for one session. As the day of the creations is not known, the flow
+--     may be off by gross_flow_usd x nav_change
 --   is_large: more than 15 % of assets; kept, since such creations occur around the ends of quarters
 --   is_counted: the record's share count is known, so that a flow can begin or end with it
 --   sessions_unchanged: records with the same share count while NAV moved, since the count last moved
@@ -129,6 +131,13 @@ flows as (
                 then (shares_outstanding - previous_shares * split_ratio_since) * previous_nav / split_ratio_since
         end as net_flow_usd
     from explained
+),
+
+sized as (
+    select
+        *,
+        avg(abs(net_flow_usd)) filter (sessions_since = 1) over (partition by symbol order by session rows 62 preceding) as usual_flow_usd
+    from flows
 )
 
 select
@@ -143,11 +152,16 @@ select
         when sessions_since > 1 then 'spanned'
         else 'daily_count'
     end as quality,
-    abs(net_flow_usd) * nav_change as uncertainty_usd,
+    case
+        when null_reason is not null then null
+        when sessions_since = 1 then abs(net_flow_usd)
+        else greatest(abs(net_flow_usd), sessions_since * usual_flow_usd)
+    end as gross_flow_usd,
+    case when null_reason is null then nav_change end as nav_change,
     abs(net_flow_usd) > 0.15 * previous_nav * previous_shares as is_large,
     is_counted,
     sessions_unchanged,
     null_reason,
     source
-from flows
+from sized
 order by symbol, session

@@ -1,13 +1,13 @@
 -- signals.fund_flows_monthly: flows by calendar month, for each fund and for each group of funds whose flows are summed.
 -- grain: symbol, month
--- sources: fn.fund_flows_monthly_until, core.sessions
+-- sources: signals.fund_flows_monthly_until, core.sessions
 -- lookback: all; the streak and the percentile reach to the fund's first record
 -- null: net_flow_usd of a month, the running one included, with under 90 % of its sessions so far covered; where counts are derived from assets
---   also with under 99 % of them placed in the month for sure; and of a group no member of which is known. flow_pct_of_assets also where
+--   also with an uncertainty over 1 % of the flow; and of a group no member of which is known. flow_pct_of_assets also where
 --   the assets before the month are not known; cumulative_ytd_usd from the year's first month on that is NULL; percentile and flow_z of
 --   the running month, and with under 36 earlier months to compare with; covered_assets_pct of a fund, and where the assets of any
 --   member are not known
--- formula: see fn.fund_flows_by. streak = months in a row with flows of one sign, negative for outflows, counting completed months only;
+-- formula: see signals.fund_flows_by. streak = months in a row with flows of one sign, negative for outflows, counting completed months only;
 --   the running month carries the streak reached before it. percentile = 100 x earlier months with a lower flow_pct_of_assets / earlier
 --   months; flow_z = (flow_pct_of_assets - mean) / sample standard deviation of the same months. Months of a group are compared, and
 --   follow on each other in a streak, where the same members are known, or where in both those known hold at least half of the group's
@@ -22,13 +22,14 @@
 --   sessions_covered_pct: percent of the month's sessions so far that known flows cover; of a group, the mean of its members
 --   is_partial: the month of the latest session, which may still change
 --   members_known: members whose month is known
---   members: members that are listed, or have records, by then
+--   members: members that are listed or have records by then
 --   covered_assets_pct: percent of the members' last known assets that the known members hold
 --   percentile: 0 to 100, place of flow_pct_of_assets among the earlier completed months
 --   flow_z: standard deviations of flow_pct_of_assets above the mean of these months
---   estimated_flow_usd: USD, all flows that are known of the month, however little of it they cover; a flow over a gap pro rata
+--   estimated_flow_usd: USD, the sum of all flows that are known of the month, however little of it they cover; a flow over a gap pro rata
+--   uncertainty_usd: USD by which estimated_flow_usd may be off, since the day of creations in a gap is not known; a month without gaps has 0
 --   quality: daily_count, spanned, monthly_count or derived, see core.fund_flows, the weakest in the month; mixed where members differ
 --   known_symbols: members whose month is known
 --   is_provisional: a record that is not yet known may still add to the month
---   settled_session: session after the month with whose records it became what it is
-from fn.fund_flows_monthly_until((select max(session) from core.sessions))
+--   settled_session: session after the month with whose records it was settled
+from signals.fund_flows_monthly_until((select max(session) from core.sessions))

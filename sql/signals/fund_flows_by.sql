@@ -1,18 +1,18 @@
--- fn.fund_flows_by: flows by period (`unit` = week, month or year) of each fund and each group of funds, from the records up to the
+-- signals.fund_flows_by: flows by period (`unit` = week, month or year) of each fund and each group of funds, from the records up to the
 --   session `until`.
 -- grain: symbol, period
 -- sources: core.fund_flows, core.fund_nav, fn.fund_facts_known_at, core.flow_members, core.pairs, core.sessions
 -- lookback: all; a flow over a gap of up to 23 sessions, and the last known assets of each fund
--- null: net_flow_usd with under 90 % of the period's sessions so far covered; where counts are derived from assets also with under 99 % of
---   them placed, or an uncertainty over 1 % of the flow; and of a group no member of which is known. assets_usd while not known of every known
---   member. covered_assets_pct of a fund, and while the assets of any member are not known. settled_session where the period's own
---   sessions settle it, and while it is provisional
--- formula: a flow over a gap counts wholly for the period in which it ends if it begins there too, else pro rata by sessions. A session is
---   placed where the flow that covers it lies in one period. The uncertainty of such a flow is that of core.fund_flows, of one that crosses the
---   period's end the larger part of its size. A group is the sum over its members whose period is known; a fund is a member from the period
---   on in which it joined. covered_assets_pct = 100 x last known assets of the known members / those of all members. A row is provisional
---   while a later record may still add to it: the next known count may end a gap of up to 23 sessions
-create or replace macro fn.fund_flows_by(unit, until) as table
+-- null: net_flow_usd with under 90 % of the period's sessions so far covered; where counts are derived from assets also with an uncertainty over
+--   1 % of the flow; and of a group no member of which is known. assets_usd while not known of every known member. covered_assets_pct
+--   of a fund, and while the assets of any member are not known. settled_session where the period's own sessions settle it, and while it is
+--   provisional
+-- formula: a flow over a gap counts wholly for the period in which it ends if it begins there too, else pro rata by sessions. The
+--   uncertainty of a flow over a gap = gross_flow_usd x nav_change, where it crosses the start or end of the period gross_flow_usd x the larger part
+--   of its sessions. A group is the sum over its members whose period is known; a fund is a member from the period on in which it joined.
+--   covered_assets_pct = 100 x last known assets of the known members / those of all members. A row is provisional while a later record may
+--   still add to it: the next known count may end a gap of up to 23 sessions
+create or replace macro signals.fund_flows_by(unit, until) as table
 with calendar as (
     select session, session_number, date_trunc(unit, session)::date as period
     from core.sessions
@@ -39,7 +39,8 @@ records as (
 
 placed as (
     select
-        r.symbol, c.period, r.session, r.net_flow_usd, r.uncertainty_usd, r.quality, r.sessions_spanned, count(*) as sessions_within
+        r.symbol, c.period, r.session, r.net_flow_usd, r.gross_flow_usd, r.nav_change, r.quality, r.sessions_spanned,
+        count(*) as sessions_within
     from (
         select *, unnest(range(session_number - sessions_spanned + 1, session_number + 1)) as covered_number
         from records
@@ -56,14 +57,13 @@ summed as (
         sum(net_flow_usd * sessions_within / sessions_spanned order by session) as flow_usd,
         -- Of a flow that crosses the period's start or end it is not known which part belongs here.
         sum(
-            case
-                when sessions_within = sessions_spanned then uncertainty_usd
-                else abs(net_flow_usd) * greatest(sessions_within, sessions_spanned - sessions_within) / sessions_spanned
+            gross_flow_usd * case
+                when sessions_within = sessions_spanned then nav_change
+                else greatest(sessions_within, sessions_spanned - sessions_within) / sessions_spanned
             end
             order by session
         ) as uncertainty_usd,
         sum(sessions_within)::bigint as sessions_known,
-        coalesce(sum(sessions_within) filter (sessions_within = sessions_spanned), 0)::bigint as sessions_placed,
         bool_or(quality = 'derived') as is_derived,
         case
             when is_derived then 'derived'
@@ -98,9 +98,10 @@ by_fund as (
         f.period,
         s.flow_usd,
         coalesce(s.sessions_known, 0) >= 0.9 * f.sessions
-            and (not s.is_derived or s.sessions_placed >= 0.99 * f.sessions and s.uncertainty_usd <= 0.01 * abs(s.flow_usd)) as is_known,
+            and (not s.is_derived or s.uncertainty_usd <= 0.01 * abs(s.flow_usd)) as is_known,
         case when is_known then s.flow_usd end as net_flow_usd,
         s.quality,
+        s.uncertainty_usd,
         a.assets_usd,
         100.0 * coalesce(s.sessions_known, 0) / f.sessions as sessions_covered_pct,
         f.is_partial,
@@ -142,8 +143,8 @@ vendor_assets as (
 
 members as (
     select
-        g.group_symbol, g.symbol, p.period, p.is_partial, b.symbol is not null as has_records, b.net_flow_usd, b.flow_usd, b.quality,
-        b.assets_usd, b.sessions_covered_pct, b.settled_session as member_settled_session, b.is_provisional as may_change,
+        g.group_symbol, g.symbol, p.period, p.is_partial, b.symbol is not null as has_records, b.net_flow_usd, b.flow_usd, b.uncertainty_usd,
+        b.quality, b.assets_usd, b.sessions_covered_pct, b.settled_session as member_settled_session, b.is_provisional as may_change,
         coalesce(k.assets_usd, v.assets_usd) as last_assets_usd
     from groups as g
     join periods as p
@@ -161,6 +162,7 @@ by_group as (
         period,
         sum(net_flow_usd order by symbol) as net_flow_usd,
         sum(flow_usd order by symbol) as flow_usd,
+        sum(uncertainty_usd order by symbol) as uncertainty_usd,
         case
             when count(distinct quality) filter (net_flow_usd is not null) = 1 then any_value(quality) filter (net_flow_usd is not null)
             when count(net_flow_usd) > 0 then 'mixed'
@@ -185,8 +187,8 @@ by_group as (
 )
 
 select
-    symbol, period, net_flow_usd, flow_usd, quality, assets_usd, sessions_covered_pct, null::double as covered_assets_pct, is_partial,
-    is_provisional, settled_session, is_known::bigint as members_known, 1::bigint as members, case when is_known then symbol end as known_symbols
+    symbol, period, net_flow_usd, flow_usd, uncertainty_usd, quality, assets_usd, sessions_covered_pct, null::double as covered_assets_pct,
+    is_partial, is_provisional, settled_session, is_known::bigint as members_known, 1::bigint as members, case when is_known then symbol end as known_symbols
 from by_fund
 union all by name
 from by_group

@@ -1,13 +1,13 @@
--- fn.fund_flows_monthly_until: signals.fund_flows_monthly as it was after the session `until`, from the records up to then.
+-- signals.fund_flows_monthly_until: signals.fund_flows_monthly as it was after the session `until`, from the records up to then.
 -- grain: symbol, month
--- sources: fn.fund_flows_by, fn.z_score
+-- sources: signals.fund_flows_by, fn.z_score
 -- lookback: all; see signals.fund_flows_monthly
 -- null: see signals.fund_flows_monthly
 -- formula: see signals.fund_flows_monthly
-create or replace macro fn.fund_flows_monthly_until(until) as table
+create or replace macro signals.fund_flows_monthly_until(until) as table
 with months as (
     select * rename (period as month, flow_usd as estimated_flow_usd), 100 * net_flow_usd / nullif(assets_usd, 0) as flow_pct_of_assets
-    from fn.fund_flows_by('month', until)
+    from signals.fund_flows_by('month', until)
 ),
 
 -- Months in a row with one sign share an island: the sign changes, is missing, or is that of other members, at the start of each.
@@ -71,6 +71,7 @@ select
     c.percentile,
     c.flow_z,
     s.estimated_flow_usd,
+    s.uncertainty_usd,
     s.quality,
     s.known_symbols,
     s.is_provisional,
