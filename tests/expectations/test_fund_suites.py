@@ -220,6 +220,7 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
 #: What else such a batch fails, rightly.
 TOO = {"not_after_session": {"on_a_session"}, "weight_plausible": {"weights_add_up"}}
 
+
 def counted(counts: Mapping[int, float]) -> Callable[[], Frames]:
     """The good frames with share counts of IWM changed, and without assets."""
 

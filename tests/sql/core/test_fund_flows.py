@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_month_end_counts():
     rows = flows(records("AAA", moving(64), shares, share_count_basis="monthly_count"))
     known = rows[rows["net_flow_usd"].notna()]
     assert list(known.index) == ends[1:]
-    for before, end in zip(ends, ends[1:], strict=False):
+    for before, end in pairwise(ends):
         assert known.loc[end, "net_flow_usd"] == pytest.approx(10 * (end - before) * moving(64)[before])
         assert known.loc[end, "sessions_spanned"] == end - before
     assert set(known["quality"]) == {"monthly_count"}
@@ -105,7 +106,9 @@ def test_month_end_counts():
 def test_count_of_the_issuer_beats_assets():
     """Assets of all share classes, three times the fund's, are not taken for the fund's beside or after an issuer's count."""
     counted = records("AAA", moving(40), [*growing(10), *[None] * 20, *growing(40)[30:]])
-    nav, rows = tables(counted.assign(total_net_assets_usd=[3 * n * s for n, s in zip(moving(40), growing(40), strict=True)]))
+    nav, rows = tables(
+        counted.assign(total_net_assets_usd=[3 * n * s for n, s in zip(moving(40), growing(40), strict=True)])
+    )
     assert nav["is_superseded"].tolist() == [False] * 10 + [True] * 20 + [False] * 10
     assert values(nav["assets_ratio"])[:10] == pytest.approx([3.0] * 10)
     assert values(rows["null_reason"])[10:30] == ["issuer count preferred"] * 20

@@ -256,7 +256,9 @@ def yearly(rows: list[Row]) -> list[Row]:
         lower = [
             e["period"].year
             for e in rows[:i]
-            if e["known_symbols"] == row["known_symbols"] and row["known_symbols"] and e["net_flow_usd"] < row["net_flow_usd"]
+            if e["known_symbols"] == row["known_symbols"]
+            and row["known_symbols"]
+            and e["net_flow_usd"] < row["net_flow_usd"]
         ]
         row["last_lower_year"] = lower[-1] if lower and not row["is_partial"] else None
     return rows

@@ -239,7 +239,8 @@ def test_what_snapshots_say_as_of_each_session(found, symbol):
     Else they are its count of the last 23 sessions at its last NAV, and else the vendor's.
     """
     published, count, nav = (
-        by_day(found["core.fund_nav"], symbol, column) for column in ("total_net_assets_usd", "shares_outstanding", "nav")
+        by_day(found["core.fund_nav"], symbol, column)
+        for column in ("total_net_assets_usd", "shares_outstanding", "nav")
     )
     rows = rows_of(found, symbol)
     ratios, counts, assets = [], [], []
