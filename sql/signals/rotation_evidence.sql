@@ -1,6 +1,6 @@
 -- signals.rotation_evidence: six verdicts on the rotation from large to small companies each session, on three axes.
 -- grain: session, evidence
--- sources: core.sessions, core.prices, core.pairs, core.flow_members, core.fund_nav, core.thresholds, fn.satisfies,
+-- sources: core.sessions, core.instruments, core.prices, core.pairs, core.flow_members, core.fund_nav, core.thresholds, fn.satisfies,
 --   fn.fund_facts_known_at, fn.difference_beyond_rounding, signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
 --   signals.earnings_momentum
 -- lookback: all; three completed months, and the last known assets of each fund before them
