@@ -34,6 +34,7 @@ SECTIONS: dict[str, Builder] = {
     "sector_ranks": sectors.sector_ranks,
     "mega_cap": market.mega_cap,
     "fund_flows": money.fund_flows,
+    "fund_flows_yearly": money.fund_flows_yearly,
     "funds": money.funds,
     "breadth": market.breadth,
     "drawdowns": market.drawdowns,
