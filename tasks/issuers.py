@@ -90,3 +90,20 @@ def publisher(instrument: Instrument) -> Issuer | None:
 def ids_of(issuer: Issuer, instruments: Sequence[Instrument]) -> dict[str, str]:
     """The issuer's identifiers of those of its funds among `instruments` that have one, by symbol."""
     return {i.symbol: i.issuer_id for i in instruments if i.issuer == issuer.name and i.issuer_id}
+
+
+def flows_known(fund: Instrument) -> str:
+    """What will be known of the flows of `fund`, in one sentence."""
+    issuer = ISSUERS.get(fund.issuer or "")
+    by_assets = "its flows come from the vendor's assets / NAV, for periods in which the vendor refreshes them; else its assets count as not covered"
+    if issuer is None:
+        return f"No source: {fund.issuer or 'no issuer'} has no reader, so {by_assets}."
+    if issuer.reader is None:
+        return f"No source: {issuer.title} publishes no share count that a program can fetch, so {by_assets}."
+    if issuer.share_count is None:
+        return f"No share count: {issuer.title} publishes none, so {by_assets}."
+    if not fund.issuer_id:
+        return f"No share count yet: the row lacks issuer_id, for {issuer.title} {issuer.issuer_id}; until then {by_assets}."
+    if issuer.share_count == "monthly_count":
+        return f"Flows of each month, from the month-end share counts of {issuer.title}."
+    return f"Flows of each session, from the daily share counts of {issuer.title}."

@@ -4,11 +4,17 @@
 
 -- expectation: most_symbols_answered
 -- severity: critical
--- sentence: More than a fifth of the universe got no usable answer from the source.
-with unanswered as (from stage.answers where dataset = 'prices' and error is not null)
+-- sentence: More than a fifth of the symbols that signals.breadth counts got no usable answer from the source. Funds followed for their
+--   flows or for context do not count.
+with counted as (from stage.universe where in_breadth),
+unanswered as (
+    from stage.answers as a
+    semi join counted as c on c.symbol = a.symbol
+    where a.dataset = 'prices' and a.error is not null
+)
 select symbol, null::date as session, error
 from unanswered
-where (select count(*) from unanswered) > 0.2 * (select count(*) from stage.universe);
+where (select count(*) from unanswered) > 0.2 * (select count(*) from counted);
 
 -- expectation: session_has_bars
 -- severity: critical

@@ -360,6 +360,66 @@ def accept_closure(day: date, because: str) -> None:
     accept(day, because, datetime.now(UTC))
 
 
+def _tickers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    return [symbol for given in value for symbol in _symbols(ctx, param, given)]
+
+
+@main.group(short_help="List, add and remove the symbols that are followed.")
+def universe() -> None:
+    """The symbols that are followed, in your own copy of the shipped universe: the file of ROTATION_UNIVERSE, or universe.csv in ROTATION_HOME."""
+
+
+@universe.command("list")
+def list_universe() -> None:
+    """List the universe in force, and what will be known of the flows of each fund."""
+    from market_rotation.flows.cli.universe import show_list
+
+    show_list()
+
+
+@universe.command("check")
+def check_universe() -> None:
+    """Check the universe and its pairs as a run reads them, and say what will be known of each flow group. Exit 2 for a mistake."""
+    from market_rotation.flows.cli.universe import check
+
+    check()
+
+
+@universe.command("add")
+@click.argument("symbols", nargs=-1, required=True, callback=_tickers, metavar="SYMBOL...")
+@click.option("--issuer", metavar="NAME", help="Issuer of the fund, such as ishares or vanguard.")
+@click.option("--issuer-id", metavar="ID", help="The issuer's identifier of the fund: a ticker, a CUSIP or a number.")
+@click.option("--flow-group", metavar="NAME", help="Group in which the fund's flows are summed, such as small_cap.")
+@click.option(
+    "--kind", type=click.Choice(["fund", "stock", "index"]), help="What it is (default: as shipped, else fund)."
+)
+@click.option("--name", metavar="TEXT", help="Name of the fund (default: as shipped, else the symbol).")
+def add_to_universe(
+    symbols: list[str],
+    issuer: str | None,
+    issuer_id: str | None,
+    flow_group: str | None,
+    kind: str | None,
+    name: str | None,
+) -> None:
+    """Add symbols to your universe, and say what will be known of the flows of each.
+
+    A symbol of the shipped universe needs no option. For example: rotation universe add AVUV IWO VBR
+    """
+    from market_rotation.flows.cli.universe import add
+
+    add(symbols, kind, name, flow_group, issuer, issuer_id)
+
+
+@universe.command("remove")
+@click.argument("symbols", nargs=-1, required=True, callback=_tickers, metavar="SYMBOL...")
+def remove_from_universe(symbols: list[str]) -> None:
+    """Remove symbols from your universe. What is known of them stays."""
+    from market_rotation.flows.cli.universe import remove
+
+    remove(symbols)
+
+
 @main.group(short_help="List, test and resend alerts.")
 def alerts() -> None:
     """The outbox of alerts."""

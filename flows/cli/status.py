@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from market_rotation.flows.cli.console import SIMULATED, out
-from market_rotation.tasks.operations import status
+from market_rotation.tasks.operations import health, status
 from market_rotation.tasks.operations.state import Status
 from market_rotation.tasks.settings import load_settings
 
@@ -32,6 +32,8 @@ def show_status(now: datetime, as_json: bool) -> int:
         out.print(_running(state, now), style="cyan", markup=False, highlight=False)
     for note in state.notes:
         out.print(note, style="yellow", markup=False, highlight=False)
+    for fund in state.late_funds or []:
+        out.print(health.late_fund(fund), style="yellow", markup=False, highlight=False)
     if state.last_run:
         last = state.last_run
         out.print(

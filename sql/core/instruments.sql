@@ -1,6 +1,6 @@
 -- core.instruments: the instruments of the current universe file.
 -- grain: symbol
--- sources: fn.universe_known_at
+-- sources: fn.universe_known_at, fn.flow_group_of
 -- lookback: none
 -- null: not applicable, or not known
 -- formula: a version of the universe from before the columns flow_group and in_breadth is read as such a file is: flows are summed over the
@@ -27,7 +27,7 @@ select
     size_bucket,
     sector,
     peer_group,
-    case when in_breadth is not null then flow_group when peer_group in ('small_cap', 'large_cap') then peer_group end as flow_group,
+    fn.flow_group_of(flow_group, in_breadth, peer_group) as flow_group,
     coalesce(in_breadth, kind in ('fund', 'sector', 'stock')) as in_breadth,
     issuer,
     issuer_id,

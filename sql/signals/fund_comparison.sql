@@ -5,7 +5,7 @@
 -- lookback: 2520 sessions; and the last snapshot and the last holdings file of each fund, however old
 -- null: any value whose window is not full; what no snapshot or holdings file on or before the session says; premium_pct until the session's NAV is
 --   published (the next day), and where closes are not plain prices, see premium_null_reason, as dividend_yield; net_flow_12m_usd with under 90 % of its
---   sessions; bid_ask_spread_pct always: no source that comes with the project publishes spreads
+--   sessions covered; bid_ask_spread_pct always: no source that comes with the project publishes spreads
 -- formula: beta = sample covariance with the benchmark / sample variance of the benchmark, of daily total returns, or of those of calendar months that
 --   ended before the session's month; return of n years = (index / index 252 x n sessions before) ^ (1 / n) - 1; volatility = sample standard
 --   deviation x sqrt(252); drawdown = lowest (index / its running maximum) - 1 inside the window; premium = 100 x (close / NAV - 1);
@@ -15,7 +15,7 @@
 --   session: XNYS trading date
 --   expense_ratio: fraction of assets a year
 --   holdings_count: constituents
---   total_net_assets_usd: USD, the issuer's of the last 5 sessions, else of the last snapshot
+--   total_net_assets_usd: USD, the issuer's of the last 5 sessions, else the issuer's count of the last 23 at the last NAV, else of the last snapshot
 --   return_12m: fraction over 252 sessions
 --   return_3y: fraction a year, over 756 sessions
 --   return_5y: fraction a year, over 1260 sessions
@@ -35,7 +35,7 @@
 --   trailing_pe: price over earnings of the holdings, of the last snapshot
 --   top10_weight_pct: percent of the holdings' weight in the ten heaviest companies, of the last file
 --   effective_holdings: number of equal holdings that would be as concentrated
---   net_flow_12m_usd: USD over 252 sessions
+--   net_flow_12m_usd: USD over 252 sessions; of a flow that begins before them the part inside, pro rata by sessions
 with bars as (
     select
         p.symbol, p.session, s.session_number, p.close, p.volume, p.dividend, p.return_1d, p.total_return_index as tri,
@@ -227,19 +227,35 @@ concentration as (
 ),
 
 flows as (
-    select f.symbol, s.session_number, f.net_flow_usd
+    select f.symbol, s.session_number, f.net_flow_usd, f.sessions_spanned
     from core.fund_flows as f
     join core.sessions as s using (session)
+),
+
+flows_windowed as (
+    select
+        symbol,
+        session_number,
+        sum(net_flow_usd) over last_252_sessions as flow_usd,
+        sum(sessions_spanned) over last_252_sessions as sessions_covered,
+        -- The first flow of the window may cover sessions before it: of it only the part inside counts.
+        first(net_flow_usd ignore nulls) over last_252_sessions as first_flow_usd,
+        first(sessions_spanned ignore nulls) over last_252_sessions as first_spanned,
+        first(case when sessions_spanned is not null then session_number end ignore nulls) over last_252_sessions as first_number
+    from bars
+    full join flows using (symbol, session_number)
+    window last_252_sessions as (partition by symbol order by session_number range 251 preceding)
 ),
 
 flows_12m as (
     select
         symbol,
         session_number,
-        case when count(net_flow_usd) over last_252_sessions >= 0.9 * 252 then sum(net_flow_usd) over last_252_sessions end as net_flow_12m_usd
-    from bars
-    full join flows using (symbol, session_number)
-    window last_252_sessions as (partition by symbol order by session_number range 251 preceding)
+        greatest(first_spanned - (first_number - (session_number - 252)), 0) as sessions_before,
+        case
+            when sessions_covered - sessions_before >= 0.9 * 252 then flow_usd - first_flow_usd * sessions_before / first_spanned
+        end as net_flow_12m_usd
+    from flows_windowed
 ),
 
 assets as (
@@ -247,6 +263,20 @@ assets as (
     from core.fund_nav as n
     join core.sessions as s using (session)
     where n.total_net_assets_usd is not null
+),
+
+navs as (
+    select symbol, session, nav, product(split_ratio) over (partition by symbol order by session rows unbounded preceding) as split_factor
+    from core.fund_nav
+    where nav is not null
+),
+
+issuer_counts as (
+    select n.symbol, n.session, s.session_number, n.shares_outstanding / v.split_factor as shares_before_splits
+    from core.fund_nav as n
+    join navs as v using (symbol, session)
+    join core.sessions as s using (session)
+    where n.share_count_basis <> 'derived' and n.shares_outstanding is not null
 )
 
 select
@@ -254,14 +284,19 @@ select
     b.session,
     f.expense_ratio,
     f.holdings_count,
-    case when a.session_number > b.session_number - 5 then a.total_net_assets_usd else f.total_net_assets_usd end as total_net_assets_usd,
+    case
+        when a.session_number > b.session_number - 5 then a.total_net_assets_usd
+        -- A month-end count, at the last NAV. A vendor's assets may be those of all share classes.
+        when c.session_number >= b.session_number - 23 then c.shares_before_splits * v.split_factor * v.nav
+        else f.total_net_assets_usd
+    end as total_net_assets_usd,
     r.return_12m,
     l.return_3y,
     l.return_5y,
     l.return_10y,
     m.beta_252d,
-    v.beta_3y_monthly,
-    v.beta_5y_monthly,
+    y.beta_3y_monthly,
+    y.beta_5y_monthly,
     m.volatility_252d,
     case when m.is_full then d.max_drawdown_252d end as max_drawdown_252d,
     case when m.is_full_5y then d.max_drawdown_5y end as max_drawdown_5y,
@@ -282,8 +317,10 @@ join flows_12m as x on x.symbol = b.symbol and x.session_number = b.session_numb
 join long_returns as l on l.symbol = b.symbol and l.session = b.session
 join drawdowns as d on d.symbol = b.symbol and d.session = b.session
 left join core.close_basis as k on k.symbol = b.symbol and k.session = b.session
-left join monthly_betas as v on v.symbol = b.symbol and v.month_number = datediff('month', date '1990-01-01', b.session) - 1
+left join monthly_betas as y on y.symbol = b.symbol and y.month_number = datediff('month', date '1990-01-01', b.session) - 1
 asof left join core.fund_facts as f on f.symbol = b.symbol and f.as_of <= b.session
 asof left join concentration as o on o.symbol = b.symbol and o.as_of <= b.session
 asof left join assets as a on a.symbol = b.symbol and a.session <= b.session
+asof left join navs as v on v.symbol = b.symbol and v.session <= b.session
+asof left join issuer_counts as c on c.symbol = b.symbol and c.session <= b.session
 order by b.symbol, b.session

@@ -1,7 +1,7 @@
 -- signals.rotation_evidence: six verdicts on the rotation from large to small companies each session, on three axes.
 -- grain: session, evidence
--- sources: core.sessions, core.prices, core.pairs, core.instruments, core.fund_nav, core.thresholds, fn.satisfies, fn.difference_beyond_rounding,
---   signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
+-- sources: core.sessions, core.instruments, core.prices, core.pairs, core.flow_members, core.fund_nav, core.thresholds, fn.satisfies,
+--   fn.fund_facts_known_at, fn.difference_beyond_rounding, signals.relative_strength, signals.breadth, signals.fund_flows_monthly, signals.sector_leadership, signals.mega_cap,
 --   signals.earnings_momentum
 -- lookback: all; three completed months, and the last known assets of each fund before them
 -- null: value and verdict where any of the evidence's measures is not known that session, or the data cannot carry a verdict (outcome `known` of
@@ -9,7 +9,8 @@
 -- formula: levels and comparisons in core.thresholds: 1 where all those for the rotation hold, -1 where all those against it do, else 0.
 --   size_score = (conditions for - conditions against) / conditions; flow_pct_of_assets = 100 x net flow of the small-cap funds over the last
 --   three completed months / their assets before these months, over the funds whose three months and assets are known; covered_assets_pct =
---   100 x last known assets of these funds / those of all funds listed by then, not known where those of any fund are not
+--   100 x last known assets of these funds / those of all members listed by then, not known where those of any member are not. A month that a flow
+--   over its end completes counts from the session of that flow on
 -- columns:
 --   session: XNYS trading date
 --   evidence: relative_strength, breadth, sector_leadership, mega_cap, fund_flows or earnings
@@ -59,23 +60,42 @@ size_scores as (
     group by c.session
 ),
 
--- The flows of the three months before that of a session, which are complete, since the session itself is later.
-flow_months as (
-    select distinct month, month - interval 3 months as first_month, month - interval 1 day as last_day
+-- The flows of the three months before that of a session. They are complete, since the session itself is later; a month that a flow over
+-- its end settled counts from the session of that flow on.
+settled_months as (
+    select m.symbol, m.month, m.net_flow_usd, m.settled_session
+    from signals.fund_flows_monthly as m
+    where m.net_flow_usd is not null and not m.is_partial and m.is_provisional is not true
+),
+
+flow_days as (
+    select min(session) as from_session, month
     from followed
+    group by month
+    union
+    select f.session, f.month
+    from followed as f
+    semi join settled_months as s on s.settled_session = f.session
+),
+
+flow_windows as (
+    select from_session, month, month - interval 3 months as first_month, month - interval 1 day as last_day
+    from flow_days
 ),
 
 fund_starts as (
-    select i.symbol, coalesce(least(i.inception, r.first_record), i.inception, r.first_record) as first_day
-    from core.instruments as i
+    select g.symbol, g.from_session, g.until_session, coalesce(least(g.inception, r.first_record), g.inception, r.first_record) as first_day
+    from core.flow_members as g
     left join (select symbol, min(session) as first_record from core.fund_nav group by symbol) as r using (symbol)
-    where i.flow_group = 'small_cap'
+    where g.flow_group = 'small_cap'
 ),
 
 members as (
-    select w.month, w.first_month, w.last_day, s.symbol
-    from flow_months as w
-    join fund_starts as s on coalesce(s.first_day <= w.last_day, true)
+    select w.*, s.symbol
+    from flow_windows as w
+    join fund_starts as s
+        on coalesce(s.from_session <= w.last_day, true) and coalesce(s.until_session > w.last_day, true)
+        and coalesce(s.first_day <= w.last_day, true)
 ),
 
 assets as (
@@ -84,32 +104,42 @@ assets as (
     where total_net_assets_usd is not null
 ),
 
+vendor_assets as (
+    select symbol, as_of, total_net_assets_usd as assets_usd
+    from fn.fund_facts_known_at('infinity'::timestamptz)
+    where total_net_assets_usd is not null
+),
+
 member_assets as (
-    select m.*, late.assets_usd as last_assets_usd, early.assets_usd as assets_before_usd
+    select m.*, coalesce(late.assets_usd, vendor.assets_usd) as last_assets_usd, early.assets_usd as assets_before_usd
     from members as m
     asof left join assets as late on late.symbol = m.symbol and late.session <= m.last_day
+    asof left join vendor_assets as vendor on vendor.symbol = m.symbol and vendor.as_of <= m.last_day
     asof left join assets as early on early.symbol = m.symbol and early.session < m.first_month
 ),
 
 known_months as (
-    from signals.fund_flows_monthly where net_flow_usd is not null and not is_partial
+    select m.from_session, m.symbol, s.month, s.net_flow_usd
+    from members as m
+    join settled_months as s
+        on s.symbol = m.symbol and s.month >= m.first_month and s.month < m.month and coalesce(s.settled_session <= m.from_session, true)
 ),
 
 member_flows as (
     select
-        m.month,
+        m.from_session,
         m.symbol,
         any_value(m.last_assets_usd) as last_assets_usd,
         any_value(m.assets_before_usd) as assets_before_usd,
-        count(f.month) = 3 and any_value(m.assets_before_usd) is not null as is_known
+        count(k.month) = 3 and any_value(m.assets_before_usd) is not null as is_known
     from member_assets as m
-    left join known_months as f on f.symbol = m.symbol and f.month >= m.first_month and f.month < m.month
-    group by m.month, m.symbol
+    left join known_months as k using (from_session, symbol)
+    group by m.from_session, m.symbol
 ),
 
 coverage as (
     select
-        month,
+        from_session,
         count(*) as members,
         count(*) filter (is_known) as members_known,
         string_agg(symbol, ', ' order by symbol) filter (last_assets_usd is null) as symbols_without_assets,
@@ -119,26 +149,25 @@ coverage as (
                 100 * coalesce(sum(last_assets_usd order by symbol) filter (is_known), 0) / nullif(sum(last_assets_usd order by symbol), 0)
         end as covered_assets_pct
     from member_flows
-    group by month
+    group by from_session
 ),
 
 group_months as (
-    select k.month, f.month as flow_month, sum(f.net_flow_usd order by f.symbol) as net_flow_usd
-    from member_flows as k
-    join known_months as f on f.symbol = k.symbol and f.month >= k.month - interval 3 months and f.month < k.month
-    where k.is_known
-    group by k.month, f.month
+    select k.from_session, k.month, sum(k.net_flow_usd order by k.symbol) as net_flow_usd
+    from known_months as k
+    semi join (from member_flows where is_known) as m using (from_session, symbol)
+    group by k.from_session, k.month
 ),
 
 group_flows as (
     select
-        month,
-        sum(net_flow_usd order by flow_month) as net_flow_usd,
+        from_session,
+        sum(net_flow_usd order by month) as net_flow_usd,
         count(*) filter (net_flow_usd > 0)::double as months_in,
         count(*) filter (net_flow_usd < 0)::double as months_out,
-        string_agg(strftime(flow_month, '%b %Y') || format(' {:+.2f}', net_flow_usd / 1e9), ', ' order by flow_month) as months_text
+        string_agg(strftime(month, '%b %Y') || format(' {:+.2f}', net_flow_usd / 1e9), ', ' order by month) as months_text
     from group_months
-    group by month
+    group by from_session
 ),
 
 flows as (
@@ -150,7 +179,7 @@ flows as (
         g.months_out,
         g.months_text
     from coverage as c
-    left join group_flows as g using (month)
+    left join group_flows as g using (from_session)
 ),
 
 technology as (
@@ -180,7 +209,8 @@ board as (
     left join headline as h using (session)
     left join size_scores as c using (session)
     left join signals.breadth as b using (session)
-    left join flows as w using (month)
+    asof left join flow_days as d on d.from_session <= f.session
+    left join flows as w on w.from_session = d.from_session
     left join technology as t using (session)
     left join signals.mega_cap as m using (session)
     left join signals.earnings_momentum as e using (session)
@@ -248,11 +278,10 @@ spoken as (
                 || case when b.mag7_minus_rest_3m > 0 then 'beat' when b.mag7_minus_rest_3m < 0 then 'trailed' else 'matched' end
                 || format(' the average large company by {:.1f} % over three months.', 100 * abs(b.mag7_minus_rest_3m))
             when 'fund_flows' then
-                'Over the last three completed months small-cap funds '
+                format('Over the last three completed months small-cap funds with {:.0f} % of the assets ', b.covered_assets_pct)
                 || case when b.net_flow_usd < 0 then 'lost ' else 'took in ' end
                 || format('{:.2f} billion USD, {:.1f} % of their assets', abs(b.net_flow_usd) / 1e9, abs(b.flow_pct_of_assets))
-                || ' (' || b.months_text || '; ' || b.members_known || ' of ' || b.members || ' funds known, with '
-                || format('{:.0f} % of the assets).', b.covered_assets_pct)
+                || ' (' || b.months_text || '; ' || b.members_known || ' of ' || b.members || ' funds known).'
             when 'earnings' then
                 format(
                     'Analysts expect the earnings of small companies to grow by {:.1f} % in {}, of large ones by {:.1f} % '

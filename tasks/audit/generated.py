@@ -17,7 +17,7 @@ from market_rotation.tasks.warehouse.models import Model, models
 DERIVED = ("core", "signals")
 
 #: Columns that date a row.
-_DAYS = ("session", "as_of", "month")
+_DAYS = ("session", "as_of", "month", "week")
 
 
 def tables() -> list[str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import duckdb
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.data_context import EphemeralDataContext
+    from great_expectations.execution_engine import ExecutionEngine
 
     from market_rotation.tasks.audit.expectations import Suite
 
@@ -108,13 +109,15 @@ class UnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
         self,
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any] | None = None,
-        execution_engine: DuckDBExecutionEngine | None = None,
+        execution_engine: ExecutionEngine[Any] | None = None,
     ) -> ExpectationValidationResult | dict[str, Any]:
         count = len(metrics["unexpected_rows_query.table"])
-        if count >= MAX_RESULT_RECORDS and execution_engine:
+        if count >= MAX_RESULT_RECORDS and isinstance(execution_engine, DuckDBExecutionEngine):
             query = sqlalchemy.text(f"select count(*) from ({str(self.unexpected_rows_query).format(batch='')})")
             count = execution_engine.execute_query(query).scalar_one()
-        return super()._validate(metrics | {"unexpected_rows_query.row_count": count}, runtime_configuration, execution_engine)
+        return super()._validate(
+            metrics | {"unexpected_rows_query.row_count": count}, runtime_configuration, execution_engine
+        )
 
 
 #: Name of the data source, which lives as long as one audit.

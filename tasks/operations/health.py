@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from market_rotation.tasks.operations.state import Freshness, LastRun
+from market_rotation.tasks import wording
+from market_rotation.tasks.operations.state import Freshness, LastRun, LateFund
 
 STALE = "Stale"
 NEVER_PUBLISHED = "Nothing was ever published"
@@ -33,6 +34,25 @@ def problems(
         )
     for source in dead_sources:
         yield f"Dead source: the share counts of {source} stand still; see `rotation alerts list`."
+
+
+def late_fund(fund: LateFund) -> str:
+    """What is wrong with the records of one fund, in a sentence with the numbers of sessions."""
+    source = f" of {fund.source}" if fund.source else ""
+    if fund.reason == "unchanged":
+        return (
+            f"{fund.symbol}: records{source} unchanged for {wording.count(fund.sessions_unchanged, 'session')}, to {fund.last_session}; "
+            "its flows are not known until the share count changes."
+        )
+    if fund.reason == "late":
+        return (
+            f"{fund.symbol}: last record{source} {wording.count(fund.record_age_sessions, 'session')} old, of {fund.last_session}; "
+            f"{wording.count(fund.max_age_sessions, 'session')} is usual."
+        )
+    return (
+        f"{fund.symbol}: last share count{source} {wording.count(fund.count_age_sessions or 0, 'session')} old, of {fund.last_count_session}; "
+        "its flows are not known from then on."
+    )
 
 
 def is_overdue(problem: str) -> bool:

@@ -28,6 +28,20 @@ class Freshness(BaseModel):
     symbols_behind: int | None
 
 
+class LateFund(BaseModel):
+    """A fund whose records stand still or lag: a row of `ops.late_funds()`. Ages are in sessions."""
+
+    symbol: str
+    reason: str
+    last_session: date
+    record_age_sessions: int
+    max_age_sessions: int
+    sessions_unchanged: int
+    last_count_session: date | None
+    count_age_sessions: int | None
+    source: str | None
+
+
 class Incident(BaseModel):
     """An open incident: a row of `ops.incidents()`."""
 
@@ -56,6 +70,7 @@ class Status(BaseModel):
     running_since: datetime | None
     running_process: int | None
     freshness: list[Freshness]
+    late_funds: list[LateFund] | None
     incidents: list[Incident] | None
     open_alerts: int | None
     quarantined: int | None

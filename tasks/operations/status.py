@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.operations import health
-from market_rotation.tasks.operations.state import Freshness, Incident, LastRun, Status
+from market_rotation.tasks.operations.state import Freshness, Incident, LastRun, LateFund, Status
 from market_rotation.tasks.warehouse import closures, formats
 from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.macros import rows_if_known
@@ -38,6 +38,7 @@ def read(settings: Settings, now: datetime) -> Status:
         alerts = rows_if_known(con, "select count(*) as number from ops.alerts where sent_at is null")
         quarantined = rows_if_known(con, "select count(*) as number from ops.quarantine where resolved_at is null")
         incidents = rows_if_known(con, "from incidents()")
+        late_funds = rows_if_known(con, "from late_funds()") if published[0] else []
         found = formats.newest(con)
         notes = [formats.newer(settings.published, found)] if found.number > formats.FORMAT else []
         fresh = rows_if_known(con, "from freshness($1)", [due]) if published[0] else []
@@ -55,13 +56,14 @@ def read(settings: Settings, now: datetime) -> Status:
         healthy=not problems,
         simulated=bool(simulated and simulated[0]),
         problems=problems,
-        notes=[*notes, *([OLDER] if not notes and None in (alerts, quarantined, incidents, fresh) else [])],
+        notes=[*notes, *([OLDER] if not notes and None in (alerts, quarantined, incidents, fresh, late_funds) else [])],
         last_run=last_run,
         last_published_run_id=published[0],
         running=running,
         running_since=held.since if held else last_run.started_at if last_run and running else None,
         running_process=held.process if held else None,
         freshness=freshness,
+        late_funds=None if late_funds is None else [LateFund(**row) for row in late_funds],
         incidents=None if incidents is None else [Incident(**row) for row in incidents],
         open_alerts=alerts[0]["number"] if alerts else None,
         quarantined=quarantined[0]["number"] if quarantined else None,

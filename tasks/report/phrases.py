@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report.words import signed, written
@@ -93,6 +93,16 @@ def lead(spread: float | None, other: str) -> str:
 def plural(count: int, noun: str) -> str:
     """1 month, 2 months."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def funds_known(group: str, row: Mapping[str, Any]) -> str:
+    """Whose flows a sum is: all 25 small-cap funds; small-cap funds with 62.4 % of the assets (12 of 25)."""
+    known, members, covered = row["members_known"], row["members"], row["covered_assets_pct"]
+    if known == members:
+        return f"all {members} {group}" if members > 1 else f"the one fund of the {group}"
+    if covered is None:
+        return f"{known} of {members} {group}, whose share of the assets is not known,"
+    return f"{group} with {written(covered, 'percent')} of the assets ({known} of {members})"
 
 
 def listed(names: Iterable[str]) -> str:

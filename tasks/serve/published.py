@@ -81,7 +81,7 @@ class Published:
             con = warehouse.cursor(opened.con)
             opened.readers += 1
         try:
-            with warehouse.upgrading(self.path):
+            with warehouse.upgrading(con, self.path):
                 yield opened.edition, con
         finally:
             con.close()
@@ -121,7 +121,7 @@ class Published:
 def _edition(con: duckdb.DuckDBPyConnection, version: str, path: Path) -> Edition:
     import duckdb
 
-    with warehouse.upgrading(path):
+    with warehouse.upgrading(con, path):
         try:
             (origin,) = plain(report_queries.run(con, "origin", None))
         except duckdb.CatalogException:

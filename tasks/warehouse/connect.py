@@ -109,7 +109,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
     try:
         con.execute("set timezone = 'UTC'")
-        with upgrading(path):
+        with upgrading(con, path):
             yield con
     finally:
         con.close()
@@ -143,8 +143,8 @@ def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def upgrading(path: Path) -> Iterator[None]:
-    """Says that the file at `path` needs an upgrade where a query finds that it lacks a table or column."""
+def upgrading(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    """Says that the file at `path`, which `con` has open, needs an upgrade where a query finds that it lacks a table or column."""
     try:
         yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 #: The macros of `ops` that a query may use by their bare names.
-NAMES = ("freshness", "incidents")
+NAMES = ("freshness", "incidents", "late_funds")
 
 
 def rows(con: DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-    """The rows of `query`, which may use this version's `incidents()` and `freshness(due_sessions)` whatever the warehouse holds.
+    """The rows of `query`, which may use this version's macros of `NAMES`, such as `incidents()`, whatever the warehouse holds.
 
     Raises DuckDB's `CatalogException` or `BinderException` where the warehouse lacks a table or column.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -220,11 +220,31 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
 #: What else such a batch fails, rightly.
 TOO = {"not_after_session": {"on_a_session"}, "weight_plausible": {"weights_add_up"}}
 
-#: Expectation of the flows → the counts of IWM, and the rows it must name.
-BAD_FLOWS: dict[str, tuple[dict[int, float], list[tuple[str, date]]]] = {
-    "share_count_possible": ({50: 2_000_000.0}, [("IWM", DAYS[50])]),
-    "share_counts_alive": (dict.fromkeys(range(86, 90), 1_085_000.0), [("IWM", DAYS[89])]),
-    "flow_not_large": ({i: 1_200_000.0 + 1_000 * i for i in range(60, 90)}, [("IWM", DAYS[60])]),
+
+def counted(counts: Mapping[int, float]) -> Callable[[], Frames]:
+    """The good frames with share counts of IWM changed, and without assets."""
+
+    def make() -> Frames:
+        frames = good_frames()
+        navs = frames["fund_nav"].reset_index(drop=True)
+        navs.loc[list(counts), "shares_outstanding"] = list(counts.values())
+        return {**frames, "fund_nav": navs.assign(total_net_assets_usd=float("nan"))}
+
+    return make
+
+
+#: Expectation of the flows → records that it must fail, and the rows it must name.
+BAD_FLOWS: dict[str, tuple[Callable[[], Frames], list[tuple[str, date]]]] = {
+    "share_count_possible": (counted({50: 2_000_000.0}), [("IWM", DAYS[50])]),
+    "share_counts_alive": (counted(dict.fromkeys(range(86, 90), 1_085_000.0)), [("IWM", DAYS[89])]),
+    "flow_not_large": (counted({i: 1_200_000.0 + 1_000 * i for i in range(60, 90)}), [("IWM", DAYS[60])]),
+    # The assets of three share classes, as Yahoo states them of some of Vanguard's ETFs.
+    "assets_of_one_share_class": (changed("fund_facts", 0, total_net_assets_usd=163e6), [("IWM", SESSION)]),
+}
+#: Expectation of the flows → a change of the derived table that it must find, and the rows it must name. No records lead to these.
+BROKEN_FLOWS: dict[str, tuple[str, list[tuple[str, date]]]] = {
+    "fund_flows_explained": ("sessions_spanned = 24", [("IWM", DAYS[50])]),
+    "fund_flows_do_not_overlap": ("sessions_spanned = 2, quality = 'spanned'", [("IWM", DAYS[50])]),
 }
 
 
@@ -251,7 +271,7 @@ def test_every_expectation_has_a_case() -> None:
     assert covered == {(name, e.id) for name in FETCHED for e in suites.staged(name).expectations}
     # What is generated is tested with its like.
     written = {e.id for suite in FLOWS for e in suite.expectations if "one_row" not in e.id and "no_row" not in e.id}
-    assert set(BAD_FLOWS) == written
+    assert {*BAD_FLOWS, *BROKEN_FLOWS} == written
 
 
 @pytest.mark.parametrize(
@@ -290,15 +310,31 @@ def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, name: str, expectation:
 @pytest.mark.parametrize("expectation", BAD_FLOWS)
 def test_bad_flows_fail(con: duckdb.DuckDBPyConnection, expectation: str) -> None:
     """Records with one fault fail the expectation on the flows that is meant for it."""
-    counts, offenders = BAD_FLOWS[expectation]
-    frames = good_frames()
-    records = frames["fund_nav"].reset_index(drop=True)
-    for row, count in counts.items():
-        records.loc[row, "shares_outstanding"] = count
-    frames["fund_nav"] = records.assign(total_net_assets_usd=float("nan"))
-    results = {r.expectation.id: r for r in derive(con, frames)}
+    make, offenders = BAD_FLOWS[expectation]
+    results = {r.expectation.id: r for r in derive(con, make())}
     assert failed(list(results.values())) == {expectation: len(offenders)}
     assert named(con, results[expectation]) == offenders
+
+
+@pytest.mark.parametrize("expectation", BROKEN_FLOWS)
+def test_broken_flows_fail(con: duckdb.DuckDBPyConnection, expectation: str) -> None:
+    """A fault in the derived table itself fails the expectation that is meant for it."""
+    change, offenders = BROKEN_FLOWS[expectation]
+    derive(con, good_frames())
+    con.execute(f"update core.fund_flows set {change} where symbol = 'IWM' and session = '{DAYS[50]}'")
+    results = {r.expectation.id: r for r in audit(con, *FLOWS) if not r.success}
+    assert named(con, results[expectation]) == offenders
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["quality = null", "quality = 'guessed'", "quality = 'spanned'", "sessions_spanned = null", "net_flow_usd = null"],
+)
+def test_flows_without_their_explanation(con: duckdb.DuckDBPyConnection, change: str) -> None:
+    """A flow without span or quality, with a quality that contradicts its span, or NULL without a reason is found."""
+    derive(con, good_frames())
+    con.execute(f"update core.fund_flows set {change} where symbol = 'IWM' and session = '{DAYS[50]}'")
+    assert "fund_flows_explained" in failed(audit(con, *FLOWS))
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.issuers import publisher
 from market_rotation.tasks.universe import Instrument, load_universe
 
 LADDER = "SPY IVV VOO IWB QQQ MDY IWM VTWO IJR SPSM VB IWC RSP"
 SECTORS = "XLB XLC XLE XLF XLI XLK XLP XLRE XLU XLV XLY"
 INDEXES = "^TNX ^IRX ^VIX DX-Y.NYB"
-CONTEXT = f"IWN IWO HYG IEF {INDEXES}"
+CONTEXT = f"HYG IEF {INDEXES}"
+#: Funds that are followed for their flows, besides those of the size ladder.
+FLOWS = "VBR VBK AVUV SCHA IWO IWN DFAT DFAS FNDA IJS IJT DFSV SLYV SLYG VIOO PRFZ SMLF CALF AVSC XSMO"
 SEVEN = "AAPL MSFT GOOGL AMZN NVDA META TSLA"
-PAIRS = ["IWM/IWB", "IJR/SPY", "SPSM/SPY", "VB/SPY", "IWC/IWB", "MDY/SPY", "RSP/SPY"]
+PAIRS = ["IWM/IWB", "IJR/SPY", "SPSM/SPY", "VB/SPY", "IWC/IWB", "MDY/SPY", "RSP/SPY", "IJR/IWM", "IWO/IWN"]
 
 HEADER = "symbol,name,kind,size_bucket,sector,peer_group,issuer,issuer_id,index_name,benchmark,inception\n"
 NEWER_HEADER = HEADER.replace("peer_group,", "peer_group,flow_group,in_breadth,")
@@ -50,18 +53,25 @@ def pair_names(path: Path | None = None) -> list[str]:
 
 
 def test_the_shipped_universe_is_the_contracts():
-    """The shipped universe has exactly the 32 symbols promised and those of the context, each once, with the contract's columns."""
+    """The shipped universe has exactly the symbols promised for breadth, flows and context, each once, with the contract's columns."""
     members = load_universe()
     counted = [i.symbol for i in members.instruments if i.in_breadth]
     assert sorted(counted) == sorted(f"{LADDER} {SECTORS} {SEVEN} MAGS".split())
     assert len(counted) == 32
-    assert sorted(members.symbols) == sorted([*counted, *CONTEXT.split()])
+    assert sorted(members.symbols) == sorted([*counted, *CONTEXT.split(), *FLOWS.split()])
     assert {i.symbol for i in members.instruments if i.kind == "index"} == set(INDEXES.split())
     assert list(Instrument.model_fields) == NEWER_HEADER.strip().split(",")
     groups = {
         name: [i.symbol for i in members.instruments if i.flow_group == name] for name in ("small_cap", "large_cap")
     }
-    assert groups == {"small_cap": ["IWM", "VTWO", "IJR", "SPSM", "VB"], "large_cap": ["SPY", "IVV", "VOO", "IWB"]}
+    assert set(groups["small_cap"]) == {"IWM", "VTWO", "IJR", "SPSM", "VB", *FLOWS.split()}
+    assert groups["large_cap"] == ["SPY", "IVV", "VOO", "IWB"]
+    only_flows = [i for i in members.instruments if i.symbol in FLOWS.split()]
+    # They are compared with nothing and counted nowhere.
+    assert {(i.kind, i.peer_group, i.benchmark, i.in_breadth) for i in only_flows} == {("fund", None, None, False)}
+    readable = {i.symbol for i in members.instruments if publisher(i)}
+    assert {"VOO", "VTWO", "VB", "QQQ", "RSP", "MAGS", "IWO", "IWN", "DFAT", "XSMO"} <= readable
+    assert not readable & {"AVUV", "AVSC", "SCHA", "FNDA", "CALF", "PRFZ"}
 
 
 @pytest.mark.parametrize("peer_group", ["small_cap", "large_cap", "mid_cap", ""])
@@ -122,18 +132,20 @@ def test_the_shipped_rows_say_what_they_are(symbols, field, values):
 
 
 def test_every_shipped_row_that_counts_is_measured_against_spy():
-    """SPY is the only benchmark, of all but itself and the context; eleven sectors are distinct, and every inception is known."""
+    """SPY is the only benchmark, of all but itself, the context and funds followed for their flows; eleven sectors are distinct, and every inception is known."""
     members = load_universe()
     assert {i.benchmark for i in members.instruments} == {"SPY", None}
-    assert [i.symbol for i in members.instruments if i.benchmark is None] == ["SPY", *CONTEXT.split()]
+    assert [i.symbol for i in members.instruments if i.benchmark is None] == [
+        i.symbol for i in members.instruments if i.symbol in ("SPY", *CONTEXT.split(), *FLOWS.split())
+    ]
     assert len({i.sector for i in members.instruments if i.kind == "sector"}) == 11
     assert all(i.inception for i in members.instruments)
 
 
 def test_the_shipped_pairs_are_the_contracts():
-    """Exactly the seven pairs promised are followed, in their order, and IWM/IWB alone is the headline."""
+    """Exactly the pairs promised are followed, in their order, and IWM/IWB alone is the headline."""
     assert pair_names() == PAIRS
-    assert [p.headline for p in load_universe().pairs] == [True] + [False] * 6
+    assert [p.headline for p in load_universe().pairs] == [True] + [False] * 8
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,7 @@ def fund_flows(groups: Sequence[str], description: str) -> dict[str, Any]:
         alt.Tooltip("net_flow_usd:Q", title="Net flow, USD", format="+,.0f"),
         alt.Tooltip("cumulative_ytd_usd:Q", title="Year so far, USD", format="+,.0f"),
         alt.Tooltip("streak_months:Q", title="Months in a row"),
+        alt.Tooltip("covered_assets_pct:Q", title="Assets known, %", format=".0f"),
         alt.Tooltip("members_known:Q", title="Funds known"),
         alt.Tooltip("members:Q", title="Of"),
     ]

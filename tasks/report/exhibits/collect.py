@@ -44,6 +44,7 @@ SECTIONS: dict[str, Builder] = {
     "breadth": market.breadth,
     "dispersion": sectors.dispersion,
     "fund_flows": money.fund_flows,
+    "fund_flows_yearly": money.fund_flows_yearly,
     "earnings": money.earnings,
     "valuation": places.valuation,
     "funds": funds.funds,

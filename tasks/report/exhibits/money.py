@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.report.charts import bars, lines
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
-from market_rotation.tasks.report.phrases import NOT_KNOWN, first_upper, listed, percent, plain, plural, usd
+from market_rotation.tasks.report.phrases import (
+    NOT_KNOWN,
+    first_upper,
+    funds_known,
+    listed,
+    percent,
+    plain,
+    plural,
+    usd,
+)
 from market_rotation.tasks.report.words import written
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ def fund_flows(rows: pd.DataFrame, sql: str) -> Exhibit:
     groups = list(dict.fromkeys(row["flow_group"] for row in months))
     findings, missing = [], []
     for group in groups:
-        findings.append(_flows_told(first_upper(group), [row for row in months if row["flow_group"] == group]))
+        findings.append(_last_month(group, [row for row in months if row["flow_group"] == group]))
         unknown = [
             written(row["month"], "month")
             for row in months
@@ -44,8 +53,8 @@ def fund_flows(rows: pd.DataFrame, sql: str) -> Exhibit:
         title=title,
         finding=finding,
         note="Shares created less shares redeemed, at the NAV of the session before: bars by month, the line is the sum of the year so far. The pale bar is the running "
-        "month. A ? is a month of which under 90 % is known; its year has no sum from there on. A group is the sum of its known members, so a change in "
-        "how many are known changes its size. Flows of funds whose shares are derived from assets are estimates.",
+        "month. A ? is a month of which under 90 % is known; its year has no sum from there on. A group is the sum of the members known in the month: "
+        "assets known is their part of the assets of all members. Flows of funds whose shares are derived from assets are estimates.",
         sql=sql,
         rows=rows,
         table=recent.reset_index(drop=True),
@@ -55,6 +64,7 @@ def fund_flows(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("net_flow_usd", "Net flow", "usd", bar=True),
             Column("cumulative_ytd_usd", "Year so far", "usd"),
             Column("streak_months", "Months in a row", "count"),
+            Column("covered_assets_pct", "Assets known", "percent"),
             Column("members_known", "Funds known", "count"),
             Column("members", "Of", "count"),
             Column("sessions_covered_pct", "Sessions known", "percent"),
@@ -65,19 +75,63 @@ def fund_flows(rows: pd.DataFrame, sql: str) -> Exhibit:
     )
 
 
-def _flows_told(group: str, months: list[dict[str, Any]]) -> str:
+def fund_flows_yearly(rows: pd.DataFrame, sql: str) -> Exhibit:
+    """Money into and out of small-cap funds by year, with the assets that the sum covers."""
+    years = plain(rows)
+    completed = next((row for row in years if not row["is_partial"]), None)
+    if completed is None:
+        finding = "No completed year of small-cap funds is known."
+    elif completed["net_flow_usd"] is None:
+        finding = f"The year {completed['year']} of {completed['funds']} is not known."
+    else:
+        finding = f"{first_upper(funds_known(completed['funds'], completed))} {_took(completed['net_flow_usd'])} in {completed['year']}"
+        alone = [row for row in years if row["year"] == completed["year"] and not row["symbol"].startswith("group:")]
+        if alone and alone[0]["net_flow_usd"] is not None:
+            finding += f"; {alone[0]['symbol']} alone {_took(alone[0]['net_flow_usd'])}"
+        finding += "."
+    unknown = [f"{row['funds']} in {row['year']}" for row in years if row["net_flow_usd"] is None]
+    return Exhibit(
+        id="fund_flows_yearly",
+        title="Money into and out of small-cap funds by year",
+        finding=finding,
+        note="Shares created less shares redeemed over the year. The fund of the headline pair also stands apart, since traders use it: its flows soon "
+        "revert. Assets known is the part of the group's assets that the funds known in the year hold: read a sum together with it.",
+        sql=sql,
+        rows=rows,
+        table=rows.drop(columns="symbol"),
+        columns=(
+            Column("funds", "Funds", "text"),
+            Column("year", "Year", "text"),
+            Column("net_flow_usd", "Net flow", "usd", bar=True),
+            Column("flow_pct_of_assets", "Of assets before", "percent"),
+            Column("covered_assets_pct", "Assets known", "percent"),
+            Column("members_known", "Funds known", "count"),
+            Column("members", "Of", "count"),
+            Column("is_partial", "Still running", "text"),
+        ),
+        missing=f"Not known: {listed(unknown)}."
+        if unknown
+        else None
+        if years
+        else "No flow of a small-cap fund is known.",
+    )
+
+
+def _last_month(group: str, months: list[dict[str, Any]]) -> str:
     """The last completed month, the year, and the streak in a sentence."""
     completed = [row for row in months if not row["is_partial"]]
     if not completed or completed[-1]["net_flow_usd"] is None:
-        return f"{group}: the last completed month is not known."
+        return f"{first_upper(group)}: the last completed month is not known."
     last = completed[-1]
-    sentence = f"{group} {_took(last['net_flow_usd'])} in {written(last['month'], 'month')}"
+    sentence = (
+        f"{first_upper(funds_known(group, last))} {_took(last['net_flow_usd'])} in {written(last['month'], 'month')}"
+    )
     if abs(last["streak_months"]) > 1:
         sentence += f", the {_ordinal(abs(last['streak_months']))} month of {'in' if last['streak_months'] > 0 else 'out'}flows in a row"
     latest = months[-1]
     so_far = latest["cumulative_ytd_usd"]
     year = f"{latest['month']:%Y}"
-    return f"{sentence}; {year} so far {'is ' + NOT_KNOWN if so_far is None else 'they ' + _took(so_far)}."
+    return f"{sentence}; {year} so far {'is ' + NOT_KNOWN if so_far is None else 'the known funds ' + _took(so_far)}."
 
 
 def _took(amount: float) -> str:

@@ -33,7 +33,7 @@ CREATION_UNIT = 50_000
 #: Issuers that publish holdings, and NAV and share counts on the following day.
 PUBLISHERS = frozenset({"ssga", "ishares"})
 #: Issuers whose funds come from a vendor that publishes assets and NAV, but no share count.
-ASSETS_ONLY = frozenset({"vanguard", "invesco", "roundhill"})
+ASSETS_ONLY = frozenset({"vanguard", "invesco", "roundhill", "dimensional", "avantis", "schwab", "pacer", "wisdomtree"})
 #: Funds that now and then create a sixth of their shares at a quarter's end and redeem them two sessions later.
 HEARTBEATS = frozenset({"IVV"})
 
@@ -89,6 +89,26 @@ FUNDS = {
     "IWC": (1, 0.0060),
     "RSP": (75, 0.0020),
     "MAGS": (2, 0.0029),
+    "VBR": (31, 0.0007),
+    "VBK": (20, 0.0007),
+    "AVUV": (18, 0.0025),
+    "SCHA": (18, 0.0004),
+    "IWO": (12, 0.0024),
+    "IWN": (12, 0.0024),
+    "DFAT": (12, 0.0028),
+    "DFAS": (11, 0.0026),
+    "FNDA": (9, 0.0025),
+    "IJS": (6.5, 0.0018),
+    "IJT": (6, 0.0018),
+    "DFSV": (5, 0.0031),
+    "SLYV": (4, 0.0015),
+    "SLYG": (3.5, 0.0015),
+    "VIOO": (3, 0.0010),
+    "PRFZ": (2.5, 0.0034),
+    "SMLF": (2, 0.0015),
+    "CALF": (4, 0.0059),
+    "AVSC": (2, 0.0025),
+    "XSMO": (2, 0.0039),
 }
 #: Expense ratios up to the day they were cut.
 FEES_BEFORE = {"VTWO": ("2026-02-02", 0.0007)}

@@ -18,6 +18,8 @@ from market_rotation.tasks.datasets import (
     FUND_FACTS_COLUMNS,
     FUND_NAV_COLUMNS,
     HOLDINGS_COLUMNS,
+    Offer,
+    fund_offers,
 )
 from market_rotation.tasks.errors import SymbolNotFound
 from market_rotation.tasks.sources.frames import price_frame, typed
@@ -70,6 +72,15 @@ class SampleSource:
         source = cls(context.calendar, context.universe.instruments)
         fault = context.settings.fault
         return faults.inject_fault(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
+
+    def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
+        """Facts and records of every fund, and holdings of those whose issuer is simulated; only its records are a session late."""
+        lagging = {i.symbol for i in instruments if i.issuer in funds.PUBLISHERS}
+        return [
+            offer._replace(max_age_sessions=int(offer.symbol in lagging)) if offer.dataset == "fund_nav" else offer
+            for offer in fund_offers(instruments)
+            if offer.dataset != "holdings" or offer.symbol in lagging
+        ]
 
     def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
         """All of them: any index is simulated."""

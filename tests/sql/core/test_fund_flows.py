@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -67,12 +68,52 @@ def test_one_fund_is_nothing_to_another():
 
 
 def test_missing_session():
-    """A flow across a session without a record is not known, as it can't be said of which day it is; the next one is."""
-    whole = records("AAA", [10.0] * 5, [100.0, 101.0, 102.0, 104.0, 105.0])
+    """A flow across a session without a record is that of both sessions, at the NAV of the last known count."""
+    whole = records("AAA", [10.0, 11.0, 12.0, 13.0, 14.0], [100.0, 101.0, 102.0, 104.0, 105.0])
     rows = flows(whole[whole["session"] != pd.Timestamp(DAYS[2])])
     assert list(rows["session"].dt.date) == [DAYS[0], DAYS[1], DAYS[3], DAYS[4]]
-    assert values(rows["net_flow_usd"]) == [None, 10.0, None, 10.0]
-    assert values(rows["null_reason"]) == ["no record before", None, "session missing", None]
+    assert values(rows["net_flow_usd"]) == [None, 10.0, 33.0, 13.0]
+    assert values(rows["flow_pct_of_assets"])[2] == pytest.approx(100 * 3 / 101)
+    assert values(rows["sessions_spanned"]) == [None, 1, 2, 1]
+    assert values(rows["quality"]) == [None, "daily_count", "spanned", "daily_count"]
+    assert values(rows["null_reason"]) == ["no record before", None, None, None]
+
+
+@pytest.mark.parametrize(("missing", "spanned"), [(22, 23), (23, None)])
+def test_longest_gap(missing: int, spanned: int | None):
+    """A flow over 23 sessions is known; over 24 it is not, and the next one is."""
+    whole = records("AAA", moving(40), growing(40))
+    rows = flows(whole.drop(index=range(5, 5 + missing))).reset_index(drop=True)
+    assert values(rows["sessions_spanned"])[4:7] == [1, spanned, 1]
+    wanted = None if spanned is None else pytest.approx(10 * 23 * moving(40)[4])
+    assert values(rows["net_flow_usd"])[5] == wanted
+    assert values(rows["null_reason"])[4:7] == [None, None if spanned else "gap too long", None]
+
+
+def test_month_end_counts():
+    """The issuer's month-end counts give one flow a month, and daily NAVs between them none."""
+    ends = [i for i in range(1, 64) if DAYS[i].month != DAYS[i + 1].month]
+    shares = [None if i not in ends else 1_000.0 + 10 * i for i in range(64)]
+    rows = flows(records("AAA", moving(64), shares, share_count_basis="monthly_count"))
+    known = rows[rows["net_flow_usd"].notna()]
+    assert list(known.index) == ends[1:]
+    for before, end in pairwise(ends):
+        assert known.loc[end, "net_flow_usd"] == pytest.approx(10 * (end - before) * moving(64)[before])
+        assert known.loc[end, "sessions_spanned"] == end - before
+    assert set(known["quality"]) == {"monthly_count"}
+
+
+def test_count_of_the_issuer_beats_assets():
+    """Assets of all share classes, three times the fund's, are not taken for the fund's beside or after an issuer's count."""
+    counted = records("AAA", moving(40), [*growing(10), *[None] * 20, *growing(40)[30:]])
+    nav, rows = tables(
+        counted.assign(total_net_assets_usd=[3 * n * s for n, s in zip(moving(40), growing(40), strict=True)])
+    )
+    assert nav["is_superseded"].tolist() == [False] * 10 + [True] * 20 + [False] * 10
+    assert values(nav["assets_ratio"])[:10] == pytest.approx([3.0] * 10)
+    assert values(rows["null_reason"])[10:30] == ["issuer count preferred"] * 20
+    assert rows["net_flow_usd"][30] == pytest.approx(10 * 21 * moving(40)[9])
+    assert nav["total_net_assets_usd"][9] == pytest.approx(moving(40)[9] * growing(40)[9])
 
 
 def test_weekends_and_holidays_are_no_gap():
@@ -93,12 +134,13 @@ def test_record_on_no_session_is_left_out():
 
 
 def test_unpublished_count():
-    """Without a count there is no flow on that day and the next, and no substitute."""
+    """Without a count there is no flow on that day and no substitute; the next count's flow is that of both sessions."""
     nav, rows = tables(records("AAA", [10.0] * 5, [100.0, 101.0, None, 104.0, 105.0]))
     assert values(nav["shares_outstanding"]) == [100.0, 101.0, None, 104.0, 105.0]
     assert values(nav["total_net_assets_usd"]) == [1000.0, 1010.0, None, 1040.0, 1050.0]
-    assert values(rows["net_flow_usd"]) == [None, 10.0, None, None, 10.0]
-    assert values(rows["null_reason"])[2:4] == ["no share count", "no share count"]
+    assert values(rows["net_flow_usd"]) == [None, 10.0, None, 30.0, 10.0]
+    assert values(rows["sessions_spanned"]) == [None, 1, None, 2, 1]
+    assert values(rows["null_reason"])[2:4] == ["no share count", None]
 
 
 def test_distribution_is_no_flow():
@@ -162,13 +204,16 @@ def test_shares_from_assets():
 
 
 def test_assets_that_did_not_change_say_nothing():
-    """The same assets at another NAV are yesterday's, not a redemption: no flow then, nor on the session after."""
+    """The same assets at another NAV are yesterday's, not a redemption: no flow until they change, and then that of the gap."""
     assets = [1000.0, 1100.0, 1100.0, 1100.0, 1320.0, 1386.0]
     nav, rows = tables(records("AAA", [10.0, 10.0, 11.0, 9.0, 11.0, 11.0], None, total_net_assets_usd=assets))
     assert values(nav["shares_outstanding"]) == pytest.approx([100.0, 110.0, None, None, 120.0, 126.0])
     assert values(nav["total_net_assets_usd"]) == [1000.0, 1100.0, None, None, 1320.0, 1386.0]
-    assert values(rows["net_flow_usd"]) == pytest.approx([None, 100.0, None, None, None, 66.0])
-    assert set(values(rows["null_reason"])[2:5]) == {"no share count"}
+    # Ten shares more than at the last update, at the NAV of 10 then.
+    assert values(rows["net_flow_usd"]) == pytest.approx([None, 100.0, None, None, 100.0, 66.0])
+    assert values(rows["sessions_spanned"]) == [None, 1, None, None, 3, 1]
+    assert values(rows["quality"])[4] == "derived"
+    assert values(rows["null_reason"])[2:5] == ["no share count", "no share count", None]
 
 
 def test_published_count_needs_no_new_assets():
@@ -181,7 +226,7 @@ def test_published_count_needs_no_new_assets():
     ("count", "is_suspect"), [(1700.0, True), (1699.0, False), (1000 / 1.7, True), (1000 / 1.699, False), (0.0, True)]
 )
 def test_impossible_count(count: float, is_suspect: bool):
-    """A count 1.7 times the median of the eleven before it, either way, gives no flow that day and the next; its NAV stays."""
+    """A count 1.7 times the median of the eleven before it, either way, gives no flow that day; the next flow spans both. Its NAV stays."""
     shares = [*[900.0] * 5, 1000.0, *[1100.0] * 5, count, 1100.0, 1100.0, 1110.0]
     nav, rows = tables(records("AAA", moving(15), shares))
     assert values(nav["is_suspect"]) == [False] * 11 + [is_suspect] + [False] * 3
@@ -190,8 +235,10 @@ def test_impossible_count(count: float, is_suspect: bool):
     assert pd.isna(nav["shares_outstanding"][11]) == is_suspect
     assert pd.isna(nav["total_net_assets_usd"][11]) == is_suspect
     reason = "share count not possible" if is_suspect else None
-    assert values(rows["null_reason"])[10:] == [None, reason, reason, None, None]
-    assert values(rows["net_flow_usd"].isna())[10:] == [False, is_suspect, is_suspect, False, False]
+    assert values(rows["null_reason"])[10:] == [None, reason, None, None, None]
+    assert values(rows["net_flow_usd"].isna())[10:] == [False, is_suspect, False, False, False]
+    assert rows["net_flow_usd"][12] == pytest.approx(0.0 if is_suspect else (1100 - count) * moving(15)[11])
+    assert rows["sessions_spanned"][12] == 1 + is_suspect
     assert rows["net_flow_usd"].iloc[14] == pytest.approx(10 * moving(15)[13])
 
 
@@ -204,10 +251,12 @@ def test_jump_within_the_first_eleven_records_is_kept():
 
 
 def test_lasting_jump_is_believed_in_the_end():
-    """After six records of a new level the median of eleven is the new level, and flows are known again a session later."""
+    """After six records of a new level the median of eleven is the new level, and the next count ends the gap."""
     nav, rows = tables(records("AAA", moving(25), [1000.0] * 12 + [2000.0 + i for i in range(13)]))
     assert values(nav["is_suspect"]) == [False] * 12 + [True] * 6 + [False] * 7
-    assert values(rows["null_reason"])[12:20] == ["share count not possible"] * 7 + [None]
+    assert values(rows["null_reason"])[12:20] == ["share count not possible"] * 6 + [None] * 2
+    assert rows["net_flow_usd"][18] == pytest.approx((2006 - 1000) * moving(25)[11])
+    assert rows["sessions_spanned"][18] == 7
     assert rows["net_flow_usd"].iloc[19:].tolist() == pytest.approx(moving(25)[18:24])
 
 
@@ -230,7 +279,8 @@ def test_split_on_a_session_without_a_record():
     nav, rows = tables(records("AAA", navs, shares).drop(index=12), prices=prices)
     assert nav["split_ratio"][12] == 2.0
     assert not nav["is_suspect"].any()
-    assert values(rows["null_reason"])[11:] == [None, "session missing"] + [None] * 11
+    assert values(rows["null_reason"])[11:] == [None] * 13
+    assert rows["net_flow_usd"].iloc[12] == pytest.approx((2101 - 2 * 1011) * navs[11] / 2)
 
 
 @pytest.mark.parametrize(("count", "is_large"), [(1150.0, False), (1151.0, True), (850.0, False), (849.0, True)])
@@ -242,7 +292,7 @@ def test_large_flow_is_kept_and_marked(count: float, is_large: bool):
 
 
 def test_dead_source_of_a_fund_that_moved_daily():
-    """A fund that moved every day is dead on the fourth record with the same count, and flows resume with the count."""
+    """A fund that moved every day is dead on the fourth record with the same count; the count that moves ends the gap."""
     shares = growing(70)
     shares += [shares[-1]] * 6
     shares += [shares[-1] + 30, shares[-1] + 50]
@@ -250,7 +300,7 @@ def test_dead_source_of_a_fund_that_moved_daily():
     assert values(rows["sessions_unchanged"])[69:] == [0, 1, 2, 3, 4, 5, 6, 0, 0]
     assert values(rows["null_reason"])[69:] == [None] * 4 + ["dead source"] * 3 + [None] * 2
     navs = moving(78)
-    wanted = [10 * navs[68], 0.0, 0.0, 0.0, None, None, None, 30 * navs[75], 20 * navs[76]]
+    wanted = [10 * navs[68], 0.0, 0.0, 0.0, None, None, None, 30 * navs[72], 20 * navs[76]]
     assert values(rows["net_flow_usd"])[69:] == pytest.approx(wanted)
     assert rows["flow_pct_of_assets"].isna().equals(rows["net_flow_usd"].isna())
 
@@ -343,7 +393,7 @@ def test_later_records_change_no_earlier_row(seed: int):
     prices, given = random_world(seed)
     whole = tables(*given, prices=prices)
     assert {*values(whole[1]["null_reason"])} == {
-        *(None, "no record before", "session missing", "no share count", "share count not possible", "dead source")
+        *(None, "no record before", "gap too long", "no share count", "share count not possible", "dead source")
     }
     for cut in (35, 41, 91, 93, 125, 145, 160):
         day = DAYS[cut]

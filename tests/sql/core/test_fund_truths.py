@@ -16,18 +16,19 @@ import world
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.sources.files import FilesSource
-from market_rotation.tasks.universe import load_universe
 
 SESSION = date(2026, 1, 16)
 IMPOSSIBLE = [
     *[date(2001, 2, 13), date(2001, 2, 14), date(2001, 3, 16), date(2001, 9, 21), date(2004, 4, 30)],
     *[date(2007, 6, 21), date(2007, 6, 22), date(2007, 6, 25), date(2007, 6, 28)],
 ]
+#: The record of the Friday before once more, while the close rose by 0.7 %.
+REPEATED = date(2010, 11, 1)
 #: Memorial Day, a Sunday, Good Friday and Easter Sunday.
 NO_SESSIONS = [date(2010, 5, 31), date(2013, 6, 30), date(2024, 3, 29), date(2024, 3, 31)]
 DATA = (
     *("core.prices", "core.fund_nav", "core.fund_flows"),
-    *("signals.fund_flows_monthly", "signals.fund_comparison"),
+    *("signals.fund_flows_monthly", "signals.fund_flows_yearly", "signals.fund_comparison"),
 )
 
 
@@ -56,7 +57,7 @@ def seen(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
         second = world.run(source, SESSION)
         after = world.content(home / "rotation.duckdb", *DATA)
     with warehouse.reading(home / "rotation.duckdb") as con:
-        names = ("core.fund_nav", "core.fund_flows", "signals.fund_flows_monthly", "ops.quarantine", "ops.alerts")
+        names = (*DATA[1:5], "ops.quarantine", "ops.alerts")
         tables = {name: world.table(con, name) for name in names}
     return Seen((first, second), (before, after), tables)
 
@@ -78,10 +79,18 @@ def published(real_data: Path, sessions: list[date]) -> dict[date, tuple[float, 
     }
 
 
+@dataclass(frozen=True)
+class Flow:
+    """A flow in USD and the sessions it covers, the last of which is that of its record."""
+
+    usd: float
+    covered: list[date]
+
+
 @pytest.fixture(scope="module")
-def flows(published: dict[date, tuple[float, float]], sessions: list[date]) -> dict[date, float | None]:
+def flows(published: dict[date, tuple[float, float]], sessions: list[date]) -> dict[date, Flow | None]:
     """Session → flow, as a person would work it out down a sheet; IWM's NAVs and counts are on one split basis throughout."""
-    days = list(published)
+    days = [day for day in published if day != REPEATED]
     suspect = {
         day
         for i, day in enumerate(days)
@@ -89,39 +98,47 @@ def flows(published: dict[date, tuple[float, float]], sessions: list[date]) -> d
         for usual in [median(published[d][1] for d in days[i - 11 : i])]
         if max(published[day][1] / usual, usual / published[day][1]) >= 1.7
     }
-    found: dict[date, float | None] = {}
+    assert suspect == set(IMPOSSIBLE)
+    found: dict[date, Flow | None] = {}
+    last: date | None = None
     for day in days:
-        at = sessions.index(day)
-        before = sessions[at - 1]
-        if before not in published or day in suspect or before in suspect:
-            found[day] = None
-        else:
-            nav, shares = published[before]
-            found[day] = (published[day][1] - shares) * nav
+        found[day] = None
+        if day in suspect:
+            continue
+        if last is not None:
+            nav, shares = published[last]
+            covered = sessions[sessions.index(last) + 1 : sessions.index(day) + 1]
+            assert len(covered) <= 23
+            found[day] = Flow((published[day][1] - shares) * nav, covered)
+        last = day
     return found
 
 
 @pytest.fixture(scope="module")
 def months(
-    published: dict[date, tuple[float, float]], flows: dict[date, float | None], sessions: list[date]
+    published: dict[date, tuple[float, float]], flows: dict[date, Flow | None], sessions: list[date]
 ) -> list[dict[str, object]]:
     """One row per month, month by month."""
     by_month: dict[date, list[date]] = defaultdict(list)
     for day in sessions:
         by_month[day.replace(day=1)].append(day)
     first_month = min(flows).replace(day=1)
+    # A flow over a gap belongs to each of its sessions in equal parts.
+    by_session = {
+        day: flow.usd / len(flow.covered) for flow in flows.values() if flow is not None for day in flow.covered
+    }
     rows: list[dict[str, object]] = []
     streak, year, so_far = 0, None, 0.0
     for month, members in sorted(by_month.items()):
         if month < first_month:
             continue
-        known = [flow for day in members if (flow := flows.get(day)) is not None]
+        known = [by_session[day] for day in members if day in by_session]
         is_partial = month == SESSION.replace(day=1)
-        total = sum(known) if is_partial or len(known) / len(members) >= 0.9 else None
+        total = sum(known) if len(known) / len(members) >= 0.9 else None
         if month.year != year:
             year, so_far = month.year, 0.0
         so_far = None if so_far is None or total is None else so_far + total
-        earlier = [day for day in published if day < month and day not in IMPOSSIBLE]
+        earlier = [day for day in published if day < month and day not in (*IMPOSSIBLE, REPEATED)]
         assets = published[earlier[-1]][0] * published[earlier[-1]][1] if earlier else None
         if not is_partial:
             direction = 0 if not total else 1 if total > 0 else -1
@@ -141,21 +158,30 @@ def months(
 
 
 def test_impossible_counts_and_closed_days_are_set_aside(seen: Seen) -> None:
-    """Exactly nine impossible share counts and the four records on days without a session are in quarantine."""
+    """Of the fund's records exactly nine impossible share counts, one repeated and four on days without a session are in quarantine."""
     rows = seen.tables["ops.quarantine"]
-    assert {(r.dataset, r.symbol) for r in rows.itertuples()} == {("fund_nav", "IWM"), ("core.fund_nav", "IWM")}
+    rows = rows[rows["symbol"] == "IWM"]
+    assert set(rows["dataset"]) == {"fund_nav", "core.fund_nav"}
     assert rows["resolved_at"].isna().all()
     found = {name: [day.date() for day in sorted(days)] for name, days in rows.groupby("expectation")["session"]}
-    assert found == {"share_count_possible": IMPOSSIBLE, "on_a_session": NO_SESSIONS}
+    assert found == {
+        "share_count_possible": IMPOSSIBLE,
+        "record_not_repeated": [REPEATED],
+        "on_a_session": NO_SESSIONS,
+    }
 
 
-def test_flows_are_null_on_them_and_the_session_after(seen: Seen, sessions: list[date]) -> None:
-    """Besides the first record nothing but the impossible counts and the session after each has no flow; NAV stays."""
+def test_flows_are_null_on_them_and_the_next_spans_them(seen: Seen) -> None:
+    """Besides the first record nothing but the impossible counts has no flow; the next flow spans the gap; NAV stays."""
     flows = seen.tables["core.fund_flows"].set_index("session")
-    after = {sessions[sessions.index(day) + 1] for day in IMPOSSIBLE}
     missing = flows[flows["net_flow_usd"].isna()]
-    assert {day.date() for day in missing.index} == {*IMPOSSIBLE, *after, date(2000, 5, 22)}
+    assert {day.date() for day in missing.index} == {*IMPOSSIBLE, date(2000, 5, 22)}
     assert set(missing["null_reason"][1:]) == {"share count not possible"}
+    spanned = flows[flows["quality"] == "spanned"]["sessions_spanned"]
+    assert {day.date().isoformat(): int(number) for day, number in spanned.items()} == {
+        **{"2001-02-15": 3, "2001-03-19": 2, "2001-09-24": 2, "2004-05-03": 2},
+        **{"2007-06-26": 4, "2007-06-29": 2, "2010-11-02": 2},
+    }
     nav = seen.tables["core.fund_nav"].set_index("session").loc[[pd.Timestamp(day) for day in IMPOSSIBLE]]
     assert nav["nav"].notna().all()
     assert nav[["shares_outstanding", "total_net_assets_usd"]].isna().all(axis=None)
@@ -179,15 +205,26 @@ def test_large_flows_that_happened_are_kept(seen: Seen, day: str, flow: float, p
     assert bool(row["is_large"])
 
 
-def test_every_flow_to_the_cent(seen: Seen, flows: dict[date, float | None]) -> None:
+def test_every_flow_to_the_cent(seen: Seen, flows: dict[date, Flow | None]) -> None:
     """The flow of each session of 26 years is that of an independent calculation, and no other rows exist."""
     rows = seen.tables["core.fund_flows"]
     assert {day.date() for day in rows["session"]} == set(flows)
-    assert len(rows) == len(flows)
+    assert len(rows) == len(flows) == 6452
     wanted = [flows[day.date()] for day in rows["session"]]
     found = [None if pd.isna(value) else value for value in rows["net_flow_usd"]]
     assert [value is None for value in found] == [value is None for value in wanted]
-    assert max(abs(f - w) for f, w in zip(found, wanted, strict=True) if f is not None) < 0.005
+    assert max(abs(f - w.usd) for f, w in zip(found, wanted, strict=True) if f is not None and w) < 0.005
+    assert [w and len(w.covered) for w in wanted] == [None if pd.isna(n) else n for n in rows["sessions_spanned"]]
+
+
+def test_net_redemptions_of_2025(seen: Seen, flows: dict[date, Flow | None]) -> None:
+    """Holders redeemed 4.64 bn USD net from IWM in 2025: the sum of 250 daily flows, all from the issuer's counts."""
+    rows = seen.tables["signals.fund_flows_yearly"]
+    row = rows[(rows["symbol"] == "IWM") & (rows["year"] == 2025)].iloc[0]
+    of_2025 = [flow.usd for day, flow in flows.items() if day.year == 2025 and flow]
+    assert row["net_flow_usd"] == pytest.approx(sum(of_2025), abs=0.01)
+    assert row["net_flow_usd"] == pytest.approx(-4_641_113_997.70, abs=0.01)
+    assert (len(of_2025), row["sessions_covered_pct"], row["quality"]) == (250, 100.0, "daily_count")
 
 
 @pytest.mark.parametrize("symbol", ["IWM", "group:small_cap"])
@@ -204,7 +241,7 @@ def test_every_month(seen: Seen, months: list[dict[str, object]], symbol: str) -
 
 def test_members_of_the_group_are_those_listed_by_then(seen: Seen) -> None:
     """The small-cap group has as many members as funds had been listed by the end of each month."""
-    listed = [i.inception for i in load_universe().instruments if i.peer_group == "small_cap"]
+    listed = [i.inception for i in world.counted_universe().instruments if i.flow_group == "small_cap"]
     assert len(listed) == 5
     rows = seen.tables["signals.fund_flows_monthly"]
     assert set(rows["symbol"]) == {"IWM", "group:small_cap"}
@@ -221,6 +258,7 @@ def test_second_run_changes_nothing(seen: Seen) -> None:
 
 
 def test_nothing_is_taken_for_a_dead_source(seen: Seen) -> None:
-    """In 26 years the issuer's counts never stood still for longer than they do; alerted is only what was set aside, once."""
+    """In 26 years the issuer's counts never stood still for longer than they do; of the fund's records only what was set aside is alerted, once."""
     assert (seen.tables["core.fund_flows"]["null_reason"] != "dead source").all()
-    assert sorted(seen.tables["ops.alerts"]["fingerprint"]) == ["set-aside:core.fund_nav", "set-aside:fund_nav"]
+    of_funds = [name for name in sorted(seen.tables["ops.alerts"]["fingerprint"]) if "fund" in name]
+    assert of_funds == ["set-aside:core.fund_nav", "set-aside:fund_nav"]

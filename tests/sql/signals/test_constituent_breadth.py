@@ -70,7 +70,9 @@ def test_agrees_with_pandas():
 @pytest.mark.parametrize("last", [240, 260, 279, 280])
 def test_later_data_changes_no_row(last):
     """The table of a day is the same whether or not later prices and files exist."""
-    pd.testing.assert_frame_equal(table(closes(last + 1), last=last), table(closes()).loc[: DAYS[last]], check_exact=True)
+    pd.testing.assert_frame_equal(
+        table(closes(last + 1), last=last), table(closes()).loc[: DAYS[last]], check_exact=True
+    )
 
 
 @pytest.mark.parametrize(("weight", "is_known"), [(0.80, True), (0.79, False)])
@@ -92,7 +94,7 @@ def test_a_young_company_counts_where_its_window_is_full():
 
 def test_a_company_without_a_price_is_not_covered():
     """A company that has no bar that session leaves the count, and its weight the coverage."""
-    prices = closes() | {"C": closes()["C"][:-1] + [float("nan")]}
+    prices = closes() | {"C": [*closes()["C"][:-1], float("nan")]}
     row = table(prices, {270: {"A": 0.5, "B": 0.3, "C": 0.2}}).iloc[-1]
     assert row["priced_weight_pct"] == pytest.approx(80)
     assert row["above_200d_pct"] in (0.0, 50.0, 100.0)

@@ -203,6 +203,15 @@ def test_symbols_without_an_answer(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(audit(con, suites.coverage())) == {"most_symbols_answered": 2}
 
 
+def test_symbols_followed_for_their_flows_alone_do_not_block(con: duckdb.DuckDBPyConnection) -> None:
+    """Symbols that breadth does not count may all be silent; of the others one of three is too many."""
+    put(con, {**good_frames(), "IJR": "Gone.", "MDY": "Gone."})
+    con.execute("update stage.universe set in_breadth = symbol not in ('IJR', 'MDY')")
+    assert failed(audit(con, suites.coverage())) == {}
+    put(con, {**good_frames(), "IWM": "Gone.", "IJR": "Gone.", "MDY": "Gone."})
+    assert failed(audit(con, suites.coverage())) == {"most_symbols_answered": 1}
+
+
 def test_benchmark_without_recent_bars(con: duckdb.DuckDBPyConnection) -> None:
     """A benchmark may lack a bar eleven sessions ago, not one of the last ten."""
     put(con, without("SPY", DAYS[9]))

@@ -273,7 +273,7 @@ def test_flows_are_those_of_the_table(market, reports):
     """At the latest session each of the last 37 months, the running one included, is that of `signals.fund_flows_monthly`."""
     rows = made(reports[LATEST])["fund_flows"].rows
     found = market.sql(
-        "from signals.fund_flows_monthly where symbol like 'group:%' and month >= '2023-01-01' order by symbol desc, month"
+        "from signals.fund_flows_monthly where symbol in ('group:small_cap', 'group:large_cap') and month >= '2023-01-01' order by symbol desc, month"
     ).df()
     assert rows["is_partial"].sum() == 2
     pd.testing.assert_frame_equal(
@@ -288,7 +288,7 @@ def test_running_month_of_a_past_session(market, reports):
     (flows,) = market.execute(
         """
         select sum(net_flow_usd) from core.fund_flows join core.instruments using (symbol)
-        where peer_group = 'small_cap' and session between '2025-12-01' and $1
+        where flow_group = 'small_cap' and session between '2025-12-01' and $1
         """,
         [PAST],
     ).fetchone()
@@ -297,6 +297,29 @@ def test_running_month_of_a_past_session(market, reports):
     before = rows[rows["symbol"] == "group:small_cap"].iloc[-2]
     assert last["cumulative_ytd_usd"] == pytest.approx(before["cumulative_ytd_usd"] + flows)
     assert last["streak_months"] == before["streak_months"]
+
+
+def test_years_are_those_of_the_table(market, reports):
+    """Each year of the group, of the group without IWM and of IWM is that of `signals.fund_flows_yearly`, the newest first."""
+    rows = made(reports[LATEST])["fund_flows_yearly"].rows
+    symbols = ["group:small_cap", "group:small_cap_ex_iwm", "IWM"]
+    assert list(dict.fromkeys(rows["symbol"])) == symbols
+    found = market.sql(f"from signals.fund_flows_yearly where symbol in {tuple(symbols)}").df()
+    found = found.sort_values("year", ascending=False).set_index("symbol").loc[symbols].reset_index()
+    assert len(found) >= 6
+    columns = [name for name in rows.columns if name != "funds"]
+    pd.testing.assert_frame_equal(rows[columns], found[columns], check_dtype=False)
+
+
+def test_a_past_report_knows_no_later_flow(market, reports):
+    """In a past report the year ends with its session: the sum of the flows until then, at once."""
+    rows = made(reports[PAST])["fund_flows_yearly"].rows.set_index(["symbol", "year"])
+    (flow,) = market.execute(
+        "select sum(net_flow_usd) from core.fund_flows where symbol = 'IWM' and session between '2025-01-01' and $1",
+        [PAST],
+    ).fetchone()
+    assert rows.loc[("IWM", 2025), "net_flow_usd"] == pytest.approx(flow)
+    assert bool(rows.loc[("IWM", 2025), "is_partial"])
 
 
 def test_funds_are_those_of_the_comparison(market, reports):
@@ -552,8 +575,11 @@ def test_freshness_counts_symbols(reports):
     """Issuers that publish a day later are counted as not having the session yet; that is usual, so nothing is late."""
     exhibit = made(reports[LATEST])["freshness"]
     rows = exhibit.rows.set_index("dataset")
-    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (36, 36)
-    assert rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == 29
+    listed = [i.kind for i in load_universe().instruments if i.kind != "index"]
+    assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (len(listed), len(listed))
+    assert (
+        rows.loc["fund_nav", "symbols_latest"] < rows.loc["fund_nav", "symbols"] == len(listed) - listed.count("stock")
+    )
     assert exhibit.finding == "All data is up to date."
 
 

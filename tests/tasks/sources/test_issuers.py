@@ -304,17 +304,17 @@ def with_ids() -> list[Instrument]:
         i.model_copy(update={"issuer_id": IDS.get((str(i.issuer), i.symbol), i.issuer_id)})
         for i in INSTRUMENTS.values()
     ]
-    avuv = DFAT.model_copy(update={"symbol": "AVUV", "issuer": "avantis", "issuer_id": "avuv"})
-    return [*found, DFAT, avuv]
+    avuv = INSTRUMENTS["AVUV"].model_copy(update={"issuer_id": "avuv"})
+    return [*(i for i in found if i.symbol not in ("DFAT", "AVUV")), DFAT, avuv]
 
 
 def test_what_is_requested_follows_from_the_table_of_issuers() -> None:
     """Records a day late and holdings of whoever publishes them; of others Yahoo's records of the day; no holdings where there are none."""
     offered = {(o.dataset, o.symbol): o for o in fund_offers(with_ids())}
-    assert {s for s in ("SPY", "IWM", "QQQ", "VB", "MAGS", "DFAT", "AVUV", "VTWO") if ("holdings", s) in offered} == {
+    assert {s for s in ("SPY", "IWM", "QQQ", "VB", "MAGS", "DFAT", "AVUV", "PRFZ") if ("holdings", s) in offered} == {
         *("SPY", "IWM", "QQQ", "VB", "MAGS", "DFAT")
     }
-    records = {symbol: offered["fund_nav", symbol] for symbol in ("SPY", "VB", "DFAT", "AVUV", "VTWO")}
+    records = {symbol: offered["fund_nav", symbol] for symbol in ("SPY", "VB", "DFAT", "AVUV", "PRFZ")}
     assert records == {s: Offer("fund_nav", s, 1 if s in ("SPY", "VB") else 0) for s in records}
 
 
@@ -334,12 +334,13 @@ def test_each_reader_of_the_table_opens_and_says_its_name() -> None:
 
 def test_the_market_takes_each_dataset_from_who_has_it(issuer: Vendor) -> None:
     """Counts of issuers for those that publish them; Yahoo's assets / NAV for Dimensional, whose holdings are its own."""
-    market = MarketSource(with_ids(), 10, SESSIONS)
+    unknown = DFAT.model_copy(update={"symbol": "DFAX"})
+    market = MarketSource([*with_ids(), unknown], 10, SESSIONS)
     bases = {s: set(market.fund_nav(s, START, LAST)["share_count_basis"]) for s in ("SPY", "IWM", "QQQ", "VB", "MAGS")}
     assert bases == {s: {"monthly_count" if s == "VB" else "daily_count"} for s in bases}
     assert set(market.holdings("DFAT", END)["source"]) == {"dimensional"}
     issuer.requests.clear()
-    with pytest.raises(RotationError, match="DFAT"):  # whom the fake Yahoo does not know
-        market.fund_nav("DFAT", START, LAST)
+    with pytest.raises(RotationError, match="DFAX"):  # whom the fake Yahoo does not know
+        market.fund_nav("DFAX", START, LAST)
     assert {seen.host for seen in issuer.requests} >= {"query2.finance.yahoo.com"}
     assert publisher(DFAT) == ISSUERS["dimensional"]
