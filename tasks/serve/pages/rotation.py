@@ -67,8 +67,8 @@ def _graph(con: duckdb.DuckDBPyConnection, symbols: list[str], values: dict[str,
         id="rotation",
         title=f"Tails of {values['tail']} {steps}",
         finding=finding,
-        note="Both axes are standard deviations of the symbol's own last 14 rows: compare directions and quadrants, not distances. Click the legend to see a "
-        "quadrant, a point to see its tail. The running week is provisional.",
+        note="Both axes are standard deviations of the symbol's own last 14 rows: compare directions and quadrants, not distances. Click a point to see its "
+        "tail alone. The running week is provisional, a hollow point apart from the tail.",
         sql=queries.shown("rotation", values),
         rows=rows,
         table=last,
