@@ -38,6 +38,7 @@ CHAPTERS = {
     "breadth": "Breadth",
     "dispersion": "Breadth",
     "fund_flows": "Money",
+    "fund_flows_yearly": "Money",
     "earnings": "Money",
     "valuation": "Money",
     "funds": "Funds",

@@ -22,6 +22,8 @@ from market_rotation.tasks.run.fetch import Answer, Request
 
 DAYS = world.days()
 COUNT = 120
+#: The first session of March: January and February have the forty returns that a comparison needs.
+FIRST_COMPARED = next(n for n, day in enumerate(DAYS) if day.month == 3)
 SYMBOLS = ("SPY", "IWM", "IJR", "MDY", "VB", "RSP", "IWB", "QQQ", "IWC")
 #: Of the nine symbols three are above, three at and three below the market on each session, by this much.
 APART = {"SPY": 0.002, "QQQ": 0.01, "IWC": 0.03}
@@ -243,20 +245,23 @@ def test_what_is_expected_of_a_return(con: duckdb.DuckDBPyConnection) -> None:
     put(con, {symbol: world.bars(symbol, list(100 * path)) for symbol, path in paths.items()})
     found = con.sql("from stage.expected_returns order by symbol, session").df()
     last = found[found["session"] == pd.Timestamp(DAYS[LAST])].set_index("symbol")
-    returns = pd.DataFrame(paths).pct_change()
+    returns = pd.DataFrame(paths, index=pd.to_datetime(DAYS[:COUNT])).pct_change()
+    # A fund is measured over the twelve months before the month of the session.
+    month = pd.Timestamp(DAYS[LAST]).replace(day=1)
+    year = returns.iloc[1:].loc[month - pd.DateOffset(months=12) : month - pd.Timedelta(days=1)]
     for symbol in SYMBOLS:
-        before = returns[symbol].iloc[1:LAST]
+        before = year[symbol]
         like = (
             before.rename("own")
             .to_frame()
-            .join(returns.drop(columns=symbol).iloc[1:LAST])
+            .join(year.drop(columns=symbol))
             .corr()["own"]
             .drop("own")
             .nlargest(3)
         )
         assert last.loc[symbol, "companions"] == ", ".join(like.index)
         assert {group[other] for other in like.index} == {group[symbol]}
-        betas = [np.polyfit(returns[other].iloc[1:LAST], before, 1)[0] for other in like.index]
+        betas = [np.polyfit(year[other], before, 1)[0] for other in like.index]
         wanted = np.median([beta * returns[other].iloc[LAST] for beta, other in zip(betas, like.index, strict=True)])
         assert last.loc[symbol, "expected_return"] == pytest.approx(wanted, rel=1e-9)
         assert last.loc[symbol, "return_1d"] == pytest.approx(returns[symbol].iloc[LAST], rel=1e-9)
@@ -264,8 +269,8 @@ def test_what_is_expected_of_a_return(con: duckdb.DuckDBPyConnection) -> None:
         assert left <= last.loc[symbol, "usual_deviation"] * (1 + 1e-9)
     assert last["usual_deviation"].max() < 0.01
     known = found.groupby("session")["expected_return"].count()
-    assert (known.iloc[:61] == 0).all()
-    assert (known.iloc[61:] == len(SYMBOLS)).all()
+    assert (known.iloc[:FIRST_COMPARED] == 0).all()
+    assert (known.iloc[FIRST_COMPARED:] == len(SYMBOLS)).all()
     con.execute("update stage.universe set kind = 'stock' where symbol = 'IWM'")
     warehouse.build(con, "stage.expected_returns")
     stock = con.sql(f"from stage.expected_returns where symbol = 'IWM' and session = '{DAYS[LAST]}'").df().iloc[0]
@@ -312,9 +317,9 @@ def test_return_over_a_gap_is_not_compared(con: duckdb.DuckDBPyConnection) -> No
         # All of them: then it is the market. Beyond 25 % it is no market.
         (all_move(LAST, -0.12), []),
         (all_move(LAST, -0.251), [(symbol, LAST) for symbol in sorted(SYMBOLS)]),
-        # Known for 60 returns at least.
-        ({("IWM", 60): 0.1, ("IWM", 61): -0.09}, []),
-        ({("IWM", 61): 0.1, ("IWM", 62): -0.09}, [("IWM", 61)]),
+        # Not compared before.
+        ({("IWM", FIRST_COMPARED - 1): 0.1, ("IWM", FIRST_COMPARED): -0.09}, []),
+        ({("IWM", FIRST_COMPARED): 0.1, ("IWM", FIRST_COMPARED + 1): -0.09}, [("IWM", FIRST_COMPARED)]),
         # The next bar undoes a bit less than half of it, and a bit more.
         ({("IWM", 100): 0.1, ("IWM", 101): 1.1**-0.49 - 1}, []),
         ({("IWM", 100): 0.1, ("IWM", 101): 1.1**-0.51 - 1}, [("IWM", 100)]),
