@@ -24,6 +24,8 @@ with returns as (
 pairs as (
     select
         a.session,
+        a.sector,
+        b.sector as other_sector,
         case
             when count(a.return_1d + b.return_1d) over last_63 = 63 then corr(a.return_1d, b.return_1d) over last_63
         end as correlation
@@ -34,16 +36,16 @@ pairs as (
 
 correlations as (
     -- A sector whose returns are all the same has no correlation.
-    select session, avg(correlation) as mean_correlation_63d, count(correlation) as pairs
-    from (select session, case when isfinite(correlation) then correlation end as correlation from pairs)
+    select session, avg(correlation order by sector, other_sector) as mean_correlation_63d, count(correlation) as pairs
+    from (select session, sector, other_sector, case when isfinite(correlation) then correlation end as correlation from pairs)
     group by session
 ),
 
 spreads as (
     select
         session,
-        stddev_samp(return_1d) as return_dispersion_1d,
-        stddev_samp(return_1m) as return_dispersion_1m,
+        stddev_samp(return_1d order by sector) as return_dispersion_1d,
+        stddev_samp(return_1m order by sector) as return_dispersion_1m,
         count(return_1d) as sectors
     from returns
     group by session

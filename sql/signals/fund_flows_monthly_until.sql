@@ -46,7 +46,7 @@ compared as (
         m.symbol,
         m.month,
         100.0 * count(*) filter (e.flow_pct_of_assets < m.flow_pct_of_assets) / count(*) as percentile,
-        fn.z_score(any_value(m.flow_pct_of_assets), avg(e.flow_pct_of_assets), stddev_samp(e.flow_pct_of_assets)) as flow_z
+        fn.z_score(any_value(m.flow_pct_of_assets), avg(e.flow_pct_of_assets order by e.month), stddev_samp(e.flow_pct_of_assets order by e.month)) as flow_z
     from months as m
     join months as e
         on e.symbol = m.symbol and e.month < m.month

@@ -2,7 +2,7 @@
 --   batch compares its bars with them.
 -- grain: symbol, session
 -- sources: stage.bars, stage.prices, stage.universe, stage.sessions
--- lookback: 252 sessions, at least 60 of them with returns; of a fund the twelve months before the month of the session, at least 40 common
+-- lookback: 252 sessions; at least 60 of them with returns; of a fund the twelve months before the month of the session, at least 40 common
 --   sessions with returns; 63 for the volume, at least 20 of them with one
 -- null: expected_return and usual_deviation of a bar without a bar on the session before, in the first 60 sessions of what is compared with the
 --   market, or with fewer than five symbols to compare with; usual_volume where too few volumes are known; companions where the market is compared

@@ -147,8 +147,9 @@ def assert_same(rows: pd.DataFrame, wanted: pd.DataFrame, *keys: str, relative: 
 
 
 def test_tables(found):
-    """Each table of signals has rows, but for the earnings, of which there is no data here."""
-    assert [name for name, rows in found.items() if rows.empty] == ["earnings_momentum"]
+    """Each table of signals has rows, but for those of earnings and holdings, of which there is no data here."""
+    without = ["constituent_breadth", "earnings_momentum", "fund_overlap"]
+    assert [name for name, rows in found.items() if rows.empty] == without
 
 
 def test_mega_cap(found, returns, index):
@@ -255,6 +256,17 @@ def worst_falls(values: np.ndarray, n: int) -> np.ndarray:
     return filled((rows / np.maximum.accumulate(rows, axis=1) - 1).min(axis=1), len(values))
 
 
+def flows_of_252(flows: np.ndarray, spans: np.ndarray) -> list[float]:
+    """The flows that ended in the last 252 sessions; of one that began before them, the part inside. NaN with under 90 % covered."""
+    found = []
+    for last in range(len(flows)):
+        places = np.arange(max(0, last - 251), last + 1)
+        inside = np.where(np.isnan(flows[places]), 0, np.minimum(spans[places], places - (last - 252)))
+        part = np.nansum(flows[places] * inside / spans[places])
+        found.append(part if np.nansum(inside) >= 0.9 * 252 else np.nan)
+    return found
+
+
 @pytest.mark.parametrize("symbol", SMALL_CAPS)
 def test_fund_comparison(found, prices, index, returns, sessions, symbol):
     """Each fund's beta, volatility, drawdown, turnover, premium and flows equal an independent calculation on every session."""
@@ -278,13 +290,28 @@ def test_fund_comparison(found, prices, index, returns, sessions, symbol):
     # The only fund with records is IWM, of which the closes move away from NAV by the distributions, and there are no snapshots.
     wanted["premium_pct"] = np.nan
     everyday = pd.DatetimeIndex(calendar.load(FIRST_RECORD, END).sessions(FIRST_RECORD, END))
-    flows, assets = (
+    flows, spans, assets = (
         rows[rows["symbol"] == symbol].set_index("session")[column].reindex(everyday)
-        for rows, column in ((found["fund_flows"], "net_flow_usd"), (found["fund_nav"], "total_net_assets_usd"))
+        for rows, column in (
+            (found["fund_flows"], "net_flow_usd"),
+            (found["fund_flows"], "sessions_spanned"),
+            (found["fund_nav"], "total_net_assets_usd"),
+        )
     )
-    wanted["net_flow_12m_usd"] = flows.rolling(252, min_periods=int(np.ceil(0.9 * 252))).apply(np.nansum, raw=True)[at]
+    wanted["net_flow_12m_usd"] = pd.Series(flows_of_252(flows.to_numpy(), spans.to_numpy()), everyday)[at]
     wanted["total_net_assets_usd"] = assets.ffill(limit=4)[at]
-    wanted[["expense_ratio", "holdings_count"]] = np.nan
+    wanted[["expense_ratio", "holdings_count", "trailing_pe", "top10_weight_pct", "effective_holdings", "bid_ask_spread_pct"]] = np.nan
+    # Yields need plain closes, and these hold the dividends.
+    wanted["dividend_yield"] = np.nan
+    wanted["max_drawdown_5y"] = worst_falls(own.to_numpy(), 1260)
+    wanted["median_share_volume_30d"] = filled(np.median(last_rows(bars["volume"].astype(float).to_numpy(), 30), axis=1), count)
+    for years in (3, 5, 10):
+        wanted[f"return_{years}y"] = (own / own.shift(252 * years)) ** (1 / years) - 1
+    ends = index[[symbol, "SPY"]].groupby(index.index.to_period("M")).last().pct_change(fill_method=None)
+    for years in (3, 5):
+        both = ends[symbol].rolling(12 * years), ends["SPY"].rolling(12 * years)
+        beta = (ends[symbol].rolling(12 * years).cov(ends["SPY"]) / both[1].var()).shift(1)
+        wanted[f"beta_{years}y_monthly"] = beta.reindex(at.to_period("M")).to_numpy()
 
     rows = found["fund_comparison"]
     rows = rows[rows["symbol"] == symbol].set_index("session")
@@ -404,8 +431,8 @@ def test_flows_of_the_one_fund_alone(prices, fund_nav):
         verdicts.append(verdict)
     assert set(pd.Series(verdicts).dropna()) == {-1, 0, 1}
     assert rows.iloc[-1]["detail"] == (
-        "Over the last three completed months small-cap funds took in 1.69 billion USD, 2.4 % of their assets "
-        "(Oct 2025 -4.07, Nov 2025 +3.67, Dec 2025 +2.08; 1 of 1 funds known, with 100 % of the assets)."
+        "Over the last three completed months small-cap funds with 100 % of the assets took in 1.69 billion USD, 2.4 % of their assets "
+        "(Oct 2025 -4.07, Nov 2025 +3.67, Dec 2025 +2.08; 1 of 1 funds known)."
     )
 
 
@@ -603,11 +630,17 @@ def test_the_past_does_not_know_the_future(prices, fund_nav, found, cut):
             rows, later = rows[~running], later[~is_running_later]
             columns = [column for column in rows if column != "is_provisional"]
             rows, later = rows[columns], later[columns]
-        if "session" in rows:
-            assert_unchanged(rows, later[later["session"] <= last], name)
-        elif "month" in rows:
-            assert rows["is_partial"].equals(rows["month"] == month)
-            assert_unchanged(rows[~rows["is_partial"]], later[later["month"] < month], name)
+        if day := {"session", "as_of"} & set(rows):
+            assert_unchanged(rows, later[later[day.pop()] <= last], name)
+        elif periods := {"week", "month", "year"} & set(rows):
+            (period,) = periods
+            running = {"week": week, "month": month, "year": last.year}[period]
+            assert rows["is_partial"].equals(rows[period] == running)
+            # A row is provisional while a later record may still settle it.
+            settled = rows[~rows["is_partial"] & ~rows["is_provisional"]]
+            assert len(rows) - len(settled) < 4 * rows["symbol"].nunique()
+            later = later[later[["symbol", period]].apply(tuple, axis=1).isin(settled[["symbol", period]].apply(tuple, axis=1))]
+            assert_unchanged(settled, later, name)
         else:
             without_day.append(name)
     assert without_day == ["regime_performance"]
