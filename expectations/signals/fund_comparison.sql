@@ -32,5 +32,8 @@ select symbol, session from signals.fund_comparison
 where not (
     isfinite(expense_ratio) and isfinite(total_net_assets_usd) and isfinite(return_12m) and isfinite(beta_252d)
     and isfinite(volatility_252d) and isfinite(max_drawdown_252d) and isfinite(median_dollar_volume_30d_usd)
-    and isfinite(premium_pct) and isfinite(net_flow_12m_usd)
+    and isfinite(premium_pct) and isfinite(net_flow_12m_usd) and isfinite(return_3y) and isfinite(return_5y) and isfinite(return_10y)
+    and isfinite(beta_3y_monthly) and isfinite(beta_5y_monthly) and isfinite(max_drawdown_5y) and isfinite(median_share_volume_30d)
+    and isfinite(bid_ask_spread_pct) and isfinite(dividend_yield) and isfinite(trailing_pe) and isfinite(top10_weight_pct)
+    and isfinite(effective_holdings)
 );

@@ -53,7 +53,7 @@ compared as (
 ),
 
 common as (
-    select c.symbol, c.other_symbol, c.own_as_of, c.other_as_of, least(a.weight, b.weight) as weight
+    select c.symbol, c.other_symbol, c.own_as_of, c.other_as_of, a.company, least(a.weight, b.weight) as weight
     from (select distinct symbol, other_symbol, own_as_of, other_as_of from compared) as c
     join shares as a on a.symbol = c.symbol and a.as_of = c.own_as_of
     join shares as b on b.symbol = c.other_symbol and b.as_of = c.other_as_of and b.company = a.company
@@ -64,7 +64,7 @@ summed as (
         c.symbol,
         c.other_symbol,
         c.as_of,
-        coalesce(100 * sum(o.weight), 0) as overlap_weight_pct,
+        coalesce(100 * sum(o.weight order by o.company), 0) as overlap_weight_pct,
         count(o.weight) as common_holdings
     from compared as c
     left join common as o
