@@ -62,7 +62,11 @@ def universe(*instruments: Instrument, pairs: Sequence[tuple[str, str]] = ()) ->
 def counted_universe() -> Universe:
     """The shipped universe without the instruments that breadth does not count: the 32 symbols of the real data."""
     shipped = load_universe()
-    return Universe(instruments=tuple(i for i in shipped.instruments if i.in_breadth), pairs=shipped.pairs)
+    instruments = tuple(i for i in shipped.instruments if i.in_breadth)
+    symbols = {i.symbol for i in instruments}
+    return Universe(
+        instruments=instruments, pairs=tuple(p for p in shipped.pairs if {p.small_symbol, p.large_symbol} <= symbols)
+    )
 
 
 def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:

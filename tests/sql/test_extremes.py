@@ -44,6 +44,10 @@ def with_extreme(frame: pd.DataFrame, column: str, value: float) -> pd.DataFrame
     return frame
 
 
+#: A value of each type of column.
+PLAIN = {"float64": 0.5, "object": "P1", "datetime64[s]": pd.Timestamp(DAYS[200])}
+
+
 @pytest.mark.parametrize("value", EXTREMES)
 def test_no_statement_raises(value: float) -> None:
     """Unaudited, with one extreme value in each number of each dataset, each in a symbol of its own, everything is derived."""
@@ -66,7 +70,7 @@ def test_no_statement_raises(value: float) -> None:
     for dataset in ("fund_facts", "holdings", "earnings_growth"):
         registered = DATASETS[dataset]
         of_snapshot = [
-            {name: 0.5 if kind == "float64" else "P1" for name, kind in registered.columns.items()}
+            {name: PLAIN[kind] for name, kind in registered.columns.items()}
             | {registered.symbol: symbol, registered.day: pd.Timestamp(DAYS[200]), column: value}
             for symbol in ("SPY", "F0", "P1")
             for column in NUMBERS[dataset]

@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+import world
 from world import derived, instrument, universe
 
 from market_rotation.tasks import calendar
@@ -17,7 +18,8 @@ from market_rotation.tasks.universe import load_universe
 START, END = date(2005, 1, 3), date(2026, 1, 16)
 YEAR_END = pd.Timestamp("2025-12-31")
 UNIVERSE = load_universe()
-PAIRS = [f"{pair.small_symbol}/{pair.large_symbol}" for pair in UNIVERSE.pairs]
+#: The real data has no prices of funds that are followed for their flows alone.
+PAIRS = [f"{pair.small_symbol}/{pair.large_symbol}" for pair in world.counted_universe().pairs]
 HORIZONS = {"1d": 1, "1w": 5, "1m": 21, "3m": 63, "6m": 126, "12m": 252}
 TABLES = {
     "core.sessions": "session, session_number, previous_session, previous_year_end, previous_quarter_end, is_half_day",
@@ -224,8 +226,9 @@ def test_returns_between(prices, index, start, end, first):
         rows = con.sql(f"from core.returns_between('{start}', '{end}')").df().set_index("symbol")
         before_all = con.sql("from core.returns_between('1999-01-04', '2025-12-31')").df()
     assert (rows["session_from"] == first).all()
-    # The real data has no prices of the funds of the context, and an index has no total return.
-    assert set(rows.index[rows["total_return"].isna()]) == {"HYG", "IEF", "IWN", "IWO"}
+    # The real data has no prices of the funds that are followed for their flows or the context, and an index has no total return.
+    followed = {i.symbol for i in UNIVERSE.instruments if i.kind != "index" and not i.in_breadth}
+    assert set(rows.index[rows["total_return"].isna()]) == followed
     rows = rows.dropna()
     assert len(rows) == 32
     wanted = index.loc[end] / index.loc[first] - 1

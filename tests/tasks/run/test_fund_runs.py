@@ -237,7 +237,7 @@ def test_duplicate_record_blocks(small: FundSource, begun: None) -> None:
 
 
 def test_bad_record_is_set_aside_alone_and_heals(small: FundSource) -> None:
-    """A NAV of zero takes only its record out; the flows around it are NULL until the issuer corrects it."""
+    """A NAV of zero takes only its record out; the next flow spans its session until the issuer corrects it."""
     good = small.records["IWM"]
     small.records["IWM"] = good.assign(nav=good["nav"].where(good.index != 40, 0.0))
     assert world.run(small, DAYS[59]).status == "published"
@@ -246,11 +246,13 @@ def test_bad_record_is_set_aside_alone_and_heals(small: FundSource) -> None:
     missing = (
         "select session, null_reason from core.fund_flows where symbol = 'IWM' and net_flow_usd is null order by 1"
     )
-    assert rows(missing) == [(DAYS[0], "no record before"), (DAYS[41], "session missing")]
+    assert rows(missing) == [(DAYS[0], "no record before")]
+    spanned = "select session, sessions_spanned from core.fund_flows where symbol = 'IWM' and sessions_spanned > 1"
+    assert rows(spanned) == [(DAYS[41], 2)]
     small.records["IWM"] = good
     assert world.run(small, DAYS[60]).status == "published"
     assert rows(entry) == []
-    assert rows(missing) == [(DAYS[0], "no record before")]
+    assert rows(spanned) == []
 
 
 def test_snapshots_are_added_each_day(small: FundSource) -> None:
@@ -433,11 +435,12 @@ def test_the_simulated_market_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -
         alerts = con.sql("from ops.alerts").fetchall()
     assert sorted(compared["symbol"]) == ["IJR", "IWM", "SPSM", "VB", "VTWO"]
     assert set(compared["session"].dt.date) == {session}
-    assert compared.notna().any().all(), compared.T
+    # No source publishes spreads.
+    assert compared.drop(columns="bid_ask_spread_pct").notna().any().all(), compared.T
     assert compared["beta_252d"].between(0.2, 3).all()
     assert (compared["max_drawdown_252d"] <= 0).all()
     groups = months[months["symbol"].str.startswith("group:")]
-    assert set(groups["symbol"]) == {"group:small_cap", "group:large_cap"}
+    assert set(groups["symbol"]) == {"group:small_cap", "group:small_cap_ex_iwm", "group:large_cap"}
     last = groups[groups["month"] == pd.Timestamp("2025-12-01")].set_index("symbol")
     assert last["net_flow_usd"].notna().all()
     assert (last["members_known"] == last["members"]).all()
