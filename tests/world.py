@@ -69,6 +69,19 @@ def counted_universe() -> Universe:
     )
 
 
+def with_file_issuers(members: Universe) -> Universe:
+    """`members`, with no issuer but the two whose daily files the vendor server has for any fund."""
+    kept = ("ssga", "ishares")
+    return members.model_copy(
+        update={
+            "instruments": tuple(
+                i if i.issuer in kept else i.model_copy(update={"issuer": None, "issuer_id": None})
+                for i in members.instruments
+            )
+        }
+    )
+
+
 def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:
     """The sessions from `start` to `end`."""
     return calendar.load(date(2005, 1, 3), date(2026, 11, 20)).sessions(start, end)

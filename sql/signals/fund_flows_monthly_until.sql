@@ -51,7 +51,8 @@ compared as (
     join months as e
         on e.symbol = m.symbol and e.month < m.month
         and (e.known_symbols = m.known_symbols or (e.covered_assets_pct >= 50 and m.covered_assets_pct >= 50))
-    where not m.is_partial and m.flow_pct_of_assets is not null and e.flow_pct_of_assets is not null
+    -- No fund is a billion times its assets; beyond that a deviation would exceed a double, which would end the run.
+    where not m.is_partial and abs(m.flow_pct_of_assets) < 1e11 and abs(e.flow_pct_of_assets) < 1e11
     group by m.symbol, m.month
     having count(*) >= 36
 )

@@ -368,9 +368,15 @@ def test_installed_and_used_sources_are_listed(monkeypatch):
     assert found.next_step == "Set TIINGO_API_KEY in the environment, or TIINGO_API_KEY_FILE to a file with it."
 
 
-def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, monkeypatch):  # noqa: F811
+@pytest.fixture
+def shipped(tmp_path, monkeypatch) -> None:
+    """The shipped universe, with the issuers whose daily files the vendor server has."""
+    members = world.with_file_issuers(load_universe())
+    monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
+
+
+def test_a_vendor_with_a_key_and_the_issuers(vendor: Vendor, shipped: None, monkeypatch):  # noqa: F811
     """Of several sources each is requested for what it has: prices of one vendor, files of the issuers."""
-    monkeypatch.delenv("ROTATION_UNIVERSE")
     vendor.now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
     monkeypatch.setenv("TIINGO_API_KEY", KEY)
     monkeypatch.setenv("ROTATION_SOURCE", "tiingo,issuers")
@@ -401,9 +407,8 @@ def test_source_without_bars():
     assert levels(sources.source(load_settings(), NOW, source)) == ["warn", "ok", "ok"]
 
 
-def test_the_genuine_client(vendor: Vendor, monkeypatch):  # noqa: F811
+def test_the_genuine_client(vendor: Vendor, shipped: None):  # noqa: F811
     """Yahoo and the issuers are reached as in a run, with one request each; an outage is reported."""
-    monkeypatch.delenv("ROTATION_UNIVERSE")
     now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
     vendor.now = now
     found = list(sources.source(load_settings(), now))

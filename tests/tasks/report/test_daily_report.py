@@ -187,10 +187,10 @@ def test_a_session_that_came_with_a_later_run(begun: None) -> None:
 
 
 def test_sessions_that_are_not_there(begun: None) -> None:
-    """A day outside the warehouse, or without trading, is one sentence and exit 1; one without trading is a mistake of the command, exit 2."""
+    """A day outside the warehouse, or without trading, is one sentence and exit 2: the command is to be corrected."""
     for day in (date(2024, 12, 31), DAYS[0] + timedelta(days=100), date(2025, 11, 27)):
         code, _, said = report("--session", str(day))
-        assert code == (1 if day in world.days(date(2024, 1, 2), date(2026, 11, 20)) else 2)
+        assert code == 2
         assert str(day) in said
     assert not REPORTS.exists()
 

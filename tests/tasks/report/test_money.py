@@ -68,7 +68,7 @@ def years(**values: Any) -> pd.DataFrame:
 
 
 def test_the_last_completed_year() -> None:
-    """The year that is over is told with the assets it covers, and with the fund that stands apart."""
+    """The finding gives the past year with the assets it covers, and the fund that stands apart."""
     finding = money.fund_flows_yearly(years(), "").finding
     assert finding == (
         "Small-cap funds with 55.0\u202f% of the assets (9 of 25) lost $7.00\u202fbn in 2025; IWM alone lost $4.64\u202fbn."
