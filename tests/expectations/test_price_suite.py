@@ -251,14 +251,7 @@ def test_what_is_expected_of_a_return(con: duckdb.DuckDBPyConnection) -> None:
     year = returns.iloc[1:].loc[month - pd.DateOffset(months=12) : month - pd.Timedelta(days=1)]
     for symbol in SYMBOLS:
         before = year[symbol]
-        like = (
-            before.rename("own")
-            .to_frame()
-            .join(year.drop(columns=symbol))
-            .corr()["own"]
-            .drop("own")
-            .nlargest(3)
-        )
+        like = before.rename("own").to_frame().join(year.drop(columns=symbol)).corr()["own"].drop("own").nlargest(3)
         assert last.loc[symbol, "companions"] == ", ".join(like.index)
         assert {group[other] for other in like.index} == {group[symbol]}
         betas = [np.polyfit(year[other], before, 1)[0] for other in like.index]

@@ -626,7 +626,14 @@ def test_the_market_is_not_empty(market: duckdb.DuckDBPyConnection) -> None:
     """In the sound market all six verdicts and a label are known at the end, and no column of any table is NULL throughout."""
     assert market.sql(f"select count(verdict) from signals.rotation_evidence where {OF_LAST}").fetchall() == [(6,)]
     assert market.sql(f"select count(label) from signals.rotation_regime where {OF_LAST}").fetchall() == [(1,)]
-    unknown = {"expense_ratio", "holdings_count", "missing_symbols", "ratio_percentile_5y", "bid_ask_spread_pct", "trailing_pe"}
+    unknown = {
+        "expense_ratio",
+        "holdings_count",
+        "missing_symbols",
+        "ratio_percentile_5y",
+        "bid_ask_spread_pct",
+        "trailing_pe",
+    }
     # Their windows are longer than this history.
     unknown |= {"return_3y", "return_5y", "return_10y", "beta_3y_monthly", "beta_5y_monthly", "max_drawdown_5y"}
     unknown |= {"correlation_percentile_5y", "dispersion_percentile_5y"}

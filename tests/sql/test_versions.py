@@ -110,8 +110,8 @@ def test_a_corrected_value_is_a_new_version(dataset: str, column: str) -> None:
                 "run of 05",
             )
         ]
-        # core.prices has the sum of dividend and capital gain.
-        if column not in ("dividend", "capital_gain"):
+        # core.prices has the sum of dividend and capital gain; core.fund_nav has NAV x shares where the published assets differ by over 20 %.
+        if column not in ("dividend", "capital_gain", "total_net_assets_usd") or dataset == "fund_facts":
             assert con.execute(f"select {column}, known_at from core.{dataset}").fetchall() == [(new, SECOND)]
         # The earlier version still answers what was known then.
         known = con.execute(f"select {column} from fn.{dataset}_known_at($1)", [SECOND - timedelta(seconds=1)])

@@ -261,7 +261,10 @@ def test_a_jump_is_seen_against_what_is_known() -> None:
 
 def test_an_index_that_stops_is_found_after_a_week() -> None:
     """One missing session is a holiday of another market; a level missing for more than five days is reported."""
-    given = {"^VIX": level("^VIX", [15.0, 15.5], DAYS[:2]), "SPY": world.bars("SPY", [100.0 + i for i in range(6)], START)}
+    given = {
+        "^VIX": level("^VIX", [15.0, 15.5], DAYS[:2]),
+        "SPY": world.bars("SPY", [100.0 + i for i in range(6)], START),
+    }
     with batch(given | {"SPY": given["SPY"].head(3)}, DAYS[2]) as con:
         assert failures(con) == {}
     with batch(given, DAYS[5]) as con:

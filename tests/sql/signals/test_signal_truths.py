@@ -300,11 +300,22 @@ def test_fund_comparison(found, prices, index, returns, sessions, symbol):
     )
     wanted["net_flow_12m_usd"] = pd.Series(flows_of_252(flows.to_numpy(), spans.to_numpy()), everyday)[at]
     wanted["total_net_assets_usd"] = assets.ffill(limit=4)[at]
-    wanted[["expense_ratio", "holdings_count", "trailing_pe", "top10_weight_pct", "effective_holdings", "bid_ask_spread_pct"]] = np.nan
+    wanted[
+        [
+            "expense_ratio",
+            "holdings_count",
+            "trailing_pe",
+            "top10_weight_pct",
+            "effective_holdings",
+            "bid_ask_spread_pct",
+        ]
+    ] = np.nan
     # Yields need plain closes, and these hold the dividends.
     wanted["dividend_yield"] = np.nan
     wanted["max_drawdown_5y"] = worst_falls(own.to_numpy(), 1260)
-    wanted["median_share_volume_30d"] = filled(np.median(last_rows(bars["volume"].astype(float).to_numpy(), 30), axis=1), count)
+    wanted["median_share_volume_30d"] = filled(
+        np.median(last_rows(bars["volume"].astype(float).to_numpy(), 30), axis=1), count
+    )
     for years in (3, 5, 10):
         wanted[f"return_{years}y"] = (own / own.shift(252 * years)) ** (1 / years) - 1
     ends = index[[symbol, "SPY"]].groupby(index.index.to_period("M")).last().pct_change(fill_method=None)
@@ -639,7 +650,9 @@ def test_the_past_does_not_know_the_future(prices, fund_nav, found, cut):
             # A row is provisional while a later record may still settle it.
             settled = rows[~rows["is_partial"] & ~rows["is_provisional"]]
             assert len(rows) - len(settled) < 4 * rows["symbol"].nunique()
-            later = later[later[["symbol", period]].apply(tuple, axis=1).isin(settled[["symbol", period]].apply(tuple, axis=1))]
+            later = later[
+                later[["symbol", period]].apply(tuple, axis=1).isin(settled[["symbol", period]].apply(tuple, axis=1))
+            ]
             assert_unchanged(settled, later, name)
         else:
             without_day.append(name)

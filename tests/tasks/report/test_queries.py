@@ -305,7 +305,13 @@ def test_years_are_those_of_the_table(market, reports):
     symbols = ["group:small_cap", "group:small_cap_ex_iwm", "IWM"]
     assert list(dict.fromkeys(rows["symbol"])) == symbols
     found = market.sql(f"from signals.fund_flows_yearly where symbol in {tuple(symbols)}").df()
-    found = found[found["year"] > found["year"].max() - 10].sort_values("year", ascending=False).set_index("symbol").loc[symbols].reset_index()
+    found = (
+        found[found["year"] > found["year"].max() - 10]
+        .sort_values("year", ascending=False)
+        .set_index("symbol")
+        .loc[symbols]
+        .reset_index()
+    )
     assert len(found) >= 6
     columns = [name for name in rows.columns if name != "funds"]
     pd.testing.assert_frame_equal(rows[columns], found[columns], check_dtype=False)

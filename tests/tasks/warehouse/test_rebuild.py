@@ -25,8 +25,14 @@ DAYS = world.days(date(2025, 12, 2), date(2025, 12, 12))
 MEMBERS = {"SPY", "IWB", "IWM", "SPSM", "RSP", "XLK", "XLE", "XLF", "AAPL", "NVDA"}
 NOW = datetime(2025, 12, 13, tzinfo=UTC)
 #: A snapshot of a past day cannot be requested later: vendors publish only current costs and holdings.
-SNAPSHOTS = ("core.fund_facts", "core.holdings", "core.earnings_growth", "signals.earnings_momentum")
-OF_SNAPSHOTS = ("expense_ratio", "holdings_count", "total_net_assets_usd")
+SNAPSHOTS = (
+    *("core.fund_facts", "core.holdings", "core.earnings_growth", "signals.earnings_momentum"),
+    *("signals.constituent_breadth", "signals.fund_overlap"),
+)
+OF_SNAPSHOTS = (
+    *("expense_ratio", "holdings_count", "total_net_assets_usd", "trailing_pe", "top10_weight_pct"),
+    "effective_holdings",
+)
 
 
 @dataclass(frozen=True)
