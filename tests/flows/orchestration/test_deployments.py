@@ -27,7 +27,7 @@ EVENTS = "market-rotation."
 
 def few(folder: Path, history_start: date) -> dict[str, str]:
     """Settings of six funds of the simulated market, with the warehouse in `folder`."""
-    shipped = load_universe()
+    shipped = world.with_file_issuers(load_universe())
     chosen = tuple(i for i in shipped.instruments if i.symbol in SYMBOLS)
     pairs = tuple(p for p in shipped.pairs if p.small_symbol == "IWM")
     return {
