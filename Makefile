@@ -39,8 +39,8 @@ format: $(VENV)/.installed-dev
 wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 	@$(UV) build --quiet --out-dir dist
 
-bench: $(VENV)/.installed-dev  ## The benchmark behind the performance claims
-	@$(BIN)/python -m benchmarks.derive
+bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some ten minutes
+	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.installed  ## The generated references: tables, expectations, settings, commands
 	@$(BIN)/python docs/generate.py

@@ -80,9 +80,10 @@ def comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
         table = " table" if re.search(r"\)\s+as\s+table\b", model.statements[0]) else ""
         con.execute(f"comment on macro{table} {model.name} is {quoted(model.comment)}")
         return
-    con.execute(f"comment on table {model.name} is {quoted(model.comment)}")
-    for column, words in model.column_comments.items():
-        con.execute(f"comment on column {model.name}.{column} is {quoted(words)}")
+    comments = [f"comment on table {model.name} is {quoted(model.comment)}"] + [
+        f"comment on column {model.name}.{column} is {quoted(words)}" for column, words in model.column_comments.items()
+    ]
+    con.execute("; ".join(comments))
 
 
 def quoted(words: str) -> str:

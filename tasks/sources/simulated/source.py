@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from market_rotation.tasks.calendar import Calendar
-    from market_rotation.tasks.sources.base import SourceContext
+    from market_rotation.tasks.sources.base import Source, SourceContext
     from market_rotation.tasks.universe import Instrument
 
 
@@ -67,11 +67,11 @@ class SampleSource:
         self._shares = lru_cache(maxsize=64)(self._issue)
 
     @classmethod
-    def open(cls, context: SourceContext) -> SampleSource | faults.FaultySource:
+    def open(cls, context: SourceContext) -> Source:
         """The simulated market, with the fault that ROTATION_FAULT names."""
         source = cls(context.calendar, context.universe.instruments)
         fault = context.settings.fault
-        return faults.inject_fault(source, fault, context.universe) if fault else source  # type: ignore[arg-type]
+        return faults.inject_fault(source, fault, context.universe) if fault else source
 
     def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:
         """Facts and records of every fund, and holdings of those whose issuer is simulated; only its records are a session late."""

@@ -1,7 +1,4 @@
-"""Seconds each step takes on a first run of the simulated market, and how they grow when the universe is three times as large.
-
-Run with `make bench`. Machines differ and are noisy: compare the columns of one run with each other, not numbers of two machines.
-"""
+"""Seconds each step takes on a first run of the simulated market, and how they grow with the number of symbols."""
 
 from __future__ import annotations
 
@@ -14,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.audit.run import preload
@@ -31,15 +26,10 @@ from market_rotation.tasks.universe import Instrument, load_universe
 SESSION, NOW = date(2026, 1, 16), datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
 
 
-def main(factors: tuple[int, ...] = (1, 3)) -> None:
-    """Prints seconds per step, a column for each multiple of the shipped universe."""
+def measure(factors: tuple[int, ...] = (1, 3)) -> pd.DataFrame:
+    """Seconds of each step (rows) of a first run, one column for each number of symbols."""
     preload()
-    columns = [measure(enlarged(factor)) for factor in factors]
-    table = Table("step", *(f"{factor * 32} symbols" for factor in factors), "ratio", box=None, header_style="dim")
-    for step in columns[0]:
-        seconds = [column[step] for column in columns]
-        table.add_row(step, *(f"{s:.2f} s" for s in seconds), f"{seconds[-1] / seconds[0]:.1f}")
-    Console().print(table)
+    return pd.DataFrame({len(enlarged(factor)): first_run(enlarged(factor)) for factor in factors})
 
 
 def enlarged(factor: int) -> list[Instrument]:
@@ -52,7 +42,7 @@ def enlarged(factor: int) -> list[Instrument]:
     ]
 
 
-def measure(instruments: list[Instrument]) -> dict[str, float]:
+def first_run(instruments: list[Instrument]) -> dict[str, float]:
     """Seconds of each step of a first run, by name."""
     seconds: dict[str, float] = {}
 
@@ -85,7 +75,3 @@ def measure(instruments: list[Instrument]) -> dict[str, float]:
         timed("report: page", page.render)(report, NOW)
         timed("report: picture", picture.picture)(report)
     return seconds
-
-
-if __name__ == "__main__":
-    main()
