@@ -15,7 +15,7 @@ where basis in ('adjusted', 'differs from NAV', 'distributions missing');
 
 -- expectation: funds_pay_distributions
 -- severity: info
--- sentence: No distribution is known of the fund in 18 months, and no NAV to compare its closes with: either it pays none, the source leaves them out, or
+-- sentence: In 18 months no distribution of the fund is known, and no NAV to compare its closes with: either it pays none, the source leaves them out, or
 --   its closes are adjusted for them.
 with last_rows as (
     from core.close_basis

@@ -28,7 +28,7 @@ where not coalesce(abs(c.close - (l.close - s.close)) <= 1e-9, false);
 -- expectation: context_windows_are_full
 -- severity: critical
 -- column: percentile_5y
--- sentence: A percentile is given before 1260 rows, lacks from then on, or is not between 0 and 100.
+-- sentence: A percentile is given before 1260 rows, is missing from then on, or is not between 0 and 100.
 with numbered as (select *, row_number() over (partition by symbol order by session) as place from core.context)
 select symbol, session, place, percentile_5y
 from numbered

@@ -37,7 +37,7 @@ where (net_flow_usd is null) <> (null_reason is not null)
 
 -- expectation: fund_flows_do_not_overlap
 -- severity: critical
--- sentence: Two flows of a fund cover the same session, which would count twice.
+-- sentence: Two flows of a fund cover the same session, which would be counted twice.
 with numbered as (
     select f.symbol, f.session, f.sessions_spanned, s.session_number
     from core.fund_flows as f

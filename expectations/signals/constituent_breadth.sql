@@ -17,7 +17,7 @@ where not coalesce(priced_weight_pct between 0 and 100 + 1e-9, false)
 
 -- expectation: constituent_breadth_known
 -- severity: critical
--- sentence: A share is given although the constituents that it counts hold under 80 % of the fund, or is not given although they hold more.
+-- sentence: A share is given although the constituents that it counts hold under 80 % of the fund, or is missing although they hold 80 % or more.
 select fund_symbol as symbol, session, covered_weight_50d_pct, covered_weight_200d_pct, covered_weight_52w_pct,
     above_50d_pct, above_200d_pct, at_high_52w_pct, at_low_52w_pct
 from signals.constituent_breadth
@@ -28,7 +28,7 @@ where (above_50d_pct is not null) <> (covered_weight_50d_pct >= 80)
 
 -- expectation: constituent_breadth_every_session
 -- severity: critical
--- sentence: A session since the fund's first holdings file has no row, or a row names another file than the last one by then.
+-- sentence: A session since the fund's first holdings file has no row, or a row does not name the newest file of its session.
 with files as (
     select fund_symbol, as_of from core.holdings where weight > 0 group by fund_symbol, as_of
 ),

@@ -30,7 +30,7 @@ where not (
 
 -- expectation: earnings_momentum_calendar_year
 -- severity: critical
--- sentence: The period is not the calendar year of which more than half lies ahead.
+-- sentence: The period is not the current calendar year until June, or the next one from July on.
 select 'signals' as symbol, session, period_end
 from signals.earnings_momentum
 where period_end is distinct from make_date(year(session + interval 6 months), 12, 31);

@@ -2,7 +2,7 @@
 
 -- expectation: fund_overlap_both_ways
 -- severity: critical
--- sentence: The overlap of two funds is not the same either way round, is not between 0 and 100 percent, or is given without a common
+-- sentence: The overlap of two funds is not the same in both directions, is not between 0 and 100 percent, or is given without a common
 --   holding.
 select o.symbol, o.as_of as session, o.other_symbol, o.overlap_weight_pct, r.overlap_weight_pct as other_way_pct, o.common_holdings
 from signals.fund_overlap as o

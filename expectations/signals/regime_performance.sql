@@ -2,7 +2,7 @@
 
 -- expectation: regime_performance_every_label
 -- severity: critical
--- sentence: A combination of axis, label or state, and horizon is missing, or there is another one.
+-- sentence: A combination of axis, label or state, and horizon is missing, or there is an extra one.
 with wanted as (
     select s.axis, s.state as label, h.horizon
     from core.regime_states as s

@@ -2,7 +2,7 @@
 
 -- expectation: relative_strength_every_common_session
 -- severity: critical
--- sentence: A pair lacks a session on which both legs have a price and known distributions, or has another session.
+-- sentence: A pair lacks a session on which both legs have a price and known distributions, or has an extra session.
 with known as (from core.prices where total_return_index is not null),
 large_legs as (select p.symbol, p.session from known as p semi join core.pairs as q on q.large_symbol = p.symbol),
 common as (

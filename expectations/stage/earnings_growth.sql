@@ -10,8 +10,8 @@ where not growth_current_year between -20 and 20 or not growth_next_year between
 
 -- expectation: growth_is_a_fraction
 -- severity: warning
--- sentence: A growth rate is about a hundred times, or a hundredth of, what the earnings per share beside it say; or, without these, half of at
---   least ten companies are said to more than double their earnings. Probably it is given in percent.
+-- sentence: A growth rate is about a hundred times, or a hundredth of, the growth that its earnings per share imply; or, without these, half of at
+--   least ten companies would more than double their earnings. Probably it is given in percent.
 with rates as (
     select symbol, as_of, growth_current_year as growth, eps_current_year / nullif(eps_year_ago, 0) - 1 as implied, eps_year_ago as base
     from stage.earnings_growth

@@ -43,7 +43,7 @@ where not b.expense_ratio between 0 and 0.05
 -- expectation: facts_in_usd
 -- severity: warning
 -- sentence: Assets are below 1 million or above 5 trillion USD, or more than twenty times, or less than a twentieth of, what the last record or snapshot
---   says, where what is traded does not speak against that; or the NAV is more than five times, or less than a fifth of, the last close. Probably they are in thousands, in millions or in pence.
+--   says, unless the traded value supports them; or the NAV is more than five times, or less than a fifth of, the last close. Probably they are in thousands, in millions or in pence.
 with records as (
     select symbol, session as day, coalesce(total_net_assets_usd, nav * shares_outstanding) as assets
     from fn.fund_nav_known_at('infinity'::timestamptz)
@@ -110,7 +110,7 @@ where not trailing_pe between 1 and 1000;
 
 -- expectation: facts_move
 -- severity: warning
--- sentence: Every fund, three or more, has the NAV and the assets of its snapshot of at least three sessions before again: the vendor's data stands
+-- sentence: All funds, three or more, repeat the NAV and the assets of their snapshots of at least three sessions before: the vendor's data stands
 --   still.
 with known as (
     select symbol, as_of, nav, total_net_assets_usd from fn.fund_facts_known_at('infinity'::timestamptz)

@@ -113,9 +113,9 @@ where is_given and records_before = 21
 
 -- expectation: record_in_usd_and_shares
 -- severity: warning
--- sentence: The NAV is more than five times, or less than a fifth of, the close; or over its last 21 records more than thirty times its shares
---   are traded on a usual day; or assets are above 5 trillion USD, or more than twenty times, or less than a twentieth of, those of the fund's newest snapshot
---   of the same quarter, where what is traded speaks for the snapshot. Probably the NAV is in pence or on another basis of splits, or shares or assets are in thousands or millions.
+-- sentence: The NAV is more than five times, or less than a fifth of, the close; or over its last 21 records the usual daily volume is above thirty times its
+--   share count; or assets are above 5 trillion USD, or more than twenty times, or less than a twentieth of, those of the fund's newest snapshot
+--   of the same quarter, where the traded value supports the snapshot. Probably the NAV is in pence or on another basis of splits, or shares or assets are in thousands or millions.
 with traded as (
     select
         b.symbol,
@@ -226,7 +226,7 @@ where j.is_given and (j.next_step is null or j.is_undone or not j.is_that_of_clo
 -- expectation: record_not_repeated
 -- severity: warning
 -- column: nav
--- sentence: The record has the NAV and the share count or assets of the session before again, although the close moved by more than 0.5 %: the
+-- sentence: The record repeats the NAV and the share count or assets of the session before, although the close moved by more than 0.5 %: the
 --   publisher may have repeated its last record.
 with steps as (
     select

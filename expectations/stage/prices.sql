@@ -124,8 +124,8 @@ having count(*) > 5;
 -- expectation: history_keeps_returns
 -- severity: warning
 -- column: close
--- sentence: The source was asked for the whole history again, and on more than three days and 2 % of those known its daily returns are others
---   than the known ones: another instrument's prices? The whole symbol is set aside.
+-- sentence: The source was asked for the whole history again, and its daily returns differ from the known ones on more than three days and
+--   more than 2 % of the known days: it may be the history of another instrument. The whole symbol is set aside.
 with whole as (
     select symbol from stage.answers where dataset = 'prices' and is_full_history and error is null
 ),
@@ -270,7 +270,7 @@ where is_restated
 -- expectation: return_plausible
 -- severity: warning
 -- column: close
--- sentence: The close jumps much further than the funds most like it, or the market, let expect; open and volume do not bear it out,
+-- sentence: The close jumps much further than the most similar funds, or the market, suggest; open and volume do not confirm it,
 --   and the next bar does not confirm it yet.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
 moved as (
@@ -319,8 +319,8 @@ where j.is_given and not j.is_way_back and (j.next_log_residual is null or j.is_
 -- expectation: split_announced
 -- severity: warning
 -- column: close
--- sentence: The close changes by the ratio of a split that the source does not announce; set aside until the source
---   announces it or the close is back.
+-- sentence: The close changes by the ratio of a split that the source does not announce; it is set aside until the source
+--   announces the split or the close returns to its level.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
 moved as (
     select
@@ -402,7 +402,7 @@ where m.change > 0;
 -- expectation: market_moved
 -- severity: critical
 -- column: close
--- sentence: At least half of the symbols, five or more, have the close of the session before again, and its volume where one is known: the source
+-- sentence: At least half of the symbols, five or more, repeat the close of the session before, and its volume where one is known: the source
 --   repeats yesterday's data.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
 steps as (
@@ -430,7 +430,7 @@ where is_given and is_repeated;
 -- expectation: bar_not_repeated
 -- severity: warning
 -- column: close
--- sentence: The bar has the close and the volume of the session before again: the source may have given yesterday's bar.
+-- sentence: The bar repeats the close and the volume of the session before: the source may have given yesterday's bar.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 15),
 steps as (
     select
@@ -479,7 +479,7 @@ where is_given and is_still and volume > 0;
 -- expectation: volume_in_shares
 -- severity: info
 -- column: volume
--- sentence: The volume is less than a fiftieth, or more than fifty times, of its median over the 60 bars before: probably it is counted in lots, or in thousands.
+-- sentence: The volume is less than a fiftieth of its median over the 60 bars before, or more than fifty times that median: probably it is counted in lots, or in thousands.
 with bars as (from stage.bars where session >= (select min(session) from stage.prices) - 100),
 compared as (
     select
@@ -496,7 +496,7 @@ where is_given and volume > 0 and bars_before = 60 and not volume / usual_volume
 -- expectation: dividend_in_usd
 -- severity: info
 -- column: dividend
--- sentence: The dividend is less than a fiftieth, or more than fifty times, of the median of the last eight: probably it is in cents, or in another currency.
+-- sentence: The dividend is less than a fiftieth of the median of the last eight, or more than fifty times that median: probably it is in cents, or in another currency.
 with compared as (
     select
         *,

@@ -80,7 +80,7 @@ def _no_row_lost(model: Model) -> Expectation | None:
         expected = "select session from core.sessions where session >= (select min(session) from core.prices)"
         identifier, sentence = (
             f"{name}_every_session",
-            f"{model.name} lacks a session since the first price, or has another one.",
+            f"{model.name} lacks a session since the first price, or has an extra one.",
         )
     elif match := re.fullmatch(r"every row of (\w+\.\w+)", said):
         expected = f"select {', '.join(keys)} from {match[1]}"
