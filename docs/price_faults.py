@@ -193,7 +193,7 @@ def record(con: duckdb.DuckDBPyConnection) -> str:
         + ", ".join(f"{r.symbol} {r.session:%Y-%m-%d}" for r in waiting.itertuples())
         + ".",
         "",
-        "Of wrong ones, each bar in turn with the fault, this share is set aside the same evening:",
+        "The table puts each fault into every bar in turn, and shows the share that is set aside the same evening:",
         "",
         "| fault | funds | funds, closes only | stocks |",
         "|---|---:|---:|---:|",
