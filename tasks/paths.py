@@ -43,7 +43,7 @@ def refuse_other_than_file(path: Path) -> None:
 
 
 def is_same_file(path: Path, other: Path) -> bool:
-    """Whether both lead to one file, which need not exist, whatever links lie between."""
+    """Whether both paths lead to the same file, through any links; the file need not exist."""
     if os.path.realpath(path) == os.path.realpath(other):
         return True
     try:

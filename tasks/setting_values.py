@@ -1,4 +1,4 @@
-"""Values of settings: how each is written, and what is said of a wrong one."""
+"""Values of settings: how each is written, and the message about a wrong one."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _agreed(question: str) -> bool:
         return click.confirm(question, err=True)
     except click.Abort:
         raise ConfigError(
-            "Nothing was written, since nobody answered; give --yes to import without a question."
+            "Nothing was written, since nobody answered; give --yes to import without being asked."
         ) from None
 
 

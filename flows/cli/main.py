@@ -233,7 +233,7 @@ def status(as_json: bool) -> None:
 
 @main.command(short_help="Alert when the last session due is not published.")
 def watch() -> None:
-    """Alert when the last session that was due (20:00 New York of its day) is not published. Exit 0 when it is, 3 when not.
+    """Alert when the last session due (by 20:00 New York on its day) is not published. Exit 0 when it is, 3 when not.
 
     For a timer that is independent of the daily job: needs no Prefect, no worker and no build database, only the published file
     or a copy of it. Call it every hour: it alerts once, again after ROTATION_ALERT_REPEAT_H hours, and once when it is over.
@@ -414,7 +414,7 @@ def add_to_universe(
 @universe.command("remove")
 @click.argument("symbols", nargs=-1, required=True, callback=_tickers, metavar="SYMBOL...")
 def remove_from_universe(symbols: list[str]) -> None:
-    """Remove symbols from your universe. What is known of them stays."""
+    """Remove symbols from your universe. Their data stays in the warehouse."""
     from market_rotation.flows.cli.universe import remove
 
     remove(symbols)

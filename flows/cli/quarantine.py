@@ -23,7 +23,7 @@ HINT = (
     'accept one that is right with `rotation quarantine accept ID --because "..."`.'
 )
 BLOCKED = (
-    "The last run was blocked, so nothing of it was published. The rows marked `blocked` are those that it would have set aside; "
+    "The last run was blocked, so it published nothing. The rows marked `blocked` are those that it would have set aside; "
     "`rotation status` shows what blocked it."
 )
 
@@ -62,8 +62,8 @@ def accept_row(given: str, because: str, now: datetime) -> None:
     """Accepts the row of the entry whose ID begins with `given`, as the current user, and prints what happens next."""
     entry, others = accept.accept(load_settings(), given, because, user(), now)
     out.print(
-        f"Accepted: {entry.dataset} of {entry.symbol} on {entry.session}, which fails {entry.expectation}. The next `rotation run` takes the "
-        "row in as it is. If the source then gives another bad row, that one is set aside again.",
+        f"Accepted: {entry.dataset} of {entry.symbol} on {entry.session}, which fails {entry.expectation}. The next `rotation run` publishes "
+        "the row as it is. If the source then gives another bad row, that one is set aside again.",
         soft_wrap=True,
         markup=False,
         highlight=False,

@@ -51,7 +51,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
-                f"Port {port} of {host} is in use; choose another with --port, or end what uses it."
+                f"Port {port} of {host} is in use; choose another with --port, or stop the program that uses it."
             ) from None
         # Python adds the address to the system's words.
         reason = (error.strerror or "not possible").partition(" (while")[0]

@@ -39,7 +39,7 @@ def check() -> None:
     settings = load_settings()
     members = load_universe(settings.universe)
     _say(
-        f"{settings.universe or 'The shipped universe'}: {len(members.instruments)} symbols and {len(members.pairs)} pairs, without a mistake."
+        f"{settings.universe or 'The shipped universe'}: {len(members.instruments)} symbols and {len(members.pairs)} pairs; no errors."
     )
     for group in sorted({row.flow_group for row in members.instruments if row.flow_group}):
         funds = [row for row in members.instruments if row.flow_group == group]
@@ -79,7 +79,7 @@ def remove(symbols: Sequence[str]) -> None:
     path = universe_file.own_file(settings)
     universe_file.remove(path, symbols)
     groups = sorted({row.flow_group for row in before.instruments if row.symbol in symbols and row.flow_group})
-    _say(f"Removed {', '.join(dict.fromkeys(symbols))} from {path}; the data that is known of them stays.")
+    _say(f"Removed {', '.join(dict.fromkeys(symbols))} from {path}; their data stays in the warehouse.")
     _say(_consequence(groups, "no longer counts the removed funds"))
     _say_where(settings, path)
 

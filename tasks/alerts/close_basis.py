@@ -72,9 +72,9 @@ def _of_source(
     return Incident(
         f"adjusted-closes:{source}",
         "warning",
-        f"The closes of {source} are adjusted for distributions, or lack them",
+        f"The closes of {source} are adjusted for distributions, or come without any",
         f"{' '.join(said)} Funds: {shown}.",
-        "give closes that are adjusted for splits only, and the distributions beside them. If you cannot, nothing: this is said once. "
+        "give closes that are adjusted for splits only, and the distributions beside them. If you cannot, do nothing: this alert is sent once. "
         'Details: `rotation sql "from core.close_basis where session = (select max(session) from core.prices)"`.',
         is_news=False,
     )

@@ -200,8 +200,8 @@ def _is_simulated(con: duckdb.DuckDBPyConnection) -> bool:
 def _replace_labels(con: duckdb.DuckDBPyConnection, targets: list[Channel]) -> None:
     """Replaces the labels by which version 0.1 remembered channels, such as `1:slack`, by keys, in what is still to be sent.
 
-    The place in a label may not be the channel's any more, its kind is. Where several channels are of that kind it is not known which
-    one took the message, so the label is dropped: received twice is better than not at all.
+    The channel may have moved in the list, but its kind is the same. Where several channels are of that kind, it is not known which
+    one took the message, so the label is dropped: a message that arrives twice is better than one that does not arrive.
     """
     kinds = [channel.label.partition(":")[2] for channel in targets]
     keys = {kind: channel.key for kind, channel in zip(kinds, targets, strict=True) if kinds.count(kind) == 1}

@@ -60,7 +60,7 @@ def _kind_of(error: BaseException, subject: str) -> tuple[str, str, str]:
 
 
 def _of_session_without_bars(subject: str, failure: Failure) -> Incident:
-    """That no symbol has a bar for a session of the calendar: the exchange may have been closed at short notice."""
+    """The incident that no symbol has a bar for a session of the calendar: the exchange may have been closed at short notice."""
     days = [str(json.loads(example)["session"]) for example in failure.examples]
     accept = " and ".join(f'`rotation closures accept {day} --because "…"`' for day in days)
     return Incident(

@@ -60,7 +60,7 @@ def of_success(con: duckdb.DuckDBPyConnection) -> list[Incident]:
 
 
 def of_report(session: date, fault: str) -> Incident:
-    """That the report on `session` could not be written or sent, because of `fault`."""
+    """The incident that the report on `session` could not be written or sent, because of `fault`."""
     return Incident(
         "report",
         "warning",
@@ -71,7 +71,7 @@ def of_report(session: date, fault: str) -> Incident:
 
 
 def of_missing_session(session: date, moment: str) -> Incident:
-    """That by `moment`, such as `20:00 New York`, `session` was not published."""
+    """The incident that `session` was not published by `moment`, such as `20:00 New York`."""
     return Incident(
         "not-published",
         "critical",

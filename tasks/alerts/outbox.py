@@ -93,7 +93,7 @@ def update(
         ended = "Ended" if fingerprint.startswith("rule:") else "Recovered"
         title = f"{ended} after {wording.duration(now - before.since)}: {before.title}"
         text = (
-            f"It began {before.since:%Y-%m-%d %H:%M} UTC and is over since {now:%Y-%m-%d %H:%M} UTC.\n{published}\n"
+            f"It began {before.since:%Y-%m-%d %H:%M} UTC and ended {now:%Y-%m-%d %H:%M} UTC.\n{published}\n"
             "What is still open: `rotation status`."
         )
         _add(

@@ -9,7 +9,7 @@ JUDGED = ("own:",)
 
 
 def of_file(file: str, what: str) -> Incident:
-    """That the user's own `file` of SQL could not be used, or that an expectation in it failed."""
+    """The incident that the user's own SQL `file` could not be used, or that an expectation in it failed."""
     return Incident(
         f"own:{file}",
         "warning",

@@ -174,7 +174,7 @@ def _fired(rule: Rule, rows: Sequence[dict[str, Any]], count: int) -> Incident:
         rule.severity,
         rule.sentence,
         "\n".join([f"The rule {rule.id} returns {wording.count(count, 'row')}:", *lines]),
-        f"none; it is your own rule, in {rule.where}. Another message follows when it returns no row.",
+        f"none; it is your own rule, in {rule.where}. Another message is sent when it no longer returns a row.",
         is_news=False,
         channel=rule.channel,
     )

@@ -27,7 +27,7 @@ def watch(now: datetime) -> str | None:
     """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
 
     Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. A copy of the
-    published file is enough, and nothing else is written beside it than what was alerted.
+    published file is enough; the only file written beside it records what was alerted.
     """
     settings = load_settings()
     session = due_session(now, _closed(settings))

@@ -67,7 +67,7 @@ def recover(settings: Settings, now: datetime) -> None:
         return
     since = datetime.fromisoformat(memory.since)
     title = f"Recovered after {wording.duration(now - since)}: {memory.title}"
-    text = f"It began {since:%Y-%m-%d %H:%M} UTC and is over since {now:%Y-%m-%d %H:%M} UTC."
+    text = f"It began {since:%Y-%m-%d %H:%M} UTC and ended {now:%Y-%m-%d %H:%M} UTC."
     for channel in deliver.channels(settings):
         if channel.key in memory.alerted_at and _notify(channel, title, text, "recovery"):
             del memory.alerted_at[channel.key]

@@ -112,7 +112,7 @@ def accept(settings: Settings, given: str, because: str, user: str, now: datetim
 
 
 def _find(found: Sequence[Entry], given: str) -> Entry:
-    """The entry whose ID begins with `given`: one that can be accepted, should a resolved one begin so too."""
+    """The entry whose ID begins with `given`: one that can be accepted, even if a resolved one begins with the same digits."""
     fitting = [entry for entry in found if entry.id.startswith(given.lower())]
     still_open = [entry for entry in fitting if entry.resolved_at is None or entry.is_blocked]
     if not fitting:
@@ -129,10 +129,10 @@ def _find(found: Sequence[Entry], given: str) -> Entry:
 
 
 def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
-    """Raises `ConfigError` where `entry` has no row to take in, or one that must not come in."""
+    """Raises `ConfigError` where `entry` has no row to publish, or one that must not be published."""
     if entry.accepted_at is not None:
         raise ConfigError(
-            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` takes it in."
+            f"{entry.name} was already accepted on {entry.accepted_at:%Y-%m-%d} by {entry.accepted_by}; the next `rotation run` publishes it."
         )
     if entry.expectation == "fetch":
         raise ConfigError(
@@ -151,12 +151,12 @@ def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     expectation = next((e for e in suites.staged(entry.dataset).expectations if e.id == entry.expectation), None)
     if expectation is None or expectation.severity == "info":
         raise ConfigError(
-            f"{entry.name} is no longer set aside by any expectation, so there is nothing to accept; `rotation run` takes it in."
+            f"{entry.name} is no longer set aside by any expectation, so there is nothing to accept; the next `rotation run` publishes it."
         )
     if expectation.severity == "critical":
         raise ConfigError(
             f"{entry.name} failed a critical expectation, which cannot be overridden: with such a row the batch as a whole cannot be trusted. "
-            "It comes in when the source corrects it."
+            "It is published when the source corrects it."
         )
     if entry.session is None or not entry.has_row:
         raise ConfigError(
@@ -164,12 +164,12 @@ def _refuse(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
         )
     if fault := _why_unusable(con, entry):
         raise ConfigError(
-            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; it comes in when the source corrects it."
+            f"{entry.name} cannot be accepted, since nothing can be computed with {fault}; it is published when the source corrects it."
         )
 
 
 def _why_unusable(con: duckdb.DuckDBPyConnection, entry: Entry) -> str | None:
-    """What of the row would make returns or flows impossible and so end every run, or None."""
+    """The value in the row that would make returns or flows impossible to compute, and so fail every run; None if there is none."""
     row = entry.row or {}
     for name, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):

@@ -2,7 +2,7 @@
 
 GX closes the connection before it reads a result, for every dialect but four, so that on DuckDB each expectation would end in an
 IndexError (great_expectations issue 10738). Two small subclasses keep one connection open. The connection is lent by the caller, so
-that an audit sees the uncommitted rows of the run, and can neither commit nor close what is not its own.
+that an audit sees the uncommitted rows of the run, and can neither commit the run's transaction nor close its connection.
 
 Importing this module takes seconds: do it late, or while something else waits.
 """
@@ -104,7 +104,7 @@ class UnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
     """As GX's own, but runs the query once and describes itself once.
 
     GX runs the query for the rows and again for their number. It fetches at most 200 rows; only where there are as many, they are counted
-    by a query. And it makes the configuration of an expectation anew each of the 29 times that it reads it, which costs more than the query.
+    by a query. And it builds the configuration of an expectation each of the 29 times that it reads it, which costs more than the query.
     """
 
     metric_dependencies = ("unexpected_rows_query.table",)

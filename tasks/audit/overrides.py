@@ -1,4 +1,4 @@
-"""Manual overrides in the audit: a row that a person accepted does not offend, as long as it has the values it had then."""
+"""Manual overrides in the audit: a row that a person accepted passes as long as it has the values it had then."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def audit(con: duckdb.DuckDBPyConnection, *suites: Suite) -> list[Result]:
     """One result for each expectation of `suites`, checked as `con` sees the tables, uncommitted rows included.
 
     Never raises because of the data: an expectation that cannot be checked, for whatever reason, is a result that blocks.
-    Rows with a manual override do not offend; see `ops.accepted`.
+    Rows with a manual override pass; see `ops.accepted`.
     """
     if not suites:
         return []
@@ -80,7 +80,7 @@ def audit(con: duckdb.DuckDBPyConnection, *suites: Suite) -> list[Result]:
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int | None:
-    """Rows of the table, or None where it cannot be read, which the expectations on it will say."""
+    """Rows of the table; None where it cannot be read, which its expectations then report."""
     try:
         return int((con.execute(f"select count(*) from {table}").fetchone() or (0,))[0])
     except Exception:
@@ -172,7 +172,7 @@ def _failure(result: Result, limit: int | None) -> Failure:
 def stop_if_blocked(results: Sequence[Result], set_aside: Sequence[Failure] = ()) -> None:
     """Raises `AuditFailed`, with every reason and up to three rows each, when any of `results` blocks.
 
-    What could not be checked comes first, since nothing is known of it; what that made impossible to check comes last. Where too little is
+    Expectations that could not be checked come first, since their result is not known; those that could not be checked because of these come last. Where too little is
     left of the batch because rows were set aside, the expectations of `set_aside` that took them come before the consequence.
     """
     blocking = sorted((r for r in results if r.blocks), key=lambda r: (r.cause is not None, not r.raised))

@@ -27,10 +27,10 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 
 
 def possible_orders(texts: Sequence[str]) -> set[Order]:
-    """In which order day and month can stand in dates such as 02/03/2024; both where no date has another form or says it.
+    """The possible orders of day and month in dates such as 02/03/2024; both where the file does not decide.
 
-    A day above 12 decides; else weekends do, on which the exchange is closed: an order under which some day falls on one is wrong where under
-    the other none does.
+    A number above 12 decides. Otherwise weekends do, on which the exchange is closed: an order that puts a date on a weekend is wrong if the
+    other order puts none there.
     """
     found = [match for text in set(texts) if (match := _NUMERIC.fullmatch(text))]
     if not found:

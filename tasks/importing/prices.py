@@ -92,7 +92,7 @@ def _of_vendor(table: Table) -> str | None:
 
 
 def _none(table: Table, answers: Mapping[str, str]) -> str:
-    """That there are no dividends, in words, if the user says so."""
+    """The origin of dividends that a file lacks, in words: none. Raises `Asked` until the user has answered, `ConfigError` if they are missing."""
     answer = answers.get("dividends")
     if answer is None:
         raise Asked(

@@ -138,7 +138,7 @@ def _name(dataset: str, meaning: str) -> str:
 
 
 def _refuse_contradictions(found: list[Understood]) -> None:
-    """Raises `ConfigError` where two files have the same symbol and day of a dataset: which one is right is not for us to choose."""
+    """Raises `ConfigError` where two files have the same symbol and day of a dataset: the user must choose which one is right."""
     for one, other in combinations(found, 2):
         if one.dataset != other.dataset or not (shared := sorted(set(one.symbols) & set(other.symbols))):
             continue

@@ -1,4 +1,4 @@
-"""Shares of a whole that vendors write as per cent and the project keeps as fractions."""
+"""Shares of a whole that vendors write as percent and the project keeps as fractions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_fractions(
         return frame, ["amounts in USD per share, counts in shares"]
     scaled = frame[column] / 100 if unit == "percent" else frame[column]
     return frame.assign(**{column: scaled}), [
-        f"{column} in the file is a {unit}" if unit == "fraction" else f"{column} in the file is in per cent"
+        f"{column} in the file is a {unit}" if unit == "fraction" else f"{column} in the file is in percent"
     ]
 
 
@@ -62,5 +62,5 @@ def _of_expenses(path: Path, frame: pd.DataFrame, names: Sequence[str], answers:
     if answer := answers.get("expense_ratio"):
         return answer
     raise Asked(
-        Question("expense_ratio", f"{path}: are the expense ratios fractions or per cent? Some values fit both.", UNITS)
+        Question("expense_ratio", f"{path}: are the expense ratios fractions or percent? Some values fit both.", UNITS)
     )

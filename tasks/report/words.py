@@ -137,4 +137,4 @@ def _date(value: Any) -> date:
         return value.date()
     if isinstance(value, date):
         return value
-    raise ValueError(f"{value!r} is no day.")
+    raise ValueError(f"{value!r} is not a date.")

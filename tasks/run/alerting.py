@@ -35,7 +35,7 @@ def send(context: RunContext) -> None:
 
 
 def _judge(context: RunContext) -> None:
-    """Writes to the outbox what is wrong although the run is published, and what no longer is."""
+    """Writes to the outbox the incidents of a published run, and the recoveries from earlier ones."""
     con, run = context.con, context.run
     found = [*incidents.of_success(con), *differences.incidents_of(con), *close_basis.incidents_of(con)]
     judged: tuple[str, ...] = JUDGED

@@ -57,8 +57,8 @@ def refuse_ahead(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
     ).fetchone() or (None, 0)
     if sessions > MOST_WITHOUT_BAR:
         raise RotationError(
-            f"The newest bar of any symbol is of {newest}, {sessions} sessions before the last one by the clock of this machine, which says "
-            f"{now:%Y-%m-%d %H:%M} UTC: correct the clock, or, if it is right, check the source with `rotation doctor`. Nothing was published."
+            f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, but the newest bar of any symbol is of {newest}, {sessions} sessions before "
+            f"the last closed one: correct the clock, or, if it is right, check the source with `rotation doctor`. Nothing was published."
         )
 
 

@@ -130,7 +130,7 @@ def fetch_in_turn(sources: Ordered, request: Request, policy: RetryPolicy) -> An
     for source, health in sources.candidates(request.dataset, request.symbol, request.known_source):
         if health.is_down(policy.clock()):
             errors[source.name] = SourceUnavailable(
-                f"Not requested, since it was unavailable for the symbols before; it said: {health.reason}"
+                f"Not requested, since it was unavailable for the symbols before this one: {health.reason}"
             )
             continue
         if policy.remaining_s <= 0:

@@ -69,7 +69,7 @@ class Run:
 
     @property
     def has_reached_readers(self) -> bool:
-        """Readers see how it ended: its data is published, or there was nothing new and its row is."""
+        """Readers see how it ended: its data is published, or there was nothing new and its row is published."""
         return self.published or (self.status == "up_to_date" and self.finished_at is not None)
 
     results: list[Result] = field(default_factory=list, repr=False)

@@ -88,7 +88,7 @@ def put_answers(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> No
     """Fills `stage.answers` (one row per request) and, for each dataset, `stage.fetched_<dataset>` (the rows, as given); begins `stage.rejected`
     with the symbols that got no answer.
 
-    An answer with rows that no day can be read from counts as an error of its symbol.
+    An answer with a row whose date cannot be read counts as an error of its symbol.
     """
     import pandas as pd
 
@@ -136,8 +136,8 @@ def _with_readable_days(answer: Answer) -> Answer:
     return Answer(
         answer.request,
         None,
-        f"{unreadable} of {len(days)} rows of {answer.request.dataset} of {answer.request.symbol} have no day between "
-        f"{_READABLE_DAYS[0]} and {_READABLE_DAYS[1]}; none of them is taken in. Look at what the source sends, and run again.",
+        f"{unreadable} of {len(days)} rows of {answer.request.dataset} of {answer.request.symbol} have no date between "
+        f"{_READABLE_DAYS[0]} and {_READABLE_DAYS[1]}, so none of the rows was used; check what the source sends, then run again.",
     )
 
 

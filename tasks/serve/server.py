@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def server(application: Starlette) -> uvicorn.Server:
-    """A server of `application`; run it with the sockets it shall listen on."""
+    """A server of `application`; run it with the sockets to listen on."""
     import uvicorn
 
     config = uvicorn.Config(

@@ -4,7 +4,7 @@ Addresses: https://eodhd.com/api/eod/{code}, /api/div/{code} and /api/splits/{co
 `code` is IWM.US or VIX.INDX. Rows: `date open high low close adjusted_close volume`, prices as traded, `volume` already adjusted for splits,
 `adjusted_close` for splits and dividends; `date value unadjustedValue currency …`, the ex-date; `date split`, as "2.000000/1.000000". Rows
 name no symbol. The key goes into the address, as the vendor takes it in no header; no address is ever shown.
-Source: EODHD's documentation and forum, public code, September to November 2026; not requested from a live server here.
+Source: EODHD's documentation and forum, public code, September to November 2026; not tested against the live server.
 
 Why EODHD and not Alpha Vantage, the other vendor whose keys are common: Alpha Vantage moved its daily series with dividends and splits to
 paid plans in 2023 (RomelTorres/alpha_vantage#349) and allows 25 requests a day without one, so most keys cannot carry total returns.

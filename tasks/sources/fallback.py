@@ -22,7 +22,7 @@ QUIET_S = 50.0
 
 
 class Health:
-    """How a source has answered in this run, for all threads: it pays for one retry schedule, and once it is down for no request.
+    """How a source has answered in this run, for all threads. A failing source costs one retry schedule; while it counts as down, it is not requested.
 
     A moment is one of the retry policy's clock, in seconds.
     """

@@ -77,7 +77,7 @@ class Client:
             headers=self._headers,
             max_redirects=0,
         )
-        # What is no answer is short; a long text is not searched for such phrases.
+        # A refusal is short; a long text is not searched for such phrases.
         text = body[:2000].decode("utf-8", "replace") if len(body) < 10_000 else ""
         if vendor.is_used_up(status, text):
             self._budget.exhaust()

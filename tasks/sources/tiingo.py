@@ -3,7 +3,7 @@
 Address: https://api.tiingo.com/tiingo/daily/{ticker}/prices?startDate=YYYY-MM-DD, with the key in the header `Authorization: Token …`.
 A row has `date close high low open volume adjClose adjHigh adjLow adjOpen adjVolume divCash splitFactor`: prices as traded, `divCash` on the
 ex-date per share of that day, `splitFactor` new shares per old on the day of the split, and `adj…` adjusted for both. Rows name no ticker.
-Source: Tiingo's documentation (end of day, symbology) and public code, October and November 2026; not requested from a live server here.
+Source: Tiingo's documentation (end of day, symbology) and public code, October and November 2026; not tested against the live server.
 
 Limits of the free plan: 50 requests an hour, counted from 0 at each full hour, 1,000 a day and 500 symbols a month. What is over them is
 refused with HTTP 429 or, as seen in 2017 and 2026, with status 200 and a sentence. Tiingo has no indices such as ^VIX.

@@ -44,7 +44,7 @@ def adjusted(
 
     `is_volume_adjusted`: the vendor states volumes on the basis of the newest split, beside prices as traded.
 
-    A dividend or split on a day without a bar is a row without prices, so that it is seen and not lost. Two bars of one day are two rows.
+    A dividend or split on a day without a bar is a row without prices, so that it is not lost. Two bars of one day are two rows.
     """
     days = {bar.session for bar in bars}
     bare = sorted({day for day in {*dividends, *splits} if start <= day <= end} - days)

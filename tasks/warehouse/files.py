@@ -1,4 +1,4 @@
-"""Files of the warehouse as files: copied, and on disk for good."""
+"""Copies database files, and makes sure that files are on disk."""
 
 from __future__ import annotations
 

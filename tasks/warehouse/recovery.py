@@ -68,7 +68,7 @@ def _fault(build: Path, published: Path) -> str | None:
     if not build.exists():
         return "is missing" if published.is_file() else None
     if build.stat().st_size == 0 and not published.exists():
-        # What a first run leaves that was killed at once: it never held anything.
+        # A first run that was killed at once leaves this file, which never held any data.
         build.unlink()
         return None
     try:

@@ -68,7 +68,7 @@ def published(settings: Settings) -> Iterator[Finding]:
             "warn",
             "warehouse",
             f"{settings.build} is being {'written' if held.is_writing else 'read'} by {held}.",
-            "Wait until it ends. If it hangs, end that process: nothing of an unfinished run is published.",
+            "Wait until it ends. If it hangs, end that process: an unfinished run publishes nothing.",
         )
     if not settings.published.is_file():
         yield Finding(

@@ -131,7 +131,7 @@ def _automations(client: Any) -> Iterator[Finding]:
         yield Finding(
             "ok",
             "prefect",
-            f"The server itself reports no late or crashed runs; to have it do so, create a notification block named {NOTIFICATION_BLOCK} "
+            f"The server itself does not report late or crashed runs; to enable this, create a notification block named {NOTIFICATION_BLOCK} "
             "and run `rotation deploy`, or call `rotation watch` from a timer.",
         )
 

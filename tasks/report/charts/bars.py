@@ -259,7 +259,7 @@ def what_followed(description: str) -> dict[str, Any]:
         alt.Tooltip("mean_spread:Q", title="Mean of all", format=PERCENT),
         alt.Tooltip("median_spread:Q", title="Median of all", format=PERCENT),
         alt.Tooltip("independent_mean_spread:Q", title="Mean of the independent", format=PERCENT),
-        alt.Tooltip("t_stat:Q", title="t of it", format="+.1f"),
+        alt.Tooltip("t_stat:Q", title="t statistic", format="+.1f"),
         alt.Tooltip("mean_spread_any_label:Q", title="Mean after any label", format=PERCENT),
     ]
     points = one.mark_circle(size=42, opacity=0.42).encode(

@@ -51,7 +51,7 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
     )
     y = alt.Y(
         "rs_momentum:Q",
-        title="← losing    momentum of it    gaining →",
+        title="← losing    relative momentum    gaining →",
         scale=y_scale,
         axis=alt.Axis(grid=False, values=ticks, format="d"),
     )

@@ -25,7 +25,7 @@ def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
     if late:
         sentences.append(f"Later than usual: {listed(late)}.")
     if absent:
-        sentences.append(f"There is no data of {listed(absent)}.")
+        sentences.append(f"There is no data for {listed(absent)}.")
     return Exhibit(
         id="freshness",
         title="How fresh is the data?",
@@ -42,7 +42,7 @@ def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("symbols_latest", "Symbols with the latest", "count"),
             Column("symbols", "Of", "count"),
         ),
-        missing=f"There is no data of {listed(absent)}." if absent else None,
+        missing=f"There is no data for {listed(absent)}." if absent else None,
     )
 
 

@@ -209,8 +209,8 @@ def what_followed(rows: pd.DataFrame, sql: str) -> Exhibit:
         title=title,
         finding=finding,
         note="A point is a session with the label and what small caps returned beyond large caps from there; windows that overlap are left out. The bar is their mean, the dashed "
-        "line the mean after any label. A t under 2 in size is what chance gives, and among 15 cells one of 2 would be no surprise; with fewer than about "
-        "ten observations it says nothing. The levels were set by people who knew this history. It describes; it does not forecast.",
+        "line the mean after any label. A t statistic under 2 in size can be chance, and among 15 cells one of 2 would be no surprise; with fewer than about "
+        "ten observations it means nothing. The levels were set by people who knew this history. It describes; it does not forecast.",
         sql=sql,
         rows=rows,
         table=summary,
@@ -223,7 +223,7 @@ def what_followed(rows: pd.DataFrame, sql: str) -> Exhibit:
             Column("median_spread", "Median", "fraction"),
             Column("hit_rate_pct", "Small ahead", "percent"),
             Column("independent_mean_spread", "Mean, independent", "fraction", bar=True),
-            Column("t_stat", "t of it", "ratio"),
+            Column("t_stat", "t statistic", "ratio"),
             Column("mean_spread_any_label", "After any label", "fraction"),
         ),
         chart=bars.what_followed(f"{title}: {finding}") if (rows["part"] == "observation").any() else None,

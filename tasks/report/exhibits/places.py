@@ -23,7 +23,7 @@ def percentiles(rows: pd.DataFrame, sql: str) -> Exhibit:
         head = known[0]
         finding = f"The ratio {head['pair']} was lower on {_share(head['percentile_all'])} of the sessions since {day(head['first_session'])}"
         if head["ratio_percentile_5y"] is not None:
-            finding += f" and on {_share(head['ratio_percentile_5y'])} of those of five years"
+            finding += f" and on {_share(head['ratio_percentile_5y'])} of those in the last five years"
         if head["ratio_z252"] is not None:
             finding += f"; it is {_deviations(head['ratio_z252'])} its mean of a year"
         finding += "."
@@ -170,10 +170,10 @@ UNITS = {"percentage points": "pp", "index points": "points"}
 
 
 def context(rows: pd.DataFrame, sql: str) -> Exhibit:
-    """Rates, curve, volatility, dollar and credit, with their changes and places."""
+    """Rates, curve, volatility, dollar and credit, with their changes and percentiles."""
     title = "Rates, volatility, dollar, credit"
     measures = plain(rows)
-    finding = "Nothing of it is known that session."
+    finding = "None of these measures is known that session."
     if measures:
         finding = f"{'; '.join(map(_stands, measures[:4]))}."
     texts: dict[str, Any] = {

@@ -160,8 +160,8 @@ def dispersion(rows: pd.DataFrame, sql: str) -> Exhibit:
             f"The sectors' correlation is {_or_not(last['mean_correlation_63d'], 'ratio')} on average over 63 sessions"
         )
         if last["correlation_percentile_5y"] is not None:
-            finding += f", higher than on {written(last['correlation_percentile_5y'], 'percent')} of the sessions of five years"
-        finding += f"; their returns of a month are {_or_not(last['return_dispersion_1m'], 'level')} apart"
+            finding += f", higher than on {written(last['correlation_percentile_5y'], 'percent')} of the sessions of the last five years"
+        finding += f"; their one-month returns are {_or_not(last['return_dispersion_1m'], 'level')} apart"
         if last["dispersion_percentile_5y"] is not None:
             finding += f" (percentile {written(last['dispersion_percentile_5y'], 'count')})"
         finding, missing = f"{finding}.", ""

@@ -2,7 +2,7 @@
 
 `https://tools-blob.dimensional.com/etf/{YYYYMMDD}/{TICKER}.csv`; a day without a session, or one not yet published, answers 404. Dimensional
 publishes no share count in any file, so this reader has no fund records. Address and layout are those that public code used in 2026;
-they could not be reached where this was written.
+they have not been tested against the live server.
 """
 
 from __future__ import annotations

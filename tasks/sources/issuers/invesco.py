@@ -2,8 +2,8 @@
 
 `https://dng-api.invesco.com/cache/v1/accounts/en_US/shareclasses/{CUSIP}/…`. The host answers 406 to what does not look like a
 browser, and to a browser that requests too often. A price listing's `effectiveDate` is the day of its publication: what it says is of
-the session before, which the NAV history confirms. Addresses and layouts are those that public code used in 2026; they could not be
-reached where this was written.
+the session before, which the NAV history confirms. Addresses and layouts are those that public code used in 2026; they have not
+been tested against the live server.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The addresses answer in the language of `locale`; only English documents are read. Past holdings go back to 2010 or earlier; for a day
 without a file (no session, not yet published) the answer has status 200, no rows, and a dash for its date. Addresses and layouts are
-those that public code used in 2026; they could not be reached where this was written.
+those that public code used in 2026; they have not been tested against the live server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads issuers' JSON answers: whole or not at all, and no value for something that it does not say."""
+"""Reads issuers' JSON answers: complete or not at all, and each value only as what it plainly is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Node:
         return node
 
     def get(self, name: str) -> Node:
-        """The member of that name, null where it is missing; refuses what is no object."""
+        """The member of that name, null where it is missing; refuses anything but an object."""
         if isinstance(self.value, dict) and name not in self.value:
             return Node(self.file, None, f"{self.path} / {name}")
         return self.at(name)
@@ -43,7 +43,7 @@ class Node:
     def items(self) -> list[Node]:
         """The elements of a list."""
         if not isinstance(self.value, list):
-            raise self.file.refusal(f"{self.path} is no list")
+            raise self.file.refusal(f"{self.path} is not a list")
         return [Node(self.file, value, f"{self.path} [{n}]") for n, value in enumerate(self.value)]
 
     def text(self) -> str:

@@ -3,7 +3,7 @@
 `https://www.roundhillinvestments.com/assets/data/FilepointRoundhill.40RU.RU_DailyNAV.csv`, `…RU_{TICKER}_Daily.csv` (NAV history of one
 fund; that of MAGS is named BIGT, as the fund was at first) and `…RU_Holdings_{MMDDYYYY}.csv`. The day in the name of a holdings file is
 the session at whose end the fund held this; its column Date is the next business day. A day without a file answers 200 with a web page.
-Addresses and layouts are those that public code used in 2026; they could not be reached where this was written.
+Addresses and layouts are those that public code used in 2026; they have not been tested against the live server.
 """
 
 from __future__ import annotations

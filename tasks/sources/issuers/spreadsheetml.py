@@ -1,8 +1,8 @@
 """Reads SpreadsheetML 2003 (one XML file with sheets of rows) as iShares writes it: not well-formed, yet no row is lost.
 
 Known faults of that writer: two byte-order marks, and bare ampersands in names and links. Both are repaired before the parser
-sees them. Of further faults only those in the disclaimers, which come first, are left to the parser's own mending: in a table
-it could make 394.2 of 394.2<79. Afterwards rows and cells are counted against the text of the file.
+sees them. Of further faults only those in the disclaimers, which come first, are left to the parser's own repair: in a table
+it could read 394.2<79 as 394.2. Afterwards rows and cells are counted against the text of the file.
 """
 
 from __future__ import annotations

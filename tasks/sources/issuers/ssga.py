@@ -1,7 +1,7 @@
 """State Street's fund files, each an .xlsx: NAV history, premium or discount and holdings of one SPDR fund, distributions of all.
 
 A day's row appears on the day after it. The history goes back to the fund's first day, and is restated at no split.
-Addresses and layouts are those that public code used in 2026; they could not be reached where this was written.
+Addresses and layouts are those that public code used in 2026; they have not been tested against the live server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAYMENTS = ("DIVIDEND ($)", "SHORT TERM CAPITAL GAIN ($)", "LONG TERM CAPITAL G
 PREMIUM_COLUMNS = {"symbol": "object", "session": "datetime64[s]", "premium_pct": "float64"}
 # A cell beyond column ZZ or row 99,999: the reader would allot memory for all cells before it.
 _FAR_CELL = re.compile(rb'\br="(?:[A-Z]{3,}\d+|[A-Z]+\d{6,})"')
-# A cell with an error such as #REF!, which the reader tells as an empty one.
+# A cell with an error such as #REF!, which the reader reports as an empty one.
 _ERROR_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*\bt="e"')
 
 

@@ -1,4 +1,4 @@
-"""Reads the tables in issuers' files: finds them by their header, and takes no cell for something that it does not say.
+"""Reads the tables in issuers' files: finds them by their header, and reads each cell only as what it plainly is.
 
 A dash or an empty cell is NaN. Any other text where a date or a number belongs refuses the file, since a value that is
 silently lost would later pass for "no flow".

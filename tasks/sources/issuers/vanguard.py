@@ -3,7 +3,7 @@
 `https://investor.vanguard.com/vmf/api/{TICKER}/profile` (fund id), `…/price-history/1M` (NAV), `…/portfolio-holding/stock.json`, and
 `https://advisors.vanguard.com/investments/products/api/funds/{fundId}/pricing/outstanding-shares`. The count is that of the ETF alone,
 not of the fund's other share classes, and is published for month ends only. Addresses and layouts are those that public code used in
-2026; they could not be reached where this was written.
+2026; they have not been tested against the live server.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def parse_fund_id(content: bytes, symbol: str, ticker: str) -> str:
     if found.upper() != ticker.upper():
         raise profile.file.refusal(f"its answer is of {found[:20] or 'no ticker'}, not of {ticker.upper()}")
     if profile.at("isETF").value is not True:
-        raise profile.file.refusal("it is no ETF", "check its issuer_id in the universe")
+        raise profile.file.refusal("it is not an ETF", "check its issuer_id in the universe")
     if not (fund_id.isascii() and fund_id.isalnum()):
         raise profile.file.refusal(f"its fund id is {fund_id[:20]!r}")
     return fund_id

@@ -1,11 +1,11 @@
 """Yahoo Finance's chart service: daily bars, dividends, splits and capital gains of one symbol.
 
 yfinance carries the request with its browser-like session, cookie and crumb (`YfData.get`). Its answers are read here, because
-yfinance's own readers drop, merge and repair rows without a word.
+yfinance's own readers drop, merge and repair rows silently.
 
-Distributions are handed on as Yahoo states them. Its Adj Close always takes off `dividend + capital_gain`. Of old payments
-that is right, their dividend being the income alone (VFINX 1987-1999). A newer dividend can hold the gain already, and then
-Adj Close takes it off twice (VWILX 2025-12-17: 7.857 and 6.42 stated, 1.437 and 6.42 paid); yfinance guesses from the price.
+Distributions are passed on as Yahoo states them. Its Adj Close always subtracts `dividend + capital_gain`. For old payments
+that is right, since their dividend is the income alone (VFINX 1987-1999). A newer dividend can include the gain already, and then
+Adj Close subtracts it twice (VWILX 2025-12-17: 7.857 and 6.42 stated, 1.437 and 6.42 paid); yfinance guesses from the price.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ class YahooSource(FundMethods):
 
 @parser("Yahoo", "prices")
 def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFrame:
-    """The price frame (`PRICE_COLUMNS`, USD) in `payload`, Yahoo's answer to a question for daily bars of `symbol`.
+    """The price frame (`PRICE_COLUMNS`, USD) in `payload`, Yahoo's answer to a request for daily bars of `symbol`.
 
-    Every bar whose date on the exchange is `start` … `end` is a row, as Yahoo says it: null is NaN, two bars of one date are
-    two rows. An event on a date without a bar is a row without prices, so that it is seen and not lost. Several payments
-    on one date are summed; one that is listed twice, with equal amounts, is one, and so is a split. Raises `SymbolNotFound` where Yahoo says so, else `SourceUnavailable` for what is not a whole answer.
+    Every bar whose date on the exchange is `start` … `end` is a row, as Yahoo gives it: null is NaN, two bars of one date are
+    two rows. An event on a date without a bar is a row without prices, so that it is not lost. Several payments on one date are
+    summed; one that is listed twice, with equal amounts, counts once, and so does a split. Raises `SymbolNotFound` where Yahoo does not
+    know the symbol, else `SourceUnavailable` for anything but a complete answer.
     """
     refusal = explanation(payload, CHART)
     if refusal.startswith("Not Found") or "No data found" in refusal:

@@ -75,7 +75,7 @@ class Client:
         return payload
 
     def try_cookies_again(self) -> None:
-        """After a failure, perhaps for want of a crumb, the next request tries to get one again."""
+        """After a failure, perhaps because there was no crumb, the next request tries to get one again."""
         if not self._session.cookie_host_hangs:
             self._session.gave_up_at = -math.inf
 

@@ -78,7 +78,7 @@ def test_a_taken_port(home: Path) -> None:
         result = CliRunner().invoke(main, ["serve", "--port", str(port)])
     assert result.exit_code == 2
     assert result.stderr == (
-        f"Error: Port {port} of 127.0.0.1 is in use; choose another with --port, or end what uses it.\n"
+        f"Error: Port {port} of 127.0.0.1 is in use; choose another with --port, or stop the program that uses it.\n"
     )
 
 

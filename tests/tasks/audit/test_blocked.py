@@ -60,7 +60,7 @@ def test_what_blocked_is_listed_and_can_be_accepted(
         assert con.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone() == (0,)
     command.show_list(False, False)
     shown = capsys.readouterr().out
-    assert "The last run was blocked, so nothing of it was published." in shown
+    assert "The last run was blocked, so it published nothing." in shown
     assert "blocked: " in shown
     bar = next(e for e in found if e.symbol == "SPY")
     assert bar.row["close"] == jump.frames["SPY"].loc[41, "close"]

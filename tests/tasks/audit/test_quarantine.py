@@ -161,7 +161,7 @@ def test_accepted_bar_comes_in_with_the_next_run(source, capsys):
 
     accept(entry.id)
     assert shown(capsys) == (
-        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` takes the row in as it is. "
+        f"Accepted: prices of IWM on {DAYS[59]}, which fails bar_consistent. The next `rotation run` publishes the row as it is. "
         "If the source then gives another bad row, that one is set aside again."
     )
     assert quotes("IWM", 59) == []
@@ -556,7 +556,7 @@ def test_accepted_twice(blemished):
     """Until the next run an accepted entry is still open, and accepting it again says who did."""
     accept(only_entry().id)
     sentence = refused(only_entry().id)
-    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` takes it in.")
+    assert sentence.endswith("was already accepted on 2024-06-03 by anna; the next `rotation run` publishes it.")
     world.run(blemished, DAYS[59])
     assert "was closed on" in refused(entries(resolved=True)[0].id)
 

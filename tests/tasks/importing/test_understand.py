@@ -228,7 +228,7 @@ OTHERS = {
 
 
 def test_the_other_datasets(tmp_path: Path) -> None:
-    """Fund records, facts, holdings and estimates are recognised by their columns; per cent become fractions, and that is said."""
+    """Fund records, facts, holdings and estimates are recognised by their columns; percent become fractions, and that is said."""
     folder = put(tmp_path / "x", GOOD)
     for number, text in enumerate(OTHERS.values()):
         put(folder, text, f"file{number}.csv")
@@ -243,8 +243,8 @@ def test_the_other_datasets(tmp_path: Path) -> None:
     assert source.holdings("IWM", day)["weight"].tolist() == pytest.approx([0.6, 0.4])
     assert source.earnings_growth("AAPL", day)["eps_next_year"].tolist() == [7.2]
     notes = {one.dataset: one.notes for one in found}
-    assert "weight in the file is in per cent" in notes["holdings"]
-    assert "expense_ratio in the file is in per cent" in notes["fund_facts"]
+    assert "weight in the file is in percent" in notes["holdings"]
+    assert "expense_ratio in the file is in percent" in notes["fund_facts"]
 
 
 @pytest.mark.parametrize(
@@ -252,11 +252,11 @@ def test_the_other_datasets(tmp_path: Path) -> None:
     [("0.0019 0.0003", 0.0019), ("0.19 0.03", 0.0019), ("0.025 0.0003", None), ("0.02 0.19", None)],
 )
 def test_expense_ratios_in_either_unit(tmp_path: Path, values: str, unit: float | None) -> None:
-    """Fractions and per cent are told from their size; where both fit, it is asked."""
+    """Fractions and percent are told from their size; where both fit, it is asked."""
     rows = "".join(f"A{n},2024-01-02,{value}\n" for n, value in enumerate(values.split()))
     folder = put(put(tmp_path / "x", GOOD), "symbol,as_of,expense_ratio\n" + rows, "facts.csv")
     if unit is None:
-        with pytest.raises(Asked, match="fractions or per cent"):
+        with pytest.raises(Asked, match="fractions or percent"):
             understand(folder, {})
     else:
         (_, facts), _ = understand(folder, {})

@@ -252,7 +252,7 @@ def report(**changes: Any) -> Report:
         turns=turns(),
         certainty=notice("certainty", "5 of 6 pieces are known.", pd.DataFrame({"subject": ["Pieces"]})),
         changes=notice("changes", "Mega caps turned from neither to against.", pd.DataFrame({"what": ["Mega caps"]})),
-        freshness=notice("freshness", "There is no data of holdings.", FRESHNESS),
+        freshness=notice("freshness", "There is no data for holdings.", FRESHNESS),
         problems=notice("problems", "4 problems are open.", PROBLEMS),
         exhibits=(relative_strength(), funds()),
     )

@@ -608,7 +608,7 @@ def test_freshness_tells_what_is_late():
     rows = exhibit.rows.set_index("dataset")
     assert (rows.loc["prices", "symbols_latest"], rows.loc["prices", "symbols"]) == (2, 3)
     assert pd.isna(rows.loc["fund_nav", "latest"])
-    assert exhibit.missing == "There is no data of fund NAVs and shares, fund facts, holdings and earnings estimates."
+    assert exhibit.missing == "There is no data for fund NAVs and shares, fund facts, holdings and earnings estimates."
 
 
 def test_nothing_is_open(small):

@@ -28,7 +28,7 @@ def test_summary_is_the_answer_in_five_lines() -> None:
         "row; confirmed if leadership broadens for 5 sessions in a row.",
         "Changed: Mega caps: neither to against. The Magnificent Seven beat the average large company by 2.9\u202f%.",
         # What a vendor sent cannot look like a line of ours.
-        "Data: 5 of 6 pieces are known. There is no data of holdings. 4 problems are open: - forged line.",
+        "Data: 5 of 6 pieces are known. There is no data for holdings. 4 problems are open: - forged line.",
     ]
 
 
