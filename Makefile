@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: install run test test-fast lint format docs lock wheel bench clean
+.PHONY: install run test test-all test-fast lint format docs lock wheel bench clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/.installed  ## Install the locked dependencies of a run into .venv
@@ -19,11 +19,14 @@ install: $(VENV)/.installed  ## Install the locked dependencies of a run into .v
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE names another source; with FAULT, a demonstration of fault injection
 	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
-test: $(VENV)/.installed-dev  ## All tests; under eight minutes on two cores
+test: $(VENV)/.installed-dev  ## Tests of everything, with fewer cases of the longest ones; under eight minutes on two cores
+	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-all: $(VENV)/.installed-dev  ## All tests and all their cases; half an hour on two cores
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(VENV)/.installed-dev  ## A subset of all packages, without whole runs, browser or server; under 90 seconds on two cores
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not long" $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
 	@$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +66,10 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the slow tests, and puts them first. Raises `UsageError` when one of the paths is no longer there."""
+    """Marks the slow tests, and puts them first; marks as long the cases of a test after the first n that `long_after(n)` leaves it.
+
+    Raises `UsageError` when one of the paths is no longer there.
+    """
     if gone := [path for path in SLOW if not (world.REPOSITORY / path).exists()]:
         raise pytest.UsageError(
             f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW."
@@ -75,10 +79,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(world.REPOSITORY).as_posix()
         return next((n for n, slow in enumerate(SLOW) if path == slow or path.startswith(f"{slow}/")), len(SLOW))
 
+    cases: Counter[str] = Counter()
     for item in items:
         if place(item) < len(SLOW):
             item.add_marker(pytest.mark.slow)
+        if mark := item.get_closest_marker("long_after"):
+            cases[_function(item)] += 1
+            if cases[_function(item)] > mark.args[0]:
+                item.add_marker(pytest.mark.long)
     items.sort(key=place)
+
+
+def _function(item: pytest.Item) -> str:
+    """The test function of `item`, without its parameters."""
+    return item.nodeid.split("[", 1)[0]
 
 
 @pytest.fixture(autouse=True)

@@ -80,6 +80,29 @@ class Prefect:
                 stderr=subprocess.STDOUT,
             )
 
+    def start_server(self) -> None:
+        """Starts the server, and returns once it answers."""
+        began = time.monotonic()
+        port = self.url.split(":")[2].split("/")[0]
+        # Else a test would wait some seconds for each event to be found.
+        quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1"}
+        self.server = self.popen("server", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui", **quick)
+        try:
+            until(lambda: self.is_up() or self.server.poll() is not None, "the server answers")
+            assert self.server.poll() is None, self.log("server")
+        except BaseException:
+            kill(self.server)
+            raise
+        self.took.setdefault("server start", time.monotonic() - began)
+
+    def stop_server(self) -> None:
+        """Ends the server at once."""
+        kill(self.server)
+
+    def python(self, code: str) -> str:
+        """What `code` prints, run by a Python that uses this server."""
+        return self._output(sys.executable, "-c", code)
+
     def rotation(self, *arguments: str) -> str:
         """What `rotation <arguments>` of the installed wheel prints."""
         return self._output(sys.executable, str(self.installed / "bin" / "rotation"), *arguments)
@@ -202,21 +225,12 @@ def serving(folder: Path, wheel: Path, settings: Mapping[str, str]) -> Iterator[
     prefect.elsewhere.mkdir()
     distribution.install(wheel, prefect.installed)
     prefect.shipped = files(prefect.installed)
-    began = time.monotonic()
-    port = prefect.url.split(":")[2].split("/")[0]
-    # Else a test would wait some seconds for each event to be found.
-    quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1"}
-    server = prefect.server = prefect.popen(
-        "server", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui", **quick
-    )
+    prefect.start_server()
     try:
-        until(lambda: prefect.is_up() or server.poll() is not None, "the server answers")
-        assert server.poll() is None, prefect.log("server")
-        prefect.took["server start"] = time.monotonic() - began
         prefect.deployed = prefect.rotation("deploy")
         yield prefect
     finally:
-        kill(server)
+        prefect.stop_server()
 
 
 def files(folder: Path) -> dict[str, bytes]:
