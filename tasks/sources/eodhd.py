@@ -63,7 +63,7 @@ class EodhdSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> EodhdSource:
-        """See `market_rotation.tasks.sources.base.Source.open`. Raises `ConfigError` when there is no key."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`. Raises `ConfigError` when there is no key."""
         settings, started = context.settings, time.monotonic()
 
         def clock() -> datetime:
