@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Webhook:
@@ -16,7 +17,7 @@ class Webhook:
         self.port = port
         self.status = 200
         self.calls: list[tuple[str, str]] = []
-        self.messages: list[dict[str, str]] = []
+        self.messages: list[dict[str, Any]] = []
 
     def url(self, secret: str = "s3cr3t-t0k3n") -> str:  # noqa: S107
         """The Apprise address: its user, password and path are the secrets."""

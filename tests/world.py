@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -31,6 +32,8 @@ from market_rotation.tasks.universe import Instrument, Pair, Universe, load_univ
 
 REPOSITORY = Path(__file__).parents[1]
 START = date(2024, 1, 2)
+#: A column as a test writes it: a list, or an array that it calculated.
+Values = Sequence[float | None] | np.ndarray[Any, np.dtype[np.float64]]
 
 
 def instrument(symbol: str, **values: Any) -> Instrument:
@@ -87,7 +90,7 @@ def days(start: date = START, end: date = date(2026, 1, 16)) -> list[date]:
     return calendar.load(date(2005, 1, 3), date(2026, 11, 20)).sessions(start, end)
 
 
-def bars(symbol: str, closes: Sequence[float | None], start: date = START, **columns: Any) -> pd.DataFrame:
+def bars(symbol: str, closes: Values, start: date = START, **columns: Any) -> pd.DataFrame:
     """A price frame with these closes on consecutive sessions from `start`; no dividends and splits unless given as lists."""
     sessions = days(start)[: len(closes)]
     plain = {
@@ -232,6 +235,7 @@ class FakeSource:
     """A source that gives what `frames` holds at the moment, or raises what it holds instead; `asked` lists the calls."""
 
     name = "fake"
+    datasets = frozenset({"prices"})
 
     def __init__(self, frames: Mapping[str, pd.DataFrame | Exception]) -> None:
         self.frames: dict[str, Any] = dict(frames)

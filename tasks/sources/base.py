@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FundSource",
+    "InstalledSource",
     "Source",
     "SourceContext",
     "check_sources",
@@ -53,23 +54,20 @@ class SourceContext:
 
 
 class Source(Protocol):
-    """A source of prices. It has one method for each name in `datasets`; methods are called from several threads at once.
+    """An open source of prices. It has one method for each name in `datasets`; methods are called from several threads at once.
 
     A method answers for one symbol. It returns a typed frame or raises one of `market_rotation.tasks.errors`, and never returns an empty
-    frame for a failure. Four more members are optional: `offers(instruments)`, which says symbol by symbol what can be requested
-    (see `market_rotation.tasks.datasets.offers`); `indexes(instruments)`, which returns the symbols of the indexes that it has, such as
-    ^TNX, without which none is requested; the class method `check(settings, universe)`, which raises `ConfigError` for a
-    missing setting before a run begins; and `is_local = True` for a source that costs no request, whose answers are not cached.
+    frame for a failure. Two more members are optional: `offers(instruments)`, which says symbol by symbol what can be requested
+    (see `market_rotation.tasks.datasets.offers`); and `indexes(instruments)`, which returns the symbols of the indexes that it has, such as
+    ^TNX, without which none is requested.
     """
 
     #: The name of the entry point, as used in ROTATION_SOURCE.
     name: str
-    #: Names of `market_rotation.tasks.datasets.DATASETS`.
-    datasets: ClassVar[frozenset[str]]
 
-    @classmethod
-    def open(cls, context: SourceContext) -> Source:
-        """An open source. Raises `ConfigError` when the user must correct something first."""
+    @property
+    def datasets(self) -> frozenset[str]:
+        """Names of `market_rotation.tasks.datasets.DATASETS`."""
         ...
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
@@ -80,6 +78,21 @@ class Source(Protocol):
         Raises `SymbolNotFound`; `AccessRefused` where requesting again does not help; or `SourceUnavailable` for anything else that
         is not a usable answer.
         """
+        ...
+
+
+class InstalledSource(Source, Protocol):
+    """A source whose class a package registers: it says without being opened what it has, and opens.
+
+    Two more members of the class are optional: the class method `check(settings, universe)`, which raises `ConfigError` for a missing
+    setting before a run begins; and `is_local = True` for a source that costs no request, whose answers are not cached.
+    """
+
+    datasets: ClassVar[frozenset[str]]
+
+    @classmethod
+    def open(cls, context: SourceContext) -> Source:
+        """An open source. Raises `ConfigError` when the user must correct something first."""
         ...
 
 
@@ -111,7 +124,7 @@ def installed() -> dict[str, str]:
     return dict(sorted(packages.items()))
 
 
-def source_class(name: str) -> Any:
+def source_class(name: str) -> type[InstalledSource]:
     """The class of the installed source `name`. Raises `ConfigError` where it is missing, registered twice, or no source."""
     entries = {entry.value: entry for entry in entry_points(group=SOURCE_GROUP, name=name)}
     if not entries:
@@ -126,7 +139,7 @@ def source_class(name: str) -> Any:
     where = f"The source {name!r} of the package {_package(entry)}"
     try:
         # Import only this source: yfinance alone takes most of a second.
-        loaded: Any = entry.load()
+        loaded: type[InstalledSource] = entry.load()
     except Exception as error:
         # A plug-in may raise any exception on import.
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -167,12 +180,12 @@ def check_sources(settings: Settings, universe: Universe) -> None:
 
 def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
     """The configured source, or several in order as one; responses of remote sources are cached until the run ends."""
-    opened: list[Any] = [
+    opened: list[Source] = [
         # Keep the responses of different vendors to the same request apart.
         source if getattr(source, "is_local", False) else CachedSource(source, settings.cache / source.name, now)
         for source in open_each(SourceContext(settings, calendar, universe, now))
     ]
-    return opened[0] if len(opened) == 1 else Ordered(opened)  # type: ignore[return-value]
+    return opened[0] if len(opened) == 1 else Ordered(opened)
 
 
 def open_each(context: SourceContext) -> list[Source]:

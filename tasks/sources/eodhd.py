@@ -27,11 +27,13 @@ from market_rotation.tasks.sources.keyed import Client, Vendor, key_of
 from market_rotation.tasks.sources.unadjusted import Bar, adjusted, amount, number, ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from market_rotation.tasks.settings import Settings
     from market_rotation.tasks.sources.base import SourceContext
-    from market_rotation.tasks.universe import Universe
+    from market_rotation.tasks.universe import Instrument, Universe
 
 EODHD = Vendor(
     name="EODHD",
@@ -63,7 +65,7 @@ class EodhdSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> EodhdSource:
-        """See `market_rotation.tasks.sources.base.Source.open`. Raises `ConfigError` when there is no key."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`. Raises `ConfigError` when there is no key."""
         settings, started = context.settings, time.monotonic()
 
         def clock() -> datetime:
@@ -72,6 +74,10 @@ class EodhdSource:
         limits = [Limit(settings.eodhd_requests_per_day, "day", ZoneInfo("UTC"))]
         budget = Budget(EODHD.name, settings.home / "requests" / "eodhd.json", limits, clock)
         return cls(Client(EODHD, key_of(EODHD), budget, settings.fetch_timeout_s))
+
+    def indexes(self, instruments: Sequence[Instrument]) -> list[str]:
+        """Those whose code at EODHD is known."""
+        return [instrument.symbol for instrument in instruments if instrument.symbol in INDICES]
 
     def prices(self, symbol: str, start: date, end: date) -> pd.DataFrame:
         """Daily bars of `symbol` for `start` … `end`, both included: see `Source.prices` and `parse_prices`."""

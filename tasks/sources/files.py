@@ -78,7 +78,7 @@ class FilesSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> FilesSource:
-        """See `market_rotation.tasks.sources.base.Source.open`."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`."""
         return cls(context.settings.files_folder())
 
     def offers(self, instruments: Sequence[Instrument]) -> list[Offer]:

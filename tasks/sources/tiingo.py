@@ -57,7 +57,7 @@ class TiingoSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> TiingoSource:
-        """See `market_rotation.tasks.sources.base.Source.open`. Raises `ConfigError` when there is no key."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`. Raises `ConfigError` when there is no key."""
         settings, started = context.settings, time.monotonic()
 
         def clock() -> datetime:

@@ -727,7 +727,7 @@ def built() -> Iterator[duckdb.DuckDBPyConnection]:
         fund: np.array([0.0] + [0.01 * np.sin(0.7 * n + i) for i in range(1, LENGTH)])
         for n, (fund, _) in enumerate(SECTORS.values())
     }
-    paths["SPY"] = sum(weight * paths[fund] for fund, weight in SECTORS.values())
+    paths["SPY"] = sum((weight * paths[fund] for fund, weight in SECTORS.values()), np.zeros(LENGTH))
     frames = [world.bars(symbol, list(100 * np.cumprod(1 + path))) for symbol, path in paths.items()]
     members = world.universe(
         world.instrument("SPY"),

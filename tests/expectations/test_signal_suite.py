@@ -670,8 +670,10 @@ def test_faults_are_found_through_great_expectations(con: duckdb.DuckDBPyConnect
         "sector_ranks",
         "rotation_evidence_every_session",
         "regime_performance_every_label",
+        "relative_rotation_one_row_per_grain",
+        "fund_flows_monthly_counts",
+        "every_number_finite",
     )
-    faulty += ("relative_rotation_one_row_per_grain", "fund_flows_monthly_counts", "every_number_finite")
     for expectation in faulty:
         con.execute(CASES[expectation][0])
     results = audit(con, *SUITES)

@@ -167,7 +167,8 @@ def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, f
     known = world.days(start, first)[-2]
     checked = [suites.staged("prices"), suites.coverage()]
     rules = [e for suite in checked for e in suite.expectations if e.severity != "info"]
-    waiting, aside = set(), set()
+    waiting: set[tuple[str, date]] = set()
+    aside: set[tuple[str, date]] = set()
     with opened(start, known) as con:
         put(con, prices, start, known)
         warehouse.load(con, "raw")

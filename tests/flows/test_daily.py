@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import world
@@ -71,7 +72,7 @@ def begun(market: Vendor, tmp_path_factory: pytest.TempPathFactory) -> None:
     shutil.copytree(world.made_once(tmp_path_factory, "daily-begun", make) / "warehouse", "warehouse")
 
 
-def rows(query: str) -> list[tuple[object, ...]]:
+def rows(query: str) -> list[tuple[Any, ...]]:
     with warehouse.reading(PUBLISHED) as con:
         return con.execute(query).fetchall()
 
@@ -162,7 +163,7 @@ def test_split_restates_the_history_and_no_return(market: Vendor, begun: None) -
     assert rows(f"select split_ratio from core.prices where symbol = 'XLK' and session = '{SPLIT}'") == [(2.0,)]
     after = dict(rows("select session, return_1d from core.prices where symbol = 'XLK' and return_1d is not null"))
     assert {day: after[day] for day in returns} == pytest.approx(returns, rel=1e-9)
-    assert abs(float(str(after[SPLIT]))) < 0.15
+    assert abs(after[SPLIT]) < 0.15
 
 
 def test_dividend_is_in_the_return_and_not_in_the_close(market: Vendor) -> None:
@@ -174,7 +175,7 @@ def test_dividend_is_in_the_return_and_not_in_the_close(market: Vendor) -> None:
     )
     assert found
     for close, before, dividend, total_return in found:
-        assert total_return == pytest.approx(close / (before - dividend) - 1, rel=1e-12)  # type: ignore[operator]
+        assert total_return == pytest.approx(close / (before - dividend) - 1, rel=1e-12)
     differing = rows(
         "select p.symbol from core.prices as p join raw.prices as r using (symbol, session) where abs(p.adj_close / r.vendor_adj_close - 1) > 1e-5"
     )

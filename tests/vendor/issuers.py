@@ -207,7 +207,8 @@ class Issuers:
         return Response(body, media_type="application/vnd.ms-excel")
 
     def _contents(self, fund: Instrument, hit: set[str]) -> Contents:
-        source, today = self.source or self._yahoo.source, self._today()
+        source: Any = self.source or self._yahoo.source
+        today = self._today()
         nav = source.fund_nav(fund.symbol, FIRST_DAY, today)
         try:
             held = source.holdings(fund.symbol, today)

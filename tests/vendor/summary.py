@@ -154,8 +154,11 @@ def _fund_modules(modules: dict[str, Any], facts: dict[str, Any]) -> dict[str, A
 
 def _trend(growth: dict[str, Any]) -> list[dict[str, Any]]:
     """The trend of a company: two quarters and two years, each with its end, mean estimate, and revisions; five years without."""
-    quarters = {"0q": ("2026-03-31", 0.98, 0.64, 0.531), "+1q": ("2026-06-30", 0.81, 0.64, 0.266)}
-    years = {
+    quarters: dict[str, tuple[str | None, float, float, float]] = {
+        "0q": ("2026-03-31", 0.98, 0.64, 0.531),
+        "+1q": ("2026-06-30", 0.81, 0.64, 0.266),
+    }
+    years: dict[str, tuple[str | None, float, float, float]] = {
         period: (_date(growth[f"period_end_{year}"]), growth[f"eps_{year}"], growth[before], growth[f"growth_{year}"])
         for period, year, before in (("0y", "current_year", "eps_year_ago"), ("+1y", "next_year", "eps_current_year"))
     }

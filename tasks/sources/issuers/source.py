@@ -42,7 +42,7 @@ class IssuerSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> IssuerSource:
-        """See `market_rotation.tasks.sources.base.Source.open`."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`."""
         timeout_s = FILE_TIMEOUT_FACTOR * context.settings.fetch_timeout_s
         return cls(context.universe.instruments, timeout_s, context.calendar)
 

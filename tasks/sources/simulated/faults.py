@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import ConfigError, SourceUnavailable, SymbolNotFound
 
@@ -220,8 +220,7 @@ class FaultySource:
 
 def inject_fault(source: Source, fault: str, universe: Universe) -> Source:
     """`source` with the fault that ROTATION_FAULT names: `name`, of the small leg of the headline pair, or `name:SYMBOL`."""
-    # It has the members of `source` by delegation, which a type checker cannot see.
-    return cast("Source", FaultySource(source, *parse_fault(fault, universe)))
+    return FaultySource(source, *parse_fault(fault, universe))
 
 
 def parse_fault(fault: str, universe: Universe) -> tuple[str, str]:

@@ -31,7 +31,7 @@ class MarketSource:
 
     @classmethod
     def open(cls, context: SourceContext) -> MarketSource:
-        """See `market_rotation.tasks.sources.base.Source.open`."""
+        """See `market_rotation.tasks.sources.base.InstalledSource.open`."""
         return cls(context.universe.instruments, context.settings.fetch_timeout_s, context.calendar)
 
     def indexes(self, instruments: Sequence[Instrument]) -> list[str]:

@@ -298,7 +298,7 @@ def test_output_into_a_pipe(published, form):
 
 
 def run_of(status: str, **values: object) -> Run:
-    made = Run("20240328T233000-1", "files", date(2024, 3, 28), MOMENT, MOMENT, status=status)
+    made = Run("20240328T233000-1", "files", date(2024, 3, 28), MOMENT, status=status)
     made.finished_at = MOMENT + timedelta(seconds=12.34)
     for name, value in values.items():
         setattr(made, name, value)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import webhook
@@ -260,7 +261,7 @@ def test_every_outage_is_alerted_and_recovers_once(tmp_path: Path, wheel: Path) 
             drill = Drill(prefect, hook, tmp_path / "warehouse")
             with prefect.worker():
                 assert drill.run(next(drill.sessions)) == "Completed"
-            block = prefect.python(BLOCK.format(port=hook.port)).strip()
+            block = UUID(prefect.python(BLOCK.format(port=hook.port)).strip())
             for automation in (reporting_late_runs(block, LATE), reporting_crashed_runs(block)):
                 prefect.ask("/automations/", automation.model_dump(mode="json", exclude={"id", "owner_resource"}))
             assert drill.take() == []

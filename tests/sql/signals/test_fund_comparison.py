@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from statistics import median
 from typing import Any
@@ -124,7 +125,7 @@ def rows_of(found: dict[str, pd.DataFrame], symbol: str) -> pd.DataFrame:
     return rows[rows["symbol"] == symbol].reset_index(drop=True)
 
 
-def assert_same(found: pd.Series, wanted: list[float | None]) -> None:
+def assert_same(found: pd.Series, wanted: Sequence[float | None]) -> None:
     """Equal in NULLs and, to 1e-9, in values."""
     np.testing.assert_allclose(found.to_numpy(float), np.array(wanted, float), rtol=1e-9, atol=1e-12)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,8 @@ def expected(pair, small, large, sessions):
     def change(index, day, base):
         return index[day] / index[base] - 1 if base in index else np.nan
 
-    rows, ratios = [], []
+    rows: list[dict[str, Any]] = []
+    ratios: list[float] = []
     common = [day for day in sessions if day in small and day in large]
     for day in common:
         ratios.append(100 * small[day] / large[day] / (small[common[0]] / large[common[0]]))

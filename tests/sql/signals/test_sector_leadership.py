@@ -76,9 +76,10 @@ def test_no_rank_before_the_window_is_full(tied):
 def world():
     """Eleven sectors over 300 sessions; one is young, one has holes."""
     rng = np.random.default_rng(7)
-    closes = {"SPY": None} | {f"X{name.upper()}": None for name in "abcdefghijk"}
-    for symbol in closes:
-        closes[symbol] = np.round(50 * np.exp(np.cumsum(rng.normal(0.0003, 0.012, 300))), 4)
+    closes = {
+        symbol: np.round(50 * np.exp(np.cumsum(rng.normal(0.0003, 0.012, 300))), 4)
+        for symbol in ("SPY", *(f"X{name.upper()}" for name in "abcdefghijk"))
+    }
     closes["XB"][:150] = np.nan
     closes["XC"][[40, 210, DAYS.index(date(2022, 12, 30))]] = np.nan
     members = universe(instrument("SPY"), *map(sector, "abcdefghijk"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from itertools import pairwise
 from statistics import fmean, median, stdev
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -156,7 +157,7 @@ def test_mega_cap(found, returns, index):
     """All thirty returns of the Magnificent Seven, technology and the rest equal an independent calculation on every session."""
     others = [symbol for symbol in SECTORS if symbol != "XLK"]
     assert len(others) == 10
-    wanted = {}
+    wanted: dict[str, pd.Series] = {}
     for horizon in HORIZONS:
         own = returns[horizon]
         sides = {"mag7": own["basket"], "rest": own["RSP"], "tech": own["XLK"], "ex_tech": own[others].mean(axis=1)}
@@ -488,9 +489,9 @@ def regime(evidence, sessions):
         "leadership": [None if np.isnan(v) else int(np.sign(v)) for v in leadership_score],
     }
     states = {axis: in_force(own) for axis, own in days.items()}
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for i, session in enumerate(sessions):
-        row: dict[str, object] = {"session": session, "support_state": None}
+        row: dict[str, Any] = {"session": session, "support_state": None}
         row["label"] = label_of(states["size"][i], states["leadership"][i], None)
         for axis in ("size", "leadership"):
             state, day = states[axis][i], days[axis][i]
@@ -674,9 +675,9 @@ def test_young_symbols_lessen_no_other(prices, fund_nav, found):
     assert_unchanged(without["mega_cap"][sides], found["mega_cap"][sides], "mega_cap")
     # The eldest of the three began on 8 October 2015.
     for name in ("breadth", "mega_cap", "sector_leadership", "rotation_evidence", "rotation_regime", "verdict_changes"):
-        early = [table[table["session"] < "2015-10-08"] for table in (without[name], found[name])]
-        assert len(early[0])
-        assert_unchanged(*early, name)
+        before, after = (table[table["session"] < "2015-10-08"] for table in (without[name], found[name]))
+        assert len(before)
+        assert_unchanged(before, after, name)
     later = found["sector_leadership"][lambda rows: ~rows["symbol"].isin(YOUNG)]
     returns = [c for c in later if not c.startswith("rank_")]
     assert_unchanged(without["sector_leadership"][returns], later[returns], "sector_leadership")

@@ -243,4 +243,6 @@ def test_the_flow_that_tries_again(hook: webhook.Webhook, events: EventsWorker) 
     ]
     assert os.environ["ROTATION_ALERT_URLS"] not in str(states)
     events.wait_until_empty()
-    assert [event.event for event in events._client.events] == ["market-rotation.alert.undelivered"]
+    client = events._client
+    assert isinstance(client, AssertingEventsClient)
+    assert [event.event for event in client.events] == ["market-rotation.alert.undelivered"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -44,7 +45,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def good_frames() -> dict[str, pd.DataFrame]:
     closes = [100.0 + i % 5 for i in range(20)]
-    quotes = {
+    quotes: dict[str, Any] = {
         "open": closes,
         "high": [c + 1 for c in closes],
         "low": [c - 1 for c in closes],
@@ -93,7 +94,7 @@ def failed(results: list[Result]) -> dict[str, int | None]:
     return {r.expectation.id: r.unexpected_count for r in results if not r.success}
 
 
-BAD = {
+BAD: dict[str, tuple[Callable[[], dict[str, pd.DataFrame]], list[tuple[str, date | None]]]] = {
     "one_row_per_bar": (lambda: with_bar("IWM"), [("IWM", SESSION)]),
     "not_after_session": (lambda: with_bar("IWM", session=pd.Timestamp("2024-02-01")), [("IWM", date(2024, 2, 1))]),
     "in_universe": (lambda: with_bar("GME"), [("GME", SESSION)]),

@@ -157,7 +157,7 @@ def test_failed_build_is_harmless(
     folder = tmp_path / "home" / "data_docs"
     data_docs.update(folder, passing(), "r1", STARTED)
     before = {path: path.read_bytes() for path in folder.rglob("*.html")}
-    written = []
+    written: list[Path] = []
 
     def full(path: Path, *_: object, **__: object) -> None:
         if len(written) == 2:

@@ -24,7 +24,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept as tasks_accept
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.accept import Entry
-from market_rotation.tasks.audit.expectations import Suite
+from market_rotation.tasks.audit.expectations import Severity, Suite
 from market_rotation.tasks.audit.overrides import without_overridden
 from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, Offer
 from market_rotation.tasks.errors import ConfigError, RotationError, SourceUnavailable, WarehouseBusy
@@ -39,6 +39,8 @@ PUBLISHED, BUILD = Path("warehouse/rotation.duckdb"), Path("warehouse/build.duck
 
 class FundSource(world.FakeSource):
     """A fake source of bars, of a fund's whole file of records up to the day before, and of facts of the day; IWM is the only fund it knows."""
+
+    datasets = frozenset({"prices", "fund_nav", "fund_facts"})
 
     def __init__(self, frames: dict[str, Any]) -> None:
         super().__init__(frames)
@@ -98,7 +100,12 @@ def funds(source: world.FakeSource) -> FundSource:
 
 def bars(symbol: str, k: int) -> pd.DataFrame:
     closes = [100.0 + 10 * k + ((i * (k + 3)) % 11) * 0.7 + 0.1 * i for i in range(80)]
-    quotes = {"open": closes, "high": [c + 1 for c in closes], "low": [c - 1 for c in closes], "volume": [1000] * 80}
+    quotes: dict[str, Any] = {
+        "open": closes,
+        "high": [c + 1 for c in closes],
+        "low": [c - 1 for c in closes],
+        "volume": [1000] * 80,
+    }
     return world.bars(symbol, closes, **quotes)
 
 
@@ -288,7 +295,7 @@ def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
 
 def test_every_warning_about_bars_can_be_overruled(source):
     """Whatever a warning finds in a bar, once accepted the bar comes in and neither stops the run nor what is derived."""
-    faults = {
+    faults: dict[str, dict[str, float | None]] = {
         "close_present": {"close": None},
         "prices_positive": {"low": -1.0},
         "bar_consistent": {"high": 50.0, "dividend": 1.0},
@@ -412,7 +419,7 @@ def test_what_has_become_critical_is_no_longer_overruled(blemished, monkeypatch)
     assert world.run(blemished, DAYS[59]).status == "blocked"
 
 
-def with_severity(suite: Suite, expectation: str, severity: str) -> Suite:
+def with_severity(suite: Suite, expectation: str, severity: Severity) -> Suite:
     changed = (replace(e, severity=severity) if e.id == expectation else e for e in suite.expectations)
     return replace(suite, expectations=tuple(changed))
 

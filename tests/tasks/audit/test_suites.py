@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 import world
 
@@ -137,13 +138,11 @@ def market() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def few(frames: dict[str, object]) -> dict[str, object]:
+def few(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The same frames, with holdings and estimates of the 41st session."""
-    import pandas as pd
-
     moved = dict(frames)
     for name in ("holdings", "earnings_growth"):
-        moved[name] = frames[name].assign(as_of=pd.Timestamp(world.days()[40]))  # type: ignore[attr-defined]
+        moved[name] = frames[name].assign(as_of=pd.Timestamp(world.days()[40]))
     return moved
 
 

@@ -301,9 +301,9 @@ def test_somebody_is_writing(published):
 def test_last_run(published):
     """A good run is ok, stale prices are to look at, a blocked run fails and its incident is named."""
     state: list[Any] = []
-    (found,) = data.last_run(published, NOW, state)
-    assert found.level == "ok"
-    assert found.finding == "Published at 2024-03-28 23:30 UTC; prices up to 2024-03-28, 2024-03-27 is due."
+    (good,) = data.last_run(published, NOW, state)
+    assert good.level == "ok"
+    assert good.finding == "Published at 2024-03-28 23:30 UTC; prices up to 2024-03-28, 2024-03-27 is due."
     assert state[0].healthy
     (stale,) = data.last_run(published, NOW + timedelta(days=7), [])
     assert (stale.level, stale.next_step) == ("warn", "Bring it up with `rotation run`.")
@@ -330,6 +330,8 @@ def test_clock(published):
 
 class Funds(world.FakeSource):
     """A source of bars that also answers for fund records what `records` holds, or raises it."""
+
+    datasets = frozenset({"prices", "fund_nav"})
 
     def __init__(self, frames: Any, records: dict[str, pd.DataFrame | Exception]) -> None:
         super().__init__(frames)

@@ -31,7 +31,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypat
     monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
     bars = {symbol: world.bars(symbol, [100 + i / 10 for i in range(61)]) for symbol in members.symbols}
     day = world.days()[60]
-    world.copy_of_first_run(tmp_path_factory, "repairs", lambda: world.run(world.FakeSource(bars), day))  # type: ignore[arg-type]
+    world.copy_of_first_run(tmp_path_factory, "repairs", lambda: world.run(world.FakeSource(bars), day))
     return load_settings()
 
 

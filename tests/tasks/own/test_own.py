@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -65,7 +66,7 @@ def write(name: str, text: str) -> Path:
     return path
 
 
-def query(sql: str) -> list[tuple[object, ...]]:
+def query(sql: str) -> list[tuple[Any, ...]]:
     with warehouse.reading(PUBLISHED) as con:
         return con.execute(sql).fetchall()
 
@@ -75,7 +76,7 @@ def own_tables() -> list[str]:
         return derive.tables(con)
 
 
-def incidents() -> list[tuple[object, ...]]:
+def incidents() -> list[tuple[Any, ...]]:
     return query("select kind, fingerprint from ops.alerts order by created_at, fingerprint")
 
 

@@ -65,9 +65,14 @@ def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light", *
     """The page with all its charts drawn, and a list that whatever goes wrong is added to."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
     wrong: list[str] = []
+
+    def refuse(dialog: Any) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", refuse)
     page.on("request", lambda asked: None if asked.url == path.as_uri() else wrong.append(f"request: {asked.url}"))
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-paper]", state="attached", timeout=60_000)

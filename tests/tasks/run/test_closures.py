@@ -35,7 +35,7 @@ PUBLISHED = Path("warehouse/rotation.duckdb")
 SYMBOLS = ("SPY", "IWM", "IJR")
 
 
-class Unaware(XNYSExchangeCalendar):  # type: ignore[misc]
+class Unaware(XNYSExchangeCalendar):
     """The calendar as it was installed before the closure was announced."""
 
     @property

@@ -40,8 +40,6 @@ COPED = COOKIE_FAULTS | {"future_row", "live_row"}
 class Named(world.FakeSource):
     """A source of prices with a name."""
 
-    datasets = frozenset({"prices"})
-
     def __init__(self, name: str, frames: Any) -> None:
         super().__init__(frames)
         self.name = name

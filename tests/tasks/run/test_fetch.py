@@ -24,6 +24,7 @@ class Script:
     """A source that answers each call with the next entry of its script: a frame, or an exception to raise."""
 
     name = "script"
+    datasets = frozenset({"prices"})
 
     def __init__(self, *entries: pd.DataFrame | Exception, on_call: Callable[[], None] = lambda: None) -> None:
         self.entries = list(entries)

@@ -39,6 +39,8 @@ class FundSource(world.FakeSource):
     `records` are frames of fund records or exceptions to raise; the snapshots are the same every day.
     """
 
+    datasets = frozenset({"prices", "fund_nav", "fund_facts", "holdings", "earnings_growth"})
+
     def __init__(self, frames: dict[str, Any], records: dict[str, Any], issuers: dict[str, str]) -> None:
         super().__init__(frames)
         self.records = dict(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -63,7 +64,7 @@ def edit(source: world.FakeSource, symbol: str, row: int, **values: object) -> N
     source.frames[symbol] = frame
 
 
-def rows(query: str) -> list[tuple[object, ...]]:
+def rows(query: str) -> list[tuple[Any, ...]]:
     with warehouse.reading(PUBLISHED) as con:
         return con.execute(query).fetchall()
 

@@ -48,6 +48,7 @@ class Planted:
     """The market of `source` with an error planted in the bars of IWM."""
 
     name = "planted"
+    datasets = frozenset({"prices"})
 
     def __init__(self, source: Any, plant: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         self._source, self._plant = source, plant
@@ -106,15 +107,16 @@ def test_an_error_planted_at_either_vendor_is_found_with_both_values(
     wrong, right, column = CASES[case]
     vendor.now = now
     days = calendar.load(date(2005, 1, 3), SESSION)
-    clients = {
-        "yahoo": YahooSource(timeout_s=5),
-        "tiingo": source_class("tiingo").open(SourceContext(load_settings(), days, load_universe(), datetime.now(UTC))),
+    context = SourceContext(load_settings(), days, load_universe(), datetime.now(UTC))
+    clients: dict[str, Callable[[str, date, date], pd.DataFrame]] = {
+        "yahoo": YahooSource(timeout_s=5).prices,
+        "tiingo": source_class("tiingo").open(context).prices,
     }
 
     def through(name: str) -> SimpleNamespace:
         def prices(symbol: str, start: date, end: date) -> pd.DataFrame:
             vendor.source = Planted(market, wrong if name == wrong_one else right)
-            return clients[name].prices(symbol, start, end)
+            return clients[name](symbol, start, end)
 
         return SimpleNamespace(name=name, datasets=frozenset({"prices"}), prices=prices)
 

@@ -44,6 +44,7 @@ class Table:
     """A market of one frame per symbol."""
 
     name = "table"
+    datasets = frozenset({"prices"})
 
     def __init__(self, **frames: pd.DataFrame) -> None:
         self.frames = frames
@@ -65,7 +66,7 @@ def opened(name: str, now: datetime = EVENING, **settings: object) -> Source:
         load_universe(),
         now,
     )
-    return source_class(name).open(context)  # type: ignore[no-any-return]
+    return source_class(name).open(context)
 
 
 @pytest.fixture(params=NAMES)

@@ -215,7 +215,7 @@ def test_a_renamed_column_or_member_refuses_the_document(layout: Layout) -> None
         pattern = rf"(?<![\w/ ]){re.escape(name)}(?![\w/ (])".encode()
         content = layout.content
         for part in inner(content):
-            content = changed(content, part, partial(re.sub, pattern, b"Anders"))
+            content = changed(content, part, partial(re.compile(pattern).sub, b"Anders"))
         assert content != layout.content, name
         assert outcome(layout, content) is None, name
 
@@ -303,7 +303,22 @@ DAY = date(2026, 1, 9)
 def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callable[[Any], Any]) -> None:
     """Each value of the answer in turn is replaced by each odd one: typed errors or a frame."""
     assert len(parse(document))
-    odd = (None, [], {}, "x", "", -1, 0, 1e30, 9_151_315_200_000, True, [None], {"raw": None}, [[]], "Infinity")
+    odd: tuple[Any, ...] = (
+        None,
+        [],
+        {},
+        "x",
+        "",
+        -1,
+        0,
+        1e30,
+        9_151_315_200_000,
+        True,
+        [None],
+        {"raw": None},
+        [[]],
+        "Infinity",
+    )
     refused = 0
     for path in paths(document):
         for value in odd:

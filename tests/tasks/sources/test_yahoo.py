@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import logging
@@ -38,6 +37,7 @@ class Table:
     """A source that holds one frame per symbol."""
 
     name = "table"
+    datasets = frozenset({"prices"})
 
     def __init__(self, frames: dict[str, pd.DataFrame]) -> None:
         self.frames = frames
@@ -553,9 +553,10 @@ def recorded(real_data: Path) -> Callable[[str], Any]:
         content = json.loads((real_data / "raw" / "yahoo" / name).read_text(encoding="utf-8"))
         body = content.get("body", content)
         if isinstance(body, str):
-            with contextlib.suppress(ValueError):
+            try:
                 return json.loads(body)
-            return None
+            except ValueError:
+                return None
         return body
 
     return read

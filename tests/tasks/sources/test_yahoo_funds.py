@@ -573,7 +573,7 @@ def test_real_estimates(recorded: Callable[[str], Any], name: str, symbol: str, 
 def test_real_estimates_of_apple(recorded: Callable[[str], Any]) -> None:
     """Apple's fiscal years end in September; the estimates of the next one were raised by 29 analysts and lowered by one."""
     row = parse_earnings_growth(recorded("allModules-AAPL"), "AAPL", AS_OF).iloc[0]
-    assert row["period_end_current_year":"price"].tolist() == [  # type: ignore[misc]
+    assert row["period_end_current_year":"price"].tolist() == [
         *(pd.Timestamp("2021-09-30"), pd.Timestamp("2022-09-30")),
         *(3.28, 4.42, 4.6, 0.348, 0.040999997, 32.0, 29.0, 1.0, 131.96),
     ]

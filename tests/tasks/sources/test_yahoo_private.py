@@ -36,7 +36,7 @@ def test_a_part_that_was_moved_is_named(
 ) -> None:
     """Opening the source then raises a `ConfigError` with the part and the version, instead of an error in the middle of a fetch."""
     with fresh_yfinance(monkeypatch, tmp_path), monkeypatch.context() as moved:
-        moved.delattr(owner, attribute)  # type: ignore[arg-type]
+        moved.delattr(owner, attribute)
         assert part in list(private.missing())
         with pytest.raises(
             ConfigError, match=rf"^yfinance {re.escape(yfinance.__version__)} has no {re.escape(part)},"

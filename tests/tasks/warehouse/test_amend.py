@@ -66,10 +66,14 @@ def test_a_change_is_published(settings: Settings) -> None:
 
 def test_an_error_publishes_nothing(settings: Settings) -> None:
     """An error inside leaves the published file as it was, byte for byte."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
     before = settings.published.read_bytes()
     with pytest.raises(ZeroDivisionError), warehouse.amend(settings) as con:
         insert(con)
-        raise ZeroDivisionError
+        fail()
     assert settings.published.read_bytes() == before
 
 
@@ -81,9 +85,9 @@ def test_no_empty_warehouse(settings: Settings) -> None:
         pytest.raises(
             RotationError, match=r"no warehouse at .* yet; create one with `rotation run`, or set ROTATION_HOME\.$"
         ),
-        warehouse.amend(settings),
+        warehouse.amend(settings) as con,
     ):
-        raise AssertionError("opened")
+        insert(con)
     assert not settings.build.exists()
     assert not settings.published.exists()
 

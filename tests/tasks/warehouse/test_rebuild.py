@@ -131,7 +131,7 @@ def test_rebuild_as_of_a_day_is_what_was_published_then(homes: Homes, settings, 
 
 def test_prices_before_the_split_was_known_are_those_of_then(homes: Homes, settings, tmp_path: Path) -> None:
     """XLK closed at twice as much, as people saw it, before its split halved the whole history."""
-    closes = []
+    closes: list[float] = []
     for path in (
         rebuild.rebuild(settings, known_after(homes, DAYS[2]), tmp_path / "then.duckdb", NOW).path,
         settings.published,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -77,7 +78,7 @@ def sample(members: Universe) -> SampleSource:
     return SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members.instruments)
 
 
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with warehouse.reading(path) as con:
         return con.execute(query).fetchall()
 
