@@ -103,6 +103,7 @@ def january(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("page", "count"), [("january-2026", 12), ("the-article", 15)])
 def test_pages_show_what_real_prices_give(
     january: Path, monkeypatch: pytest.MonkeyPatch, page: str, count: int

@@ -307,6 +307,7 @@ def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, name: str, expectation:
         assert failed(audit(con, suites.staged(other))) == {}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("expectation", BAD_FLOWS)
 def test_bad_flows_fail(con: duckdb.DuckDBPyConnection, expectation: str) -> None:
     """Records with one fault fail the expectation on the flows that is meant for it."""
@@ -326,6 +327,7 @@ def test_broken_flows_fail(con: duckdb.DuckDBPyConnection, expectation: str) -> 
     assert named(con, results[expectation]) == offenders
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "change",
     ["quality = null", "quality = 'guessed'", "quality = 'spanned'", "sessions_spanned = null", "net_flow_usd = null"],
@@ -337,6 +339,7 @@ def test_flows_without_their_explanation(con: duckdb.DuckDBPyConnection, change:
     assert "fund_flows_explained" in failed(audit(con, *FLOWS))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("name", "values", "expectation"),
     [
@@ -414,6 +417,7 @@ def asked(con: duckdb.DuckDBPyConnection, frames: Frames) -> dict[str, list[int]
     return {name: [DAYS.index(day) for (day,) in given] for name, given in rows.items() if given}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("make", "sessions"),
     [
@@ -465,6 +469,7 @@ UP, BACK = (50 + 0.25 * 3 + 0.10) / (50 + 0.25 * 2 + 0.09), (50 + 0.25 * 4 + 0.1
 ALL = tuple(range(10, 90))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("make", "sessions"),
     [
@@ -615,6 +620,7 @@ def snapshots(
     )
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("since", "moved", "funds", "values", "named_funds"),
     [

@@ -296,6 +296,7 @@ def test_return_over_a_gap_is_not_compared(con: duckdb.DuckDBPyConnection) -> No
     assert rows == [(DAYS[99], False, False), (DAYS[101], True, False), (DAYS[102], False, False)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("moves", "rows"),
     [
@@ -351,6 +352,7 @@ def test_jump_is_believed_the_next_day(con: duckdb.DuckDBPyConnection) -> None:
     assert found(con) == {"return_plausible": [("IWM", LAST - 1)]}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("volume", "share_at_open", "passes"),
     [(2.1, 0.5, True), (1.9, 0.5, False), (2.1, 0.3, False), (2.1, 2.6, False), (None, 0.5, False), (2.1, None, False)],
@@ -369,6 +371,7 @@ def test_a_true_jump_passes_the_same_evening(
     assert found(con) == ({} if passes else {"return_plausible": [("IWM", LAST)]})
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("with_volume", [True, False])
 @pytest.mark.parametrize(("repeating", "blocks"), [(9, True), (5, True), (4, False)])
 def test_market_that_repeats_yesterday(
@@ -409,6 +412,7 @@ def test_few_symbols_are_no_market(con: duckdb.DuckDBPyConnection, count: int) -
 RATIOS = [2, 3, 4, 5, 7, 10, 20, 25, 50]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("ratio", [1.5, 1 / 1.5, *RATIOS, *(1 / ratio for ratio in RATIOS)])
 def test_step_by_the_ratio_of_a_split(con: duckdb.DuckDBPyConnection, ratio: float) -> None:
     """The bar that steps and all after it are set aside, unless the split is announced."""
@@ -421,6 +425,7 @@ def test_step_by_the_ratio_of_a_split(con: duckdb.DuckDBPyConnection, ratio: flo
     assert found(con) == {}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("moves", "is_one"),
     [
@@ -451,6 +456,7 @@ def test_step_that_is_undone(con: duckdb.DuckDBPyConnection, ratio: float) -> No
     assert found(con) == {"return_plausible": [("IWM", 90), ("IWM", 110)], "split_announced": steps}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("back", "rows"), [(2 * 0.849 - 1, 10), (2 * 0.851 - 1, 3), (2 * 1.149 - 1, 3), (2 * 1.151 - 1, 10)]
 )
@@ -481,6 +487,7 @@ def test_restated_overlap_is_no_step(con: duckdb.DuckDBPyConnection) -> None:
 # Sources that stand still, or change what they send.
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("sessions", "rows"), [(4, []), (5, [104]), (7, [104, 105, 106])])
 def test_close_that_stands_still(con: duckdb.DuckDBPyConnection, sessions: int, rows: list[int]) -> None:
     """The fifth of five equal closes in a row is a fault, and those after it, unless no other symbol moves either."""
@@ -528,6 +535,7 @@ def test_what_stands_still_is_seen_day_by_day(con: duckdb.DuckDBPyConnection) ->
     assert found(con) == expected
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("amount", "rows"), [(0.0, []), (0.19, []), (0.21, [("IWM", 100)]), (-0.21, [("IWM", 100)])])
 @pytest.mark.parametrize("column", ["dividend", "capital_gain"])
 def test_adjusted_close_of_the_source(
@@ -545,6 +553,7 @@ def test_adjusted_close_of_the_source(
 FEW = SYMBOLS[:5]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("symbols", "restated", "blocks"),
     [(SYMBOLS, 1, False), (SYMBOLS, 2, True), (FEW, 1, False), (FEW, 2, True), (FEW[:4], 4, False)],
@@ -563,6 +572,7 @@ def test_overlap_that_is_restated(
     assert found(con) == ({"overlap_not_restated": rows} if blocks else {})
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("ratio", "blocks"), [(2.0, False), (2.003, True), (3.0, True)])
 def test_split_explains_a_restatement(con: duckdb.DuckDBPyConnection, ratio: float, blocks: bool) -> None:
     """Halved closes with a split of 2 for 1 on the new session are what a split does; with another ratio they are not."""
@@ -648,6 +658,7 @@ def test_restated_payments_are_no_other_instrument(
     assert bool(restate(con, changed)) == named
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("count", "moves", "rows"),
     [

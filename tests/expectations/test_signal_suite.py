@@ -684,6 +684,7 @@ def test_faults_are_found_through_great_expectations(con: duckdb.DuckDBPyConnect
     assert all(r.blocks and not r.raised and r.details == r.expectation.sentence for r in results if not r.success)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("value", ["nan", "infinity", "-infinity"])
 def test_every_number_is_looked_at(market: duckdb.DuckDBPyConnection, value: str) -> None:
     """What is not finite is found in any column of numbers of any signal table."""
@@ -744,6 +745,7 @@ ODD: dict[str, tuple[Universe, int]] = {
 }
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("odd", ODD)
 def test_small_universes_and_short_histories_are_no_faults(odd: str) -> None:
     """An incomplete universe, missing fund data, and windows that are not yet full fail no expectation."""
@@ -788,6 +790,7 @@ def test_records_of_before_the_listing_are_no_fault() -> None:
         assert failing(con) == set()
 
 
+@pytest.mark.long_after(0)
 def test_simulated_market_is_no_fault() -> None:
     """Two years of the simulated market, for all instruments of the shipped universe, fail nothing."""
     universe = load_universe()

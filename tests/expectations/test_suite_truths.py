@@ -152,6 +152,7 @@ def test_last_bars_of_21_years(jumps: pd.DataFrame) -> None:
     assert not {"SPY", "IWB"} & set(jumps["symbol"])
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("first", "last"),
     [
@@ -190,6 +191,7 @@ def test_day_by_day_through_a_crash(prices: pd.DataFrame, jumps: pd.DataFrame, f
     assert aside == {(r.symbol, r.session.date()) for r in within.itertuples()}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "recording",
     [
@@ -237,6 +239,7 @@ GOALS = {
 }
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("name", GOALS)
 def test_wrong_closes_are_noticed(faults: duckdb.DuckDBPyConnection, name: str) -> None:
     """Of all real bars, each in turn with the fault, nearly all are set aside the same evening."""
@@ -246,6 +249,7 @@ def test_wrong_closes_are_noticed(faults: duckdb.DuckDBPyConnection, name: str) 
         assert (group not in found) if goal is None else found[group][1] >= goal
 
 
+@pytest.mark.long_after(0)
 def test_the_rates_in_the_docs_are_those_measured(faults: duckdb.DuckDBPyConnection) -> None:
     """docs/validation.md has what `make docs` measures now, and less than one true bar a year waits."""
     page = Path(price_faults.__file__).with_name("validation.md")
@@ -253,6 +257,7 @@ def test_the_rates_in_the_docs_are_those_measured(faults: duckdb.DuckDBPyConnect
     assert len(price_faults.held_back(faults)) / price_faults.years(faults) < 1
 
 
+@pytest.mark.long_after(0)
 def test_a_fault_is_noticed_in_the_run_as_in_the_docs(prices: pd.DataFrame, faults: duckdb.DuckDBPyConnection) -> None:
     """What the measurement says of a wrong bar is what the expectations say of a batch with this bar on its evening."""
     day = pd.Timestamp("2025-06-13")

@@ -128,6 +128,7 @@ def test_expense_ratio_in_percent(con: duckdb.DuckDBPyConnection, symbols: tuple
     assert found(con, frames) == {"expense_ratio_is_a_fraction": list(symbols) or FUNDS}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("factor", [100, 0.01, 15])
 def test_expense_ratio_against_its_last_value(con: duckdb.DuckDBPyConnection, factor: float) -> None:
     """A ratio of another order than the fund's last is set aside, also where the bound for its kind would let it pass."""
@@ -148,6 +149,7 @@ def test_expense_ratio_against_its_peers(con: duckdb.DuckDBPyConnection) -> None
     }
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("make", "expected"),
     [

@@ -89,6 +89,7 @@ def test_all_symbols_come_in(market: Vendor, members: Universe) -> None:
     assert held == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "kind", ["http_429", "http_500", "hang", "truncated_json", "html_200", "missing_symbol", "wrong_currency"]
 )
@@ -109,6 +110,7 @@ def test_one_symbol_fails(market: Vendor, kind: str, begun: None) -> None:
     assert rows(f"select count(*) from core.prices where session = '{SPLIT}'") == [(FOLLOWED,)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("kind", ["http_429", "http_500", "truncated_json", "html_200", "missing_symbol"])
 def test_all_symbols_fail(market: Vendor, kind: str, begun: None) -> None:
     """An outage is a failed run: nothing changes for readers, it is on record, and the next run catches up."""
@@ -123,6 +125,7 @@ def test_all_symbols_fail(market: Vendor, kind: str, begun: None) -> None:
     assert run(market, SPLIT).status == "published"
 
 
+@pytest.mark.long_after(0)
 def test_null_last_close_is_set_aside_and_heals(market: Vendor, begun: None) -> None:
     """A bar whose close Yahoo does not have yet is not published, and comes in as soon as it has."""
     market.fault("IWM", "null_last_close")
@@ -138,6 +141,7 @@ def test_null_last_close_is_set_aside_and_heals(market: Vendor, begun: None) -> 
     ]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("symbol", "kind"), [("IWM", "duplicate_timestamp"), ("SPY", "null_last_close"), ("SPY", "stale")]
 )
@@ -153,6 +157,7 @@ def test_batch_that_cannot_be_trusted_blocks(market: Vendor, symbol: str, kind: 
     assert run(market, SPLIT).status == "published"
 
 
+@pytest.mark.long_after(0)
 def test_split_restates_the_history_and_no_return(market: Vendor, begun: None) -> None:
     """On the day of a 2:1 split the vendor halves the past: all of it is fetched, listed as revised, and no return jumps."""
     returns = dict(rows("select session, return_1d from core.prices where symbol = 'XLK' and return_1d is not null"))
@@ -166,6 +171,7 @@ def test_split_restates_the_history_and_no_return(market: Vendor, begun: None) -
     assert abs(after[SPLIT]) < 0.15
 
 
+@pytest.mark.long_after(0)
 def test_dividend_is_in_the_return_and_not_in_the_close(market: Vendor) -> None:
     """On an ex-date the total return is what the close and the dividend make together, and our adjusted close is Yahoo's."""
     run(market, DAYS[-1])
@@ -182,6 +188,7 @@ def test_dividend_is_in_the_return_and_not_in_the_close(market: Vendor) -> None:
     assert differing == []
 
 
+@pytest.mark.long_after(0)
 def test_funds_come_in_from_issuers_and_yahoo(market: Vendor, members: Universe) -> None:
     """Every dataset arrives in its vendor's own format; what one issuer withholds is set aside, and the rest is published."""
     market.now = evening(SPLIT)
@@ -248,6 +255,7 @@ def call(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.long_after(0)
 def test_command_line_run_by_run(market: Vendor, environment: dict[str, str]) -> None:
     """A person's first day: a run through proxy and private CA, a second one with nothing to do, a blocked one, and its end."""
     first = call(environment, "run", "--session", str(BEFORE))
@@ -294,6 +302,7 @@ def noise(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in (done.stdout + done.stderr).splitlines() if any(word in line for word in words)]
 
 
+@pytest.mark.long_after(0)
 def test_killed_in_the_middle(market: Vendor, environment: dict[str, str]) -> None:
     """A run killed while it fetches leaves the published file as it was; the next one ends where an undisturbed one would.
 
@@ -353,6 +362,7 @@ for row in sorted(seen):
 """
 
 
+@pytest.mark.long_after(0)
 def test_reader_that_polls_sees_before_or_after(market: Vendor, begun: None) -> None:
     """A reader that keeps the file open, and one that opens it again and again, see a whole state each time and no error."""
     command = [sys.executable, "-c", READER, str(PUBLISHED)]

@@ -48,6 +48,7 @@ def with_extreme(frame: pd.DataFrame, column: str, value: float) -> pd.DataFrame
 PLAIN = {"float64": 0.5, "object": "P1", "datetime64[s]": pd.Timestamp(DAYS[200])}
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("value", EXTREMES)
 def test_no_statement_raises(value: float) -> None:
     """Unaudited, with one extreme value in each number of each dataset, each in a symbol of its own, everything is derived."""
@@ -101,6 +102,7 @@ def problems() -> list[tuple[object, ...]]:
         return con.execute("select distinct symbol, expectation from ops.quarantine order by all").fetchall()
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(
     ("column", "value"), [("volume", 1e19), ("volume", float("inf")), ("close", 1e-300), ("close", float("inf"))]
 )
@@ -120,6 +122,7 @@ def test_a_run_sets_an_extreme_value_aside(
         assert con.execute("select count(*) from core.prices where symbol = 'S3'").fetchone() == (N - 1,)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("day", ["290000-01-01", "300000-01-01", "0001-01-01", "NaT"])
 def test_a_day_that_cannot_be_is_the_symbols_failure(
     home: list[str], monkeypatch: pytest.MonkeyPatch, day: str
@@ -145,6 +148,7 @@ def test_a_day_that_cannot_be_is_the_symbols_failure(
         assert con.execute("select count(distinct symbol) from core.prices").fetchone() == (len(home) - 1,)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("column", "value"), [("volume", "1e19"), ("close", "1e-300")])
 def test_a_file_with_an_extreme_value_is_taken_in(
     home: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, value: str

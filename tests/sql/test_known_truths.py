@@ -212,6 +212,7 @@ def test_iwm_beat_spy_eleven_sessions_in_a_row(returns, prices):
     assert streaks(returns["1d"]["IWM"] - returns["1d"]["SPY"])[-1] == 11
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("start", "end", "first"),
     [
@@ -247,6 +248,7 @@ def test_sector_ranks(found, returns, sessions, horizon):
     assert ranks[sessions < "2015-10-08"].max().max() == 9
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("cut", [date(2015, 10, 30), date(2020, 3, 20), date(2025, 4, 30)], ids=str)
 def test_the_past_does_not_know_the_future(prices, found, cut):
     """Derived with the data that ended at the cut, every table is the same up to there as with all data."""
@@ -276,6 +278,7 @@ def chart(path) -> pd.DataFrame:
     return price_frame(frame)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("recording", "unlisted", "dividends", "split"),
     [

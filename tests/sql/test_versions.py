@@ -85,6 +85,7 @@ def everything(*changes: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {dataset: rows(dataset, *(changes or ({},))) for dataset in DATASETS}
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(("dataset", "column"), COMPARED)
 def test_a_corrected_value_is_a_new_version(dataset: str, column: str) -> None:
     """Whichever value a vendor corrects for the same day: raw has both versions, ops.revisions lists the change, core shows the newer."""
@@ -118,6 +119,7 @@ def test_a_corrected_value_is_a_new_version(dataset: str, column: str) -> None:
         assert known.fetchall() == [(old,)]
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(("dataset", "column"), COMPARED)
 def test_a_value_that_comes_or_goes_is_a_revision(dataset: str, column: str) -> None:
     """A value that the vendor takes back, and later gives again, is a version each time, with NULL on one side."""
@@ -148,6 +150,7 @@ def test_the_same_answer_again_adds_nothing() -> None:
         assert con.execute("select count(*) from ops.revisions").fetchone() == (0,)
 
 
+@pytest.mark.long_after(0)
 def test_a_holdings_file_is_replaced_as_a_whole() -> None:
     """A corrected file is one version: what it no longer lists is gone from core, and all its changes are listed."""
     cash = {"symbol": None, "name": "Cash", "weight": 0.1}
@@ -179,6 +182,7 @@ def test_a_holdings_file_is_replaced_as_a_whole() -> None:
         assert take_in(con, THIRD + timedelta(days=1), holdings=shorter) == (0, 0)
 
 
+@pytest.mark.long_after(0)
 def test_an_emptied_pairs_file_empties_core_pairs() -> None:
     """Pairs that the file no longer lists are followed no more, also when it lists none; raw keeps all versions."""
     with opened() as con:

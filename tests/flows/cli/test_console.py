@@ -157,6 +157,7 @@ def test_a_wide_table_into_a_file_is_complete(published, tmp_path):
     assert all(f"column_number_{i} " in text for i in range(200))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "A"), ('"a b"', '"a b"'), ('"a""b"', '"a""b"')])
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
 def test_duplicate_column_names(published, tmp_path, form, names):
@@ -207,6 +208,7 @@ def test_json_types(published, capfd):
     assert row == {"d": 1.5, "l": [1, 2], "s": {"k": 1}, "b": True}
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
 @pytest.mark.parametrize(
     "query",
@@ -355,6 +357,7 @@ def test_a_long_path_can_be_copied(capsys):
     assert str(path) in capsys.readouterr().out
 
 
+@pytest.mark.long_after(0)
 def test_show_status(home, capsys):
     """A healthy warehouse exits 0; a stale one exits 3 with the date and the remedy."""
     source = world.FakeSource({s: world.bars(s, [1.0 + i / 100 for i in range(61)]) for s in MEMBERS.symbols})

@@ -166,6 +166,7 @@ def test_rows_set_aside_are_shown_until_they_are_back(members: Universe, capsys:
     assert f"6 of 6 symbols up to {SESSIONS[-1]}; IWM up to {SESSIONS[-1]}" in shown
 
 
+@pytest.mark.long_after(0)
 def test_symbol_without_an_answer_is_shown_in_the_vendors_words(
     members: Universe, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +179,7 @@ def test_symbol_without_an_answer_is_shown_in_the_vendors_words(
     assert "IWM as a whole: IWM is not known to the vendor" in said(capsys.readouterr().out)
 
 
+@pytest.mark.long_after(0)
 def test_blocked_run_is_shown(members: Universe, capsys: pytest.CaptureFixture[str]) -> None:
     """The critical expectation is named, and readers see all symbols as before."""
     source = vendor(members)
@@ -191,6 +193,7 @@ def test_blocked_run_is_shown(members: Universe, capsys: pytest.CaptureFixture[s
     assert f"6 of 6 symbols up to {SESSIONS[-3]}" in shown
 
 
+@pytest.mark.long_after(0)
 def test_only_new_alerts_are_shown(members: Universe, capsys: pytest.CaptureFixture[str]) -> None:
     """An alert is shown with title and body, once."""
     world.run(vendor(members), SESSIONS[-3])
@@ -221,6 +224,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("prefect"))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("name", "history_days", "words"),
     [

@@ -137,6 +137,7 @@ def test_an_odd_path(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) ->
     call("doctor", code=(0, 1, 2))
 
 
+@pytest.mark.long_after(0)
 def test_paths_that_are_only_unusual(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quotes, blanks, brackets, a percent sign and a line break are part of a name like any other."""
     setting("ROTATION_HOME", 'it\'s "a" [home] 100%20#1\n*')(place, monkeypatch)
@@ -145,6 +146,7 @@ def test_paths_that_are_only_unusual(place: Path, monkeypatch: pytest.MonkeyPatc
     call("rebuild")
 
 
+@pytest.mark.long_after(0)
 def test_a_file_in_place_of_the_reports(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run publishes, an alert says why there is no report, and `rotation report` says it too."""
     monkeypatch.setenv("ROTATION_REPORT", "true")
@@ -154,6 +156,7 @@ def test_a_file_in_place_of_the_reports(place: Path, monkeypatch: pytest.MonkeyP
     assert "The report cannot be written to" in call("report", code=2)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("option", [("rebuild", "--to"), ("sql", "select 1", "-o"), ("report", "-o")])
 @pytest.mark.parametrize("name", [LONG_NAME, LONG_PATH])
 def test_an_output_too_long(option: tuple[str, ...], name: str, place: Path) -> None:
@@ -175,6 +178,7 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(
     ("parts", "code", "sentence"),
     [

@@ -59,6 +59,7 @@ def test_it_serves_until_ctrl_c(home: Path) -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.long_after(0)
 def test_a_wider_address_is_warned_of(home: Path) -> None:
     """An address other than loopback works and is warned of on stderr."""
     with started("--host", "0.0.0.0", "--port", "0") as (process, line):
@@ -82,6 +83,7 @@ def test_a_taken_port(home: Path) -> None:
     )
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

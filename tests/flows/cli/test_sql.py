@@ -39,6 +39,7 @@ def test_no_statement_changes_anything_or_reads_a_file(home: Path, tmp_path: Pat
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if not attack.startswith(("from", "import"))])
 def test_reading_files_allows_no_writing(home: Path, tmp_path: Path, attack: str) -> None:
     """With --allow-files a query may read a file, and still nothing is written."""
@@ -48,6 +49,7 @@ def test_reading_files_allows_no_writing(home: Path, tmp_path: Path, attack: str
     assert "42" in sql("--allow-files", f"from read_csv('{tmp_path}/mine.csv')").output
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "target", ["rotation.duckdb", "build.duckdb", "rotation.duckdb.wal", "../home/build.duckdb", "link"]
 )
@@ -61,6 +63,7 @@ def test_output_is_never_a_file_of_the_warehouse(home: Path, target: str) -> Non
     assert (home / "build.duckdb").read_bytes() == before
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("query", "found"), [("", "none"), ("-- nothing", "none"), (";", "none"), ("select 1; select 2", "2")]
 )
@@ -71,6 +74,7 @@ def test_one_statement(home: Path, query: str, found: str) -> None:
     assert f"found {found}" in result.stderr
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "query",
     [

@@ -136,6 +136,7 @@ def test_no_server(settings: dict[str, str], tmp_path: Path) -> None:
     assert published(tmp_path) == [("published", SESSION, True)]
 
 
+@pytest.mark.long_after(0)
 def test_a_server_that_answers(settings: dict[str, str], tmp_path: Path) -> None:
     """The run is a completed flow run there, with the events of its steps and of its outcome."""
     (tmp_path / "go").touch()
@@ -155,6 +156,7 @@ def test_a_server_that_answers(settings: dict[str, str], tmp_path: Path) -> None
     assert "Prefect" not in (tmp_path / "run.log").read_text()
 
 
+@pytest.mark.long_after(0)
 def test_the_server_dies_during_a_run(settings: dict[str, str], tmp_path: Path) -> None:
     """`rotation run` publishes, ends soon with exit code 0, and says once that Prefect could not be told."""
     with server(tmp_path) as (process, url):
@@ -178,6 +180,7 @@ def test_the_server_dies_during_a_run(settings: dict[str, str], tmp_path: Path) 
     assert published(tmp_path) == [("published", SESSION, True)]
 
 
+@pytest.mark.long_after(0)
 def test_the_server_dies_during_a_run_of_a_worker(settings: dict[str, str], tmp_path: Path, wheel: Path) -> None:
     """The run of a deployment completes what it does for readers: the session is published and recorded."""
     with serving(tmp_path, wheel, settings) as prefect:

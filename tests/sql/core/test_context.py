@@ -282,6 +282,7 @@ class WithIndexes(world.FakeSource):
         return [i.symbol for i in instruments]
 
 
+@pytest.mark.long_after(0)
 def test_an_index_is_requested_only_from_a_source_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source without indexes is not asked for one and nothing is set aside; one that has them fills core.context by whole runs."""
     universe = world.universe(*MEMBERS.instruments[:2], index("^VIX"), pairs=[("IWM", "SPY")])

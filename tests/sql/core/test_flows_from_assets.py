@@ -43,6 +43,7 @@ def refreshed(seed: int, navs: np.ndarray, shares: np.ndarray) -> pd.DataFrame:
     return records("VB", list(navs), None, BEGIN, total_net_assets_usd=list(assets))
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("volatility", [0.0, 0.001, 0.011])
 def test_each_month_is_within_one_percent_or_not_known(seed: int, volatility: float):

@@ -283,6 +283,7 @@ def test_split_on_a_session_without_a_record():
     assert rows["net_flow_usd"].iloc[12] == pytest.approx((2101 - 2 * 1011) * navs[11] / 2)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("count", "is_large"), [(1150.0, False), (1151.0, True), (850.0, False), (849.0, True)])
 def test_large_flow_is_kept_and_marked(count: float, is_large: bool):
     """More than 15 % of assets in a day is marked, in or out, and its value stays."""
@@ -305,6 +306,7 @@ def test_dead_source_of_a_fund_that_moved_daily():
     assert rows["flow_pct_of_assets"].isna().equals(rows["net_flow_usd"].isna())
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("every", [2, 5, 10])
 def test_dead_source_of_a_fund_that_seldom_moves(every: int):
     """The rarer a fund moves, the longer it may stand still: dead on the first record n with p ** n below one in a million."""
@@ -387,6 +389,7 @@ def random_world(seed: int, n: int = 200) -> tuple[list[pd.DataFrame], list[pd.D
     return prices, given
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_later_records_change_no_earlier_row(seed: int):
     """Derived with the records up to a cut, every row is the same up to there as with all records."""
@@ -403,6 +406,7 @@ def test_later_records_change_no_earlier_row(seed: int):
             pd.testing.assert_frame_equal(before, after, check_dtype=False, rtol=1e-12, atol=0)
 
 
+@pytest.mark.long_after(0)
 @settings(derandomize=True, max_examples=20, deadline=None)
 @given(
     rows=st.lists(

@@ -113,6 +113,7 @@ def test_a_side_that_earns_nothing_has_no_growth():
     assert row["small_coverage_pct"] == pytest.approx(100 * 0.5 / 0.95)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "lacking",
     ["period_end_current_year", "period_end_next_year", "eps_year_ago", "eps_current_year", "eps_next_year", "price"],
@@ -147,6 +148,7 @@ def test_from_july_on_the_next_calendar_year_counts():
     assert rows["gap"].tolist() == pytest.approx([0.0] * len(rows))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("month", [1, 3, 6, 9, 12])
 def test_nothing_jumps_when_a_fiscal_year_rolls_over(month: int):
     """On the day the estimates move on to the next fiscal year, with the same earnings for the same years, growth stays as it is."""
@@ -377,6 +379,7 @@ def test_an_independent_computation_agrees():
     assert rows.loc[checked, "small_coverage_pct"].between(50, 99.9).any()
 
 
+@pytest.mark.long_after(0)
 def test_later_data_changes_no_row():
     """The rows up to a session are the same whether or not anything later is known."""
     files, said = market()

@@ -47,6 +47,7 @@ def assert_verdict(row, verdict, value):
 CONDITIONS = ("spread_1m", "spread_3m", "ma50", "ma200")
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("signs", "verdict", "value"),
     [

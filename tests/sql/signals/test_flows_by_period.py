@@ -307,6 +307,7 @@ def test_the_random_world_has_it_all(found: dict[str, pd.DataFrame]) -> None:
     assert found["signals.fund_flows_yearly"]["last_lower_year"].notna().any()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("cut", [date(2023, 3, 31), date(2024, 9, 16), date(2025, 1, 2)])
 def test_later_sessions_change_no_settled_period(found: dict[str, pd.DataFrame], cut: date) -> None:
     """Derived from the data known at a cut, every completed period that is not provisional is the same as from all data."""

@@ -316,6 +316,7 @@ def fall(*index: float) -> Any:
         return con.sql(f"select ({joined}).fall").fetchone()[0]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("index", "wanted"),
     [

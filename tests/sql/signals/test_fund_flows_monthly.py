@@ -133,6 +133,7 @@ def test_ninety_percent(first: str, last: str, covered: int, known: bool):
     assert march["is_provisional"] == (last == "2024-04-05")
 
 
+@pytest.mark.long_after(0)
 def test_running_month_needs_ninety_percent():
     """The running month is known with 90 % of its sessions so far, like any other; its streak is the one reached before it."""
     flows = {"2024-02-12": 5.0, "2024-03-01": 3.0}
@@ -158,6 +159,7 @@ def test_month_is_complete_once_a_later_session_is_known():
         assert (march["is_partial"], march["streak_months"]) == (partial, streak)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("peer_group", "flow_group", "symbols"),
     [

@@ -62,6 +62,7 @@ def test_index_and_adjusted_close_agree(history):
     pd.testing.assert_series_equal(returns["return_1d"], rows["return_1d"], check_exact=True)
 
 
+@pytest.mark.long_after(0)
 @FEW
 @given(histories(least=8), st.floats(0.01, 1000), st.sampled_from([2, 3, 4, 10, 20, 0.1]), st.integers(0, 7))
 def test_units_and_splits_change_no_return(history, scale, ratio, split_at):
@@ -132,6 +133,7 @@ def lasting(frames: list[pd.DataFrame], last: date) -> Iterator[tuple[str, pd.Da
             yield name, con.sql(f"select {columns} from {name} order by all").df()
 
 
+@pytest.mark.long_after(0)
 @settings(FEW, max_examples=10)
 @given(worlds(), st.integers(1, 298))
 def test_the_future_changes_no_row(frames, cut):

@@ -92,6 +92,7 @@ def test_our_ratio_is_their_score_of_fourteen_sessions(index, ours, old):
         np.testing.assert_allclose(ours["rs_ratio"][old].iloc[end - 1], 100 + theirs[old].iloc[-1], rtol=0, atol=1e-9)
 
 
+@pytest.mark.long_after(0)
 def test_later_sessions_move_their_past_and_not_ours(prices, index, ours, old):
     """Sixty sessions more give other places to the sessions before in OpenBB's graph, and the same places in ours."""
     index_before, ours_before = lines_at(prices, CUT)

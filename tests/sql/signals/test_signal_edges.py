@@ -433,6 +433,7 @@ def gone(request):
     return request.param
 
 
+@pytest.mark.long_after(1)
 def test_missing_on_the_last_day_is_null_in_mega_cap(gone):
     """Just what rests on the missing symbol is NULL, no zero and no copy of the day before; all else stays to the last digit."""
     full, found = market()["mega_cap"].loc[LAST], market(missing=gone)["mega_cap"].loc[LAST]
@@ -588,6 +589,7 @@ def weeks_until(last):
     return only(tables(closes, last, (), members)["relative_rotation"], symbol="IWM", timeframe="weekly")
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("last", "weeks", "provisional"),
     [

@@ -421,6 +421,7 @@ def test_evidence_in_words(found):
     }
 
 
+@pytest.mark.long_after(0)
 def test_flows_of_the_one_fund_alone(prices, fund_nav):
     """Where IWM is the only fund whose flows are summed, its records carry the verdict, worked out again month by month."""
     alone = tuple(i if i.symbol == "IWM" else i.model_copy(update={"flow_group": None}) for i in UNIVERSE.instruments)
@@ -625,6 +626,7 @@ def assert_unchanged(before: pd.DataFrame, after: pd.DataFrame, name: str) -> No
     pd.testing.assert_frame_equal(before, after, check_dtype=False, rtol=1e-12, atol=1e-12, obj=name)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("cut", CUTS, ids=str)
 def test_the_past_does_not_know_the_future(prices, fund_nav, found, cut):
     """Derived with the data that ended at the cut, every signal is the same up to there, but for the running week and month."""
@@ -660,6 +662,7 @@ def test_the_past_does_not_know_the_future(prices, fund_nav, found, cut):
     assert without_day == ["regime_performance"]
 
 
+@pytest.mark.long_after(0)
 def test_young_symbols_lessen_no_other(prices, fund_nav, found):
     """Without the three youngest symbols the rest is as before: none of its history waits for theirs or ends with it."""
     members = tuple(i for i in UNIVERSE.instruments if i.symbol not in YOUNG)
@@ -683,6 +686,7 @@ def test_young_symbols_lessen_no_other(prices, fund_nav, found):
     assert_unchanged(without["sector_leadership"][returns], later[returns], "sector_leadership")
 
 
+@pytest.mark.long_after(0)
 def test_deriving_again_gives_the_very_same(prices, fund_nav):
     """Derived again, and by one thread instead of many, every table of core and signals is the same to the last bit."""
     hashes = []

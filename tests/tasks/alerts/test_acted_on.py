@@ -53,6 +53,7 @@ def test_a_bar_of_the_wrong_sign(hook: webhook.Webhook) -> None:
     assert [message["type"] for message in hook.messages] == ["failure", "success"], [m["title"] for m in hook.messages]
 
 
+@pytest.mark.long_after(0)
 def test_the_address_of_the_report(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ROTATION_BASE_URL an alert ends with the address of the report that readers see; without one it names none."""
     vendor = source()
@@ -69,6 +70,7 @@ def test_the_address_of_the_report(hook: webhook.Webhook, monkeypatch: pytest.Mo
     assert hook.messages[-1]["message"].endswith(f"Report: https://rotation.example.com/reports/{DAYS[-3]}/index.html")
 
 
+@pytest.mark.long_after(0)
 def test_the_digest_of_the_day_by_mail(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """ROTATION_REPORT_URLS with a mail address: one mail a session, the summary as text and the picture attached; a refusal is an incident."""
     monkeypatch.setenv("ROTATION_REPORT", "true")

@@ -105,6 +105,7 @@ def test_a_blocked_run_says_all_that_one_needs(hook: webhook.Webhook) -> None:
     assert outbox("sent_at is not null, run_id") == [(True, run.run_id)]
 
 
+@pytest.mark.long_after(0)
 def test_three_days_in_a_row_within_one_window(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocked three days in a row is one alert in a window of a week, then one recovery with its duration, then silence."""
     monkeypatch.setenv("ROTATION_ALERT_REPEAT_H", "168")
@@ -121,6 +122,7 @@ def test_three_days_in_a_row_within_one_window(hook: webhook.Webhook, monkeypatc
     assert outbox() == [("blocked:prices", "failure"), ("blocked:prices", "recovery")]
 
 
+@pytest.mark.long_after(0)
 def test_three_days_in_a_row_are_one_alert_a_day(hook: webhook.Webhook) -> None:
     """With the default interval of a day, each evening sends one reminder regardless of runs in between; the fourth escalates."""
     world.run(market(), DAYS[30])
@@ -134,6 +136,7 @@ def test_three_days_in_a_row_are_one_alert_a_day(hook: webhook.Webhook) -> None:
     assert all(f"Since: {DAYS[31]} 23:30 UTC." in message["message"] for message in hook.messages)
 
 
+@pytest.mark.long_after(0)
 def test_a_second_incident_is_new(hook: webhook.Webhook) -> None:
     """After a recovery the same fault is alerted at once, though the window has not passed."""
     world.run(market(), DAYS[30])
@@ -143,6 +146,7 @@ def test_a_second_incident_is_new(hook: webhook.Webhook) -> None:
     assert outbox("kind") == [("failure",), ("recovery",), ("failure",)]
 
 
+@pytest.mark.long_after(0)
 def test_success_for_an_older_session_ends_nothing(hook: webhook.Webhook) -> None:
     """An up-to-date earlier session does not close the incident of the blocked one."""
     world.run(market(), DAYS[30])
@@ -151,6 +155,7 @@ def test_success_for_an_older_session_ends_nothing(hook: webhook.Webhook) -> Non
     assert outbox("kind") == [("failure",)]
 
 
+@pytest.mark.long_after(0)
 def test_a_row_set_aside_is_one_alert_and_one_recovery(hook: webhook.Webhook) -> None:
     """A close with its sign flipped fails several checks: one warning with the row, silence while nothing is new, one recovery."""
     world.run(market(), DAYS[30])
@@ -175,6 +180,7 @@ def test_a_row_set_aside_is_one_alert_and_one_recovery(hook: webhook.Webhook) ->
     assert len(hook.messages) == 2
 
 
+@pytest.mark.long_after(0)
 def test_a_reminder_says_what_is_new(hook: webhook.Webhook) -> None:
     """A row set aside on the next evening is shown with its values; the earlier one is only counted."""
     world.run(market(), DAYS[30])
@@ -190,6 +196,7 @@ def test_a_reminder_says_what_is_new(hook: webhook.Webhook) -> None:
     assert "Set aside earlier and still open: 1." in second["message"]
 
 
+@pytest.mark.long_after(0)
 def test_sets_aside_of_an_older_version_are_one_incident(hook: webhook.Webhook) -> None:
     """Open incidents of single expectations, as version 0.1 wrote them, continue as that of their dataset: no second alert, one recovery."""
     world.run(market(), DAYS[30])
@@ -204,6 +211,7 @@ def test_sets_aside_of_an_older_version_are_one_incident(hook: webhook.Webhook) 
     assert outbox()[2:] == [("set-aside:prices", "recovery")]
 
 
+@pytest.mark.long_after(0)
 def test_many_at_once_are_one_message(hook: webhook.Webhook) -> None:
     """When more than three alerts wait they go out as one message, and each is recorded as sent."""
     world.run(market(), DAYS[30])
@@ -218,6 +226,7 @@ def test_many_at_once_are_one_message(hook: webhook.Webhook) -> None:
     assert outbox("sent_at is not null, attempts") == [(True, 1)] * 4
 
 
+@pytest.mark.long_after(0)
 def test_two_channels_that_change_places(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Delivery is remembered by address: swapped in the list, each channel still gets each message exactly once."""
     with webhook.serving() as other:
@@ -233,6 +242,7 @@ def test_two_channels_that_change_places(hook: webhook.Webhook, monkeypatch: pyt
         assert outbox("sent_at is not null") == [(True,)]
 
 
+@pytest.mark.long_after(0)
 def test_a_channel_that_is_removed(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """What every remaining channel has taken is sent, and is not counted as waiting for one that is gone."""
     with webhook.serving() as other:
@@ -246,6 +256,7 @@ def test_a_channel_that_is_removed(hook: webhook.Webhook, monkeypatch: pytest.Mo
         assert len(hook.messages) == 1
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("kinds", ["json://{0} form://{1}", "json://{0} json://{1}"], ids=["two kinds", "one kind"])
 def test_channels_remembered_by_an_older_version(
     hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, kinds: str
@@ -307,6 +318,7 @@ def test_each_way_to_fail(error: BaseException, fingerprint: str, title: str) ->
     assert fingerprint.startswith(incidents.JUDGED)
 
 
+@pytest.mark.long_after(0)
 def test_a_failed_run_is_alerted(hook: webhook.Webhook) -> None:
     """A source without a response is a failed run, alerted with its message, and recovered by the next good run."""
     world.run(market(), DAYS[30])
@@ -318,6 +330,7 @@ def test_a_failed_run_is_alerted(hook: webhook.Webhook) -> None:
     assert outbox() == [("failed", "failure"), ("failed", "recovery")]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("down", [500, 404, 0], ids=["refuses", "is gone", "is not reached"])
 def test_a_channel_that_is_down_loses_nothing(
     hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, down: int
@@ -339,6 +352,7 @@ def test_a_channel_that_is_down_loses_nothing(
     assert outbox("sent_at is not null, attempts") == [(True, 2), (True, 1)]
 
 
+@pytest.mark.long_after(0)
 def test_of_two_channels_one_is_down(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each channel gets each message once: the one that is up at once, the other when it is back."""
     with webhook.serving() as other:
@@ -356,6 +370,7 @@ def test_of_two_channels_one_is_down(hook: webhook.Webhook, monkeypatch: pytest.
         assert "No alerts are waiting to be sent." in cli("alerts", "resend").stdout
 
 
+@pytest.mark.long_after(0)
 def test_what_is_a_week_old_is_no_news(hook: webhook.Webhook) -> None:
     """An alert that could not be sent for a week is not sent any more; it stays in the outbox."""
     world.run(market(), DAYS[30])
@@ -367,6 +382,7 @@ def test_what_is_a_week_old_is_no_news(hook: webhook.Webhook) -> None:
         assert deliver.send(con, load_settings(), evening(DAYS[31]) + timedelta(days=6)) == {"1:json": None}
 
 
+@pytest.mark.long_after(0)
 def test_without_channels_the_outbox_is_kept() -> None:
     """Alerts are written even if no channel is set."""
     world.run(market(), DAYS[30])
@@ -374,6 +390,7 @@ def test_without_channels_the_outbox_is_kept() -> None:
     assert outbox("kind, sent_at, attempts") == [("failure", None, 0)]
 
 
+@pytest.mark.long_after(0)
 def test_an_address_that_is_none(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt address changes neither the run nor the delivery to other channels; the outbox names its position."""
     monkeypatch.setenv("ROTATION_ALERT_URLS", f"jso://{SECRET} {hook.url()}")
@@ -384,6 +401,7 @@ def test_an_address_that_is_none(hook: webhook.Webhook, monkeypatch: pytest.Monk
     assert outbox("last_error, taken_by") == [("1:unknown: not a usable Apprise address", [good.key])]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("status", [200, 401])
 def test_no_secret_is_anywhere(
     hook: webhook.Webhook, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], status: int
@@ -409,6 +427,7 @@ def test_no_secret_is_anywhere(
         assert SECRET.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.long_after(0)
 def test_the_list_of_alerts(hook: webhook.Webhook) -> None:
     """`rotation alerts list` shows what was written and whether it was sent, for people and for programs."""
     world.run(market(), DAYS[30])
@@ -438,6 +457,7 @@ def test_trying_needs_a_channel(command: str) -> None:
     assert "set ROTATION_ALERT_URLS" in result.stderr
 
 
+@pytest.mark.long_after(0)
 def test_a_fault_of_the_delivery_itself_changes_no_run(
     hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -457,6 +477,7 @@ def test_a_fault_of_the_delivery_itself_changes_no_run(
     assert len(hook.messages) == 1
 
 
+@pytest.mark.long_after(0)
 def test_a_simulated_market_is_said_to_be_one(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """A demonstration causes no false alarm: the message names the simulated market."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")

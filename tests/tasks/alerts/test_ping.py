@@ -76,6 +76,7 @@ def test_a_wrong_setting(monitor, monkeypatch):
     assert len(monitor.calls) == 1
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("fault", ["HTTP 500", "down", "no address"])
 def test_a_monitor_that_fails_changes_nothing(monitor, monkeypatch, caplog, fault):
     """The run is published, with a warning that does not show the address."""

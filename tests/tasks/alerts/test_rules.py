@@ -80,6 +80,7 @@ def test_a_rule_is_alerted_when_it_begins_and_when_it_ends() -> None:
     assert session == DAYS[3]
 
 
+@pytest.mark.long_after(0)
 def test_a_rule_that_breaks_neither_ends_nor_stops_the_run(hooks: tuple[webhook.Webhook, webhook.Webhook]) -> None:
     """A rule that fires and is then broken stays open; the message names the file and DuckDB's sentence; corrected, it recovers."""
     path = write(CHEAP)
@@ -100,6 +101,7 @@ def test_a_rule_that_breaks_neither_ends_nor_stops_the_run(hooks: tuple[webhook.
     assert [(k, f) for k, f, _ in alerts()][3:] == [("recovery", "rule:iwm_cheap")]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -157,6 +159,7 @@ def test_rules_in_rotation_toml(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the key 'qeury' is unknown; use one of sentence, severity, channel, sql." in broken[1].what
 
 
+@pytest.mark.long_after(0)
 def test_a_rule_goes_to_its_channel_only(hooks: tuple[webhook.Webhook, webhook.Webhook]) -> None:
     """A rule for the first channel reaches that one; one for a channel that does not exist reaches all, so that it is not lost."""
     write(CHEAP.replace("-- sentence", "-- channel: 1:json\n-- sentence"))
@@ -168,6 +171,7 @@ def test_a_rule_goes_to_its_channel_only(hooks: tuple[webhook.Webhook, webhook.W
         assert con.execute("select count(*) from ops.alerts where sent_at is null").fetchone() == (0,)
 
 
+@pytest.mark.long_after(0)
 def test_a_rule_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A query without end is interrupted, and is an incident that says so."""
     monkeypatch.setattr(rules, "TIME_LIMIT_S", 0.2)

@@ -103,6 +103,7 @@ def test_a_job_that_never_started(hook: webhook.Webhook) -> None:
     assert watch(evening(date(2024, 4, 1))) is None
 
 
+@pytest.mark.long_after(0)
 def test_a_blocked_run_is_not_published(hook: webhook.Webhook) -> None:
     """That a run was tried is not enough."""
     run(date(2024, 3, 26))
@@ -121,6 +122,7 @@ def test_there_never_was_a_warehouse(hook: webhook.Webhook) -> None:
     assert not PUBLISHED.exists()
 
 
+@pytest.mark.long_after(0)
 def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
     """While a run holds the warehouse the outbox is locked; the alert is sent directly and names the process."""
     run(date(2024, 3, 26))
@@ -136,6 +138,7 @@ def test_a_run_that_hangs(hook: webhook.Webhook) -> None:
     assert f"process {other.pid}" in message["message"]
 
 
+@pytest.mark.long_after(0)
 def test_a_build_database_that_is_gone(hook: webhook.Webhook) -> None:
     """Without it there is no outbox: one alert, none for looking again, a reminder the next day, and one recovery; nothing is created."""
     run(date(2024, 3, 26))
@@ -157,6 +160,7 @@ def test_a_build_database_that_is_gone(hook: webhook.Webhook) -> None:
     assert not list(Path("warehouse").glob("watch*"))
 
 
+@pytest.mark.long_after(0)
 def test_another_machine_with_a_copy(hook: webhook.Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written, with nothing but the published file, is enough; what was alerted is then kept in XDG_STATE_HOME."""
     run(date(2024, 3, 26))
@@ -186,6 +190,7 @@ def test_a_home_that_is_not_mounted(hook: webhook.Webhook, tmp_path: Path, monke
     assert not (tmp_path / "mount").exists()
 
 
+@pytest.mark.long_after(0)
 def test_the_command(hook: webhook.Webhook, capsys: pytest.CaptureFixture[str]) -> None:
     """`rotation watch` exits 0 and says so when published, 3 with the sentence when not."""
     run(date(2024, 3, 26))
@@ -195,6 +200,7 @@ def test_the_command(hook: webhook.Webhook, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "By 20:00 New York nothing was published for 2024-03-28.\n"
 
 
+@pytest.mark.long_after(0)
 def test_a_channel_that_is_down(hook: webhook.Webhook) -> None:
     """What the watchdog could not send is sent with the next run."""
     run(date(2024, 3, 26))
@@ -205,6 +211,7 @@ def test_a_channel_that_is_down(hook: webhook.Webhook) -> None:
     assert [m["type"] for m in hook.messages] == ["failure", "success"]
 
 
+@pytest.mark.long_after(0)
 def test_the_flow_tells_the_truth(hook: webhook.Webhook) -> None:
     """The flow is Failed with the sentence when nothing was published, Completed when it was; the metrics say how far the data is behind."""
     run(date(2024, 3, 26))
@@ -227,6 +234,7 @@ def events() -> Iterator[EventsWorker]:
     EventsWorker.set_client_override(None)
 
 
+@pytest.mark.long_after(0)
 def test_the_flow_that_tries_again(hook: webhook.Webhook, events: EventsWorker) -> None:
     """Failed while the channel is down, which schedules a retry; Completed when it accepted all, and when there is nothing to send."""
     run(date(2024, 3, 26))

@@ -157,6 +157,7 @@ def test_prices_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str, 
     assert "prices_positive" in failed(audit(con, suites.staged("prices")))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "values",
     [{"dividend": -0.1}, {"capital_gain": -0.1}, {"split_ratio": 0.0}, {"dividend": 50.0, "capital_gain": 60.0}],

@@ -72,6 +72,7 @@ def test_what_blocked_is_listed_and_can_be_accepted(
     assert len(entries(resolved=True)) == 3
 
 
+@pytest.mark.long_after(0)
 def test_the_next_good_run_ends_it(jump: world.FakeSource) -> None:
     """Once the source has corrected the bar and a run ended well, nothing of the blocked run is listed, and all stays on record."""
     world.run(jump, DAYS[41])

@@ -186,6 +186,7 @@ def test_accepted_bar_comes_in_with_the_next_run(source, capsys):
     assert world.run(source, DAYS[60]).rows_quarantined == 0
 
 
+@pytest.mark.long_after(0)
 def test_only_the_accepted_row_passes(blemished):
     """Another bar of that symbol, and another symbol's bar of that day, that fail the same are set aside as ever."""
     accept(only_entry().id)
@@ -205,6 +206,7 @@ def test_only_the_accepted_expectation_is_overruled(blemished):
     assert sorted(e.expectation for e in entries() if not e.accepted_at) == ["bar_consistent", "volume_not_negative"]
 
 
+@pytest.mark.long_after(0)
 def test_another_bad_value_is_set_aside_again(blemished):
     """What was accepted is the row as it was: a new bad one gets an entry of its own, that can be accepted in turn."""
     first = only_entry()
@@ -221,6 +223,7 @@ def test_another_bad_value_is_set_aside_again(blemished):
     assert entries() == []
 
 
+@pytest.mark.long_after(0)
 def test_an_entry_shows_the_row_as_the_source_gives_it_now(blemished):
     """A bad bar that the source changes to another bad one is a new entry, so that an override never covers unseen values."""
     before = only_entry()
@@ -235,6 +238,7 @@ def test_an_entry_shows_the_row_as_the_source_gives_it_now(blemished):
         accept(before.id)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("when", ["before the next run", "later"])
 def test_a_correction_is_taken_as_usual(blemished, when):
     """Acceptance stands in no one's way: when the source gives a good bar, that is what is published."""
@@ -251,6 +255,7 @@ def test_a_correction_is_taken_as_usual(blemished, when):
     assert rows("select old_value, new_value from ops.revisions") == revised
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "values",
     [{"vendor_adj_close": 77.0}, {"close": 1 + 1e-8, "high": 50 * (1 + 1e-8)}],
@@ -269,6 +274,7 @@ def test_what_moves_from_answer_to_answer_is_no_other_row(source, values):
     assert entries() == []
 
 
+@pytest.mark.long_after(0)
 def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
     """A bar held back by a second expectation stays out until that is accepted as well, of this bar and not of another."""
     set_bar(source, "IWM", 59, high=50.0, volume=-5)
@@ -293,6 +299,7 @@ def test_a_row_that_fails_two_checks_needs_both_accepted(source, capsys):
     assert entries() == []
 
 
+@pytest.mark.long_after(0)
 def test_every_warning_about_bars_can_be_overruled(source):
     """Whatever a warning finds in a bar, once accepted the bar comes in and neither stops the run nor what is derived."""
     faults: dict[str, dict[str, float | None]] = {
@@ -323,6 +330,7 @@ def test_every_warning_about_bars_can_be_overruled(source):
 # ---- funds ----
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("session", [59, 60])
 def test_accepted_records_of_a_fund_come_in(funds, session):
     """Accepted fund records come in with the next run: on the same day without asking the issuer again, on the next out of its file."""
@@ -347,6 +355,7 @@ def test_accepted_records_of_a_fund_come_in(funds, session):
         assert rows(f"select {column} from raw.fund_nav where session = '{DAYS[row]}'") == [(value,)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("taken_in", [False, True])
 def test_a_corrected_record_is_taken_as_usual(funds, taken_in):
     """The issuer's correction of an accepted record wins, whether the accepted one is in already or not."""
@@ -362,6 +371,7 @@ def test_a_corrected_record_is_taken_as_usual(funds, taken_in):
     assert entries() == []
 
 
+@pytest.mark.long_after(0)
 def test_accepted_snapshot_of_a_past_day_comes_in(funds):
     """What a vendor said of a fund yesterday can't be asked today, so it comes in from the record, beside today's."""
     funds.trailing_pe = 0.03
@@ -376,6 +386,7 @@ def test_accepted_snapshot_of_a_past_day_comes_in(funds):
     assert entries() == []
 
 
+@pytest.mark.long_after(0)
 def test_a_record_is_brought_back_only_when_all_is_accepted(funds):
     """A record that failed two checks does not come in from the record while one of them stands."""
     funds.records = edit(funds.records, 40, total_net_assets_usd=1.0, distribution=-1.0)
@@ -393,6 +404,7 @@ def test_a_record_is_brought_back_only_when_all_is_accepted(funds):
 # ---- what the audit checks ----
 
 
+@pytest.mark.long_after(0)
 def test_the_suite_is_as_written_while_nothing_is_accepted(blemished):
     """Without an accepted row of the dataset, and always for what is derived, what is checked is the suite's own SQL."""
 
@@ -437,6 +449,7 @@ def refused(given: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.long_after(0)
 def test_what_the_source_did_not_give(source):
     """Where the source gave no answer, or left out a bar, there is nothing to accept."""
     source.frames["IJR"] = SourceUnavailable("Nobody answers; try later.")
@@ -451,6 +464,7 @@ def test_what_the_source_did_not_give(source):
     assert "is about a row that the source did not give, so there is nothing to accept" in refused(missing.id)
 
 
+@pytest.mark.long_after(0)
 def test_symbol_as_a_whole(source):
     """A truncated history has no row either."""
     world.run(source, DAYS[59])
@@ -462,6 +476,7 @@ def test_symbol_as_a_whole(source):
     assert "is about a row that the source did not give" in refused(only_entry().id)
 
 
+@pytest.mark.long_after(0)
 def test_derived_rows(funds):
     """What a check of derived tables found is published already, with NULL where it must be."""
     funds.records = edit(funds.records, 40, shares_outstanding=9e6)
@@ -470,6 +485,7 @@ def test_derived_rows(funds):
     assert "is about core.fund_nav, which is derived: the rows it comes from are published" in refused(only_entry().id)
 
 
+@pytest.mark.long_after(0)
 def test_bars_with_which_nothing_can_be_computed(source):
     """A bar from which no return can be computed cannot be accepted, since it would fail every later run."""
     before = source.frames["IWM"]["close"].iloc[47]
@@ -488,6 +504,7 @@ def test_bars_with_which_nothing_can_be_computed(source):
         assert f"cannot be accepted, since nothing can be computed with {fault};" in refused(by_day[DAYS[2 * row]].id)
 
 
+@pytest.mark.long_after(0)
 def test_a_nav_with_which_nothing_can_be_computed(funds):
     """A NAV of zero would end every run, as no flow can be computed from it."""
     funds.records = edit(funds.records, 40, nav=0.0)
@@ -495,6 +512,7 @@ def test_a_nav_with_which_nothing_can_be_computed(funds):
     assert "nothing can be computed with a nav of 0.0;" in refused(only_entry().id)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("dataset", "expectation", "part"),
     [
@@ -521,6 +539,7 @@ def made_up(dataset: str, expectation: str) -> None:
         publish(con, BUILD, PUBLISHED)
 
 
+@pytest.mark.long_after(0)
 def test_identifiers(blemished):
     """An entry goes by its digits or the first of them, in either case; what is none, unknown, or not one only is refused."""
     entry = only_entry()
@@ -559,6 +578,7 @@ def test_a_prefix_is_of_the_open_entry(blemished):
     assert tasks_accept._find(alike, "abcd").row["high"] == 51.0
 
 
+@pytest.mark.long_after(0)
 def test_accepted_twice(blemished):
     """Until the next run an accepted entry is still open, and accepting it again says who did."""
     accept(only_entry().id)
@@ -626,6 +646,7 @@ def test_nothing_unaudited_reaches_readers(blemished):
     assert rows("select table_name from duckdb_tables() where schema_name = 'stage'") == []
 
 
+@pytest.mark.long_after(0)
 def test_a_full_disk(blemished, monkeypatch):
     """When the published file can't be replaced, the message says that the override is recorded, and the next run publishes it."""
     entry = only_entry()
@@ -678,6 +699,7 @@ def several(source: world.FakeSource, tmp_path_factory: pytest.TempPathFactory) 
     return source
 
 
+@pytest.mark.long_after(0)
 def test_list(several, capsys):
     """What is open is listed newest first with its reason, as it is, and what to do next; what is resolved only on demand."""
     capsys.readouterr()
@@ -790,6 +812,7 @@ def test_every_warning_is_about_rows_that_can_be_found():
                 assert "session" in expectation.query
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("closed_day", [False, True])
 def test_an_accepted_bar_of_long_ago_is_asked_for_again(source, closed_day):
     """The next run publishes an accepted bar even if it is older than the range that is requested again, and then stops requesting it."""

@@ -263,6 +263,7 @@ def test_no_warehouse():
     assert list(data.last_run(settings, NOW, [])) == []
 
 
+@pytest.mark.long_after(0)
 def test_the_warehouse_is_told(published, monkeypatch):
     """It shows whether prices are real and whether this version derived them; a source of the other kind fails."""
     (found,) = data.published(published)
@@ -569,6 +570,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
         running.shutdown()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("changed", "expected", "part"),
     [
@@ -647,6 +649,7 @@ def test_where_the_address_of_prefect_is_found(tmp_path):
     assert prefect_api.api_url(environ | {"PREFECT_API_URL": "http://e/api"}) == "http://e/api"
 
 
+@pytest.mark.long_after(0)
 def test_nothing_is_changed(monkeypatch):
     """The doctor makes no file, not even the home, and leaves a warehouse as it is."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")

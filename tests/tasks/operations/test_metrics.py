@@ -84,6 +84,7 @@ def test_a_good_run() -> None:
     assert {key: found[key] for key in expected} == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.long_after(0)
 def test_the_path_and_what_a_collector_needs() -> None:
     """The file lies where a textfile collector looks, whole, with help and type of each metric and no time of its own."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -100,6 +101,7 @@ def test_the_path_and_what_a_collector_needs() -> None:
     assert all(len(line.rsplit("}", 1)[-1].split()) <= 2 for line in text.splitlines() if not line.startswith("#"))
 
 
+@pytest.mark.long_after(0)
 def test_a_blocked_run() -> None:
     """After a blocked run the last success is still that of the run before, and what failed and is open is counted."""
     good = world.run(world.FakeSource(bars()), THURSDAY)
@@ -116,6 +118,7 @@ def test_a_blocked_run() -> None:
     assert found["market_rotation_sessions_behind", "prices"] == 1
 
 
+@pytest.mark.long_after(0)
 def test_what_is_set_aside_is_counted() -> None:
     """A symbol without an answer is open in quarantine, behind, and an incident."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -145,6 +148,7 @@ def test_nothing_was_ever_published() -> None:
     }
 
 
+@pytest.mark.long_after(0)
 def test_an_up_to_date_run_is_a_success_that_checked_nothing() -> None:
     """A run that finds nothing new counts as a success; of expectations it did not check there is no metric."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -156,6 +160,7 @@ def test_an_up_to_date_run_is_a_success_that_checked_nothing() -> None:
     assert not any(name == "market_rotation_last_run_failed_expectations" for name, _ in found)
 
 
+@pytest.mark.long_after(0)
 def test_a_run_that_is_going_on_has_no_duration_and_counts() -> None:
     """Of a run without an end only its start and status are known."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -172,6 +177,7 @@ def test_a_run_that_is_going_on_has_no_duration_and_counts() -> None:
     assert not {"market_rotation_last_run_duration_seconds", "market_rotation_last_run_rows"} & {n for n, _ in found}
 
 
+@pytest.mark.long_after(0)
 def test_a_warehouse_of_an_older_version() -> None:
     """Where tables of today are not there yet, their metrics are absent and the others are written."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -189,6 +195,7 @@ def test_a_warehouse_of_an_older_version() -> None:
     }
 
 
+@pytest.mark.long_after(0)
 def test_what_cannot_be_written_is_one_sentence() -> None:
     """A folder that is a file, and a missing warehouse, are reported in one sentence."""
     settings = load_settings()

@@ -118,6 +118,7 @@ def test_the_state_is_json(published):
     assert datetime.fromisoformat(shown["last_run"]["started_at"]) == utc("2024-03-28T23:30")
 
 
+@pytest.mark.long_after(0)
 def test_a_blocked_run_is_a_problem(home):
     """After a blocked run the data is that of the run before, and the state names the blocked one."""
     good = world.run(world.FakeSource(bars()), THURSDAY)
@@ -132,6 +133,7 @@ def test_a_blocked_run_is_a_problem(home):
     assert state.freshness[0].latest_session == THURSDAY
 
 
+@pytest.mark.long_after(0)
 def test_a_good_run_ends_the_problem(home):
     """A run that follows a failed one makes the state healthy again."""
     world.run(world.FakeSource(dict.fromkeys(MEMBERS.symbols, SourceUnavailable("Down."))), THURSDAY)
@@ -141,6 +143,7 @@ def test_a_good_run_ends_the_problem(home):
     assert state.last_run.run_id == good.run_id
 
 
+@pytest.mark.long_after(0)
 def test_the_last_of_two_runs_in_one_second_is_the_last_run(home):
     """Run identifiers sort by time, also when a run follows another at once."""
     silent = world.FakeSource(dict.fromkeys(MEMBERS.symbols, SourceUnavailable("Down.")))
@@ -165,6 +168,7 @@ def test_nothing_was_ever_published(home):
     assert (row.latest_session, row.expected_session, row.sessions_behind) == (None, date(2024, 3, 27), 0)
 
 
+@pytest.mark.long_after(0)
 def test_symbols_behind_and_quarantine_are_counted(home):
     """A symbol without an answer is behind from then on and open in quarantine, while the rest is published and healthy."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -179,6 +183,7 @@ def test_symbols_behind_and_quarantine_are_counted(home):
     assert (state.freshness[0].symbols_behind, state.quarantined) == (0, 0)
 
 
+@pytest.mark.long_after(0)
 def test_a_symbol_that_never_had_a_bar_is_behind(home):
     """A symbol without any price counts as behind, like one whose prices stopped."""
     some = bars()
@@ -187,6 +192,7 @@ def test_a_symbol_that_never_had_a_bar_is_behind(home):
     assert status.read(load_settings(), utc("2024-03-28T23:45")).freshness[0].symbols_behind == 1
 
 
+@pytest.mark.long_after(0)
 def test_simulated_prices_are_marked(home, monkeypatch):
     """A warehouse of the sample source is labelled as simulated."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
@@ -194,6 +200,7 @@ def test_simulated_prices_are_marked(home, monkeypatch):
     assert status.read(load_settings(), utc("2024-03-28T23:45")).simulated
 
 
+@pytest.mark.long_after(0)
 def test_open_alerts_are_counted(home):
     """Alerts that were not delivered are counted, delivered ones are not."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -246,6 +253,7 @@ def test_open_incidents(home, steps, expected):
     assert alerted(load_settings(), *steps) == expected
 
 
+@pytest.mark.long_after(0)
 def test_a_blocked_run_is_an_incident_until_the_next_good_one(home):
     """The status lists what was alerted, also when no run ever published, and no longer once it is over."""
     down = world.FakeSource(dict.fromkeys(MEMBERS.symbols, SourceUnavailable("Down.")))
@@ -288,6 +296,7 @@ def held_open(path: Path) -> Iterator[int]:
         other.communicate(b"")
 
 
+@pytest.mark.long_after(0)
 def test_a_run_is_going_on(home, capsys):
     """While a process has the build database open the status says since when and which, stays healthy, and takes no lock."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -308,6 +317,7 @@ def test_a_run_is_going_on(home, capsys):
     assert not status.read(settings, now).running
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("build_is_here", [True, False])
 def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
     """A run without an end was killed if no process has the build database open; without a build database it counts as running."""
@@ -331,6 +341,7 @@ def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
 # ---- older versions ----
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "lost",
     [
@@ -357,6 +368,7 @@ def test_a_warehouse_of_an_older_version(home, capsys, lost):
     assert (stale.healthy, stale.freshness[0].sessions_behind) == (False, 1)
 
 
+@pytest.mark.long_after(0)
 def test_macros_are_not_needed_in_the_warehouse(home):
     """A warehouse without today's macros is read with those of the version that reads, and nothing is missing."""
     world.run(world.FakeSource(bars()), THURSDAY)
@@ -371,6 +383,7 @@ def test_macros_are_not_needed_in_the_warehouse(home):
 # ---- what is shown ----
 
 
+@pytest.mark.long_after(0)
 def test_what_is_shown(home, capsys):
     """The output names each open incident, each dataset and the remedy; the exit code is 3 when a run was blocked."""
     world.run(world.FakeSource(bars()), THURSDAY)

@@ -106,6 +106,7 @@ def test_a_signal_is_derived_documented_and_rebuilt() -> None:
         assert con.execute("select max(session), count(*) from signals.gap").fetchall() == [(DAYS[2], 3)]
 
 
+@pytest.mark.long_after(0)
 def test_a_new_file_is_derived_without_new_data_and_a_removed_one_leaves_no_table() -> None:
     """A file that is added, changed or removed changes the fingerprint, so the next run derives; a removed table is dropped."""
     source = market()
@@ -123,6 +124,7 @@ def test_a_new_file_is_derived_without_new_data_and_a_removed_one_leaves_no_tabl
     assert own_tables() == []
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -176,6 +178,7 @@ def test_faults_that_lead_to_others_name_their_cause() -> None:
     assert "cycle" in faults["sql/signals/gap.sql"]
 
 
+@pytest.mark.long_after(0)
 def test_a_broken_file_is_alerted_once_and_recovers() -> None:
     """One alert when the file breaks, none while it stays broken, one recovery when it is corrected; the project's tables go on."""
     write("sql/signals/gap.sql", GAP)
@@ -193,6 +196,7 @@ def test_a_broken_file_is_alerted_once_and_recovers() -> None:
     assert own_tables() == ["signals.gap"]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("severity", "kept"), [("critical", False), ("warning", True), ("info", True)])
 def test_expectations_of_ones_own(severity: str, kept: bool) -> None:
     """A failed critical expectation drops the table, a failed warning keeps it, both are incidents; info is recorded alone."""
@@ -226,6 +230,7 @@ def test_a_broken_file_of_expectations_is_a_fault(text: str, said: str) -> None:
     assert said in fault.what
 
 
+@pytest.mark.long_after(0)
 def test_expectations_on_the_projects_tables_never_stop_a_run() -> None:
     """A critical one of the user's on core.prices that fails is an incident; everything is published."""
     write(

@@ -105,6 +105,7 @@ def has_tooltip(page: Any) -> bool:
     return False
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(("width", "scheme"), WAYS)
 def test_page_is_drawn_and_readable(home: Path, sample: Report, browser: Any, width: int, scheme: str) -> None:
     """On a desk and a phone, light and dark: every chart is there, nothing fails, leaks, overflows or shuts anyone out."""
@@ -132,6 +133,7 @@ def test_the_page_of_21_years_is_small(home: Path) -> None:
     assert (home / "reports" / str(SESSION) / "index.html").stat().st_size < 3_000_000
 
 
+@pytest.mark.long_after(0)
 def test_hidden_parts_are_accessible_too(home: Path, browser: Any) -> None:
     """With every table and query open, no rule of accessibility is broken either, and the page stays as wide as the phone."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html", 390)
@@ -142,6 +144,7 @@ def test_hidden_parts_are_accessible_too(home: Path, browser: Any) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_index_leads_to_the_reports(home: Path, browser: Any) -> None:
     """The index of past reports is accessible, and its link opens the report."""
     page = browser.new_page(viewport={"width": 390, "height": 800})
@@ -153,6 +156,7 @@ def test_index_leads_to_the_reports(home: Path, browser: Any) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_figures_are_those_of_the_tables(home: Path, sample: Report, browser: Any) -> None:
     """Each cell holds the value of the exhibit's table in full precision, and the rows embedded are the rows."""
     page, _ = opened(browser, home / "reports" / "latest" / "index.html")
@@ -193,6 +197,7 @@ def test_figures_are_those_of_the_tables(home: Path, sample: Report, browser: An
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_rows_can_be_downloaded_by_keyboard(home: Path, sample: Report, browser: Any, tmp_path: Path) -> None:
     """The CSV button works by keyboard and gives every row of the exhibit, in full precision."""
     everything = exhibits(sample)
@@ -212,6 +217,7 @@ def test_rows_can_be_downloaded_by_keyboard(home: Path, sample: Report, browser:
         page.close()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(("width", "shown"), [(1280, 5), (390, 2)])
 def test_two_funds_can_be_compared(home: Path, sample: Report, browser: Any, width: int, shown: int) -> None:
     """A desk shows all funds, a phone SPSM and VB; whichever two are chosen stand alone, within one screen, the whole table still there."""
@@ -236,6 +242,7 @@ def test_two_funds_can_be_compared(home: Path, sample: Report, browser: Any, wid
     page.close()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_first_screen_answers(home: Path, browser: Any, width: int) -> None:
     """Without scrolling, the reader sees what the regime is, since when, why, and what to watch; the navigation fits."""
@@ -252,6 +259,7 @@ def test_the_first_screen_answers(home: Path, browser: Any, width: int) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_charts_over_time_show_their_newest_end(home: Path, browser: Any) -> None:
     """On a phone the ranks and the flows fit the screen, their last month at the right; no name is scrolled away."""
     page, _ = opened(browser, home / "reports" / "latest" / "index.html", 390)
@@ -284,6 +292,7 @@ def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 def test_days_are_the_same_everywhere(browser: Any, tmp_path: Path, zone: str) -> None:
     """A chart shows a session's own day, east and west of Greenwich."""
@@ -311,6 +320,7 @@ def test_markup_that_got_in_could_not_run(browser: Any, tmp_path: Path) -> None:
     assert any("Content Security Policy" in text for text in wrong)
 
 
+@pytest.mark.long_after(0)
 def test_charts_follow_the_scheme_and_the_width(home: Path, browser: Any) -> None:
     """A change of the colour scheme or the window's width redraws the charts, in its colours and at its width."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html")
@@ -325,6 +335,7 @@ def test_charts_follow_the_scheme_and_the_width(home: Path, browser: Any) -> Non
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_sql_can_be_copied_and_links_be_skipped(home: Path, sample: Report, browser: Any) -> None:
     """The first key leads past the links to the report, and the copy button copies the query as it is."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html")
@@ -342,6 +353,7 @@ def test_sql_can_be_copied_and_links_be_skipped(home: Path, sample: Report, brow
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_page_prints(home: Path, browser: Any) -> None:
     """From a dark screen it prints in light colours, on several sheets, with charts as wide as the paper."""
     page, wrong = opened(browser, home / "reports" / "latest" / "index.html", scheme="dark")

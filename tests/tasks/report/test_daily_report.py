@@ -69,6 +69,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> None:
     shutil.copytree(world.made_once(tmp_path_factory, "report-begun", make) / "warehouse", "warehouse")
 
 
+@pytest.mark.long_after(0)
 def test_a_run_writes_and_sends_it_once(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A published session's report is a page, a picture and a summary, and goes out once; the same session again sends nothing."""
     with webhook.serving() as hook:
@@ -92,6 +93,7 @@ def test_a_run_writes_and_sends_it_once(begun: None, monkeypatch: pytest.MonkeyP
     assert alerts() == []
 
 
+@pytest.mark.long_after(0)
 def test_a_fault_of_it_changes_no_run_and_is_alerted(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the report can't be written the session is still published; one alert reports it, and one the recovery."""
     REPORTS.write_text("a file where the folder should be")
@@ -106,6 +108,7 @@ def test_a_fault_of_it_changes_no_run_and_is_alerted(begun: None, monkeypatch: p
     assert [kind for kind, *_ in alerts()] == ["failure", "recovery"]
 
 
+@pytest.mark.long_after(0)
 def test_a_channel_that_does_not_take_it(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report is written and the run as it is; the alert names the channel by its place, not its address."""
     with webhook.serving() as hook:
@@ -118,6 +121,7 @@ def test_a_channel_that_does_not_take_it(begun: None, monkeypatch: pytest.Monkey
     assert (REPORTS / str(DAYS[1]) / "index.html").exists()
 
 
+@pytest.mark.long_after(0)
 def test_alerts_that_are_sent_are_no_problem_of_the_report(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run alerts and sends is not called unsent by its report; what no channel takes is, by the next report."""
     shipped = SampleSource(calendar.load(date(2005, 1, 3), date(2026, 11, 20)), members().instruments)
@@ -163,6 +167,7 @@ def figures(folder: Path, session: date) -> tuple[str, str]:
     return note["known_at"], rows
 
 
+@pytest.mark.long_after(0)
 def test_a_past_session_is_shown_as_it_was_known_then(begun: None, tmp_path: Path) -> None:
     """After later runs, the report on a session has the figures it was published with, and is marked as such."""
     assert run(DAYS[1]).status == "published"
@@ -176,6 +181,7 @@ def test_a_past_session_is_shown_as_it_was_known_then(begun: None, tmp_path: Pat
     assert [path.name for path in Path("warehouse").iterdir() if path.name.startswith(".report")] == []
 
 
+@pytest.mark.long_after(0)
 def test_a_session_that_came_with_a_later_run(begun: None) -> None:
     """A session that no run ended with is shown as the first later run knew it."""
     assert run(DAYS[2]).status == "published"

@@ -157,6 +157,7 @@ def small():
         yield con
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("session", [LATEST, PAST])
 def test_what_is_shown_gives_the_rows(market, reports, name, session):
@@ -511,6 +512,7 @@ def test_overlap_is_that_of_the_table(market, reports):
     assert pairs["IJR", "SPSM"] > pairs["IJR", "IWM"] > 0
 
 
+@pytest.mark.long_after(0)
 def test_origin(market, reports):
     """The report names the run that published its data, and is labelled as simulated."""
     (run_id,) = market.sql("select max(run_id) from ops.runs where published").fetchone()

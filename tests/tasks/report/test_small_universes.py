@@ -43,6 +43,7 @@ UNIVERSES: dict[str, tuple[list[Instrument], list[tuple[str, str]], int]] = {
 }
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("name", UNIVERSES)
 def test_a_small_universe(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run publishes and writes its report without an alert; `rotation report` writes it again."""

@@ -66,6 +66,7 @@ def test_a_hole_far_back_is_filled() -> None:
     assert closes("IWM") == dict(zip(DAYS, frame("IWM")["close"], strict=True))
 
 
+@pytest.mark.long_after(0)
 def test_nothing_new_is_nothing_to_do() -> None:
     """A range that is known as the vendor says it changes nothing."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
@@ -88,6 +89,7 @@ def test_into_an_empty_warehouse() -> None:
     assert sorted(closes("IWM")) == DAYS[:41]
 
 
+@pytest.mark.long_after(0)
 def test_what_else_is_missing_comes_in_with_it() -> None:
     """A backfill that ends after the newest session brings all symbols there, so that nothing is measured against a gap."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
@@ -100,6 +102,7 @@ def test_what_else_is_missing_comes_in_with_it() -> None:
     assert asked["SPY"] > DAYS[20]
 
 
+@pytest.mark.long_after(0)
 def test_a_restated_range_is_on_record() -> None:
     """A value that the vendor restated far back is loaded, and listed in ops.revisions."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})
@@ -133,6 +136,7 @@ def test_a_holiday_ends_a_backfill_with_the_session_before() -> None:
     assert resolved.session == date(2025, 12, 24)
 
 
+@pytest.mark.long_after(0)
 def test_nothing_to_do_names_the_holiday() -> None:
     """On a day without trading the message says so; on a session it does not."""
     source = world.FakeSource({"SPY": frame("SPY"), "IWM": frame("IWM")})

@@ -58,6 +58,7 @@ def test_a_clock_a_year_ahead() -> None:
     assert count(f"core.prices where session = '{DAYS[23]}'") == 2
 
 
+@pytest.mark.long_after(0)
 def test_the_first_run_with_a_clock_a_year_ahead() -> None:
     """Nothing is known yet that the clock could contradict but what the source gives."""
     assert run(NOW + YEAR, 23).status == "failed"
@@ -83,6 +84,7 @@ def _poison() -> None:
     PUBLISHED.unlink()
 
 
+@pytest.mark.long_after(0)
 def test_a_warehouse_with_times_in_the_future_heals() -> None:
     """Later runs win over what came by the wrong clock, also in `rebuild --as-of`, and no value is lost."""
     _poison()
@@ -107,6 +109,7 @@ def test_a_warehouse_with_times_in_the_future_heals() -> None:
     assert rebuilt.session == DAYS[24]
 
 
+@pytest.mark.long_after(0)
 def test_a_clock_a_year_behind() -> None:
     """A run that would find all up to date with a session of last year is refused; one that names its session is not."""
     run(NOW + YEAR, 275)
@@ -123,6 +126,7 @@ def test_a_clock_a_year_behind() -> None:
     assert made.status in ("published", "up_to_date"), made.message
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("year", [1970, 2004, 2300, 9999])
 def test_a_clock_beyond_any_calendar(year: int) -> None:
     """An exhausted battery or a typing error ends in one sentence that names the clock."""

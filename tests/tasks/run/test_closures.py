@@ -114,6 +114,7 @@ def test_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     assert published() == january(7, 8)
 
 
+@pytest.mark.long_after(0)
 def test_accepted_by_command() -> None:
     """The next run publishes what came since, windows have no hole, and status, watchdog, rebuild and the list know it."""
     run(date(2025, 1, 8))
@@ -144,6 +145,7 @@ def test_accepted_by_command() -> None:
     assert "mourning" in listed
 
 
+@pytest.mark.long_after(0)
 def test_on_the_evening_of_the_closure_itself() -> None:
     """Once accepted, nothing is due that day: the run, `rotation status` and the watchdog say so."""
     run(date(2025, 1, 8))
@@ -156,6 +158,7 @@ def test_on_the_evening_of_the_closure_itself() -> None:
     assert watchdog.watch(late) is None
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_set(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """ROTATION_EXTRA_CLOSURES and the key in rotation.toml do the same."""
@@ -175,6 +178,7 @@ def test_a_wrong_date_in_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("how", ["command", "setting"])
 def test_bars_of_the_day_appear_later(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exchange was open after all: the bars are taken, the day is a session again and stays one; nothing was lost."""
@@ -193,6 +197,7 @@ def test_bars_of_the_day_appear_later(how: str, monkeypatch: pytest.MonkeyPatch)
     assert "no, 3 symbols have a bar" in CliRunner().invoke(main, ["closures", "list"]).output
 
 
+@pytest.mark.long_after(0)
 def test_one_symbol_with_a_bar_of_a_closed_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vendor's stray bar opens no exchange: it is set aside, and kept."""
     monkeypatch.setenv("ROTATION_EXTRA_CLOSURES", "2025-01-09")
@@ -204,6 +209,7 @@ def test_one_symbol_with_a_bar_of_a_closed_day(monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(found[0][3])["close"] > 0
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("day", "because", "sentence"),
     [

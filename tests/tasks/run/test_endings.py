@@ -70,6 +70,7 @@ def raising(error: BaseException) -> Any:
     return step
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("step", ["plan", "fetch", "stage", "audit", "load", "derive", "publish"])
 def test_an_unforeseen_error_in_any_step(hook: webhook.Webhook, step: str) -> None:
     """It fails the run, in the readers' ledger too, is alerted once, and the next run publishes the session."""
@@ -85,6 +86,7 @@ def test_an_unforeseen_error_in_any_step(hook: webhook.Webhook, step: str) -> No
     assert [message["type"] for message in hook.messages] == ["failure", "success"]
 
 
+@pytest.mark.long_after(0)
 def test_what_was_built_and_not_published_is_published_by_the_next_run(hook: webhook.Webhook) -> None:
     """A run that failed between building and publishing leaves nothing to fetch; the next run publishes its data."""
     run(DAYS[20])
@@ -96,6 +98,7 @@ def test_what_was_built_and_not_published_is_published_by_the_next_run(hook: web
     assert latest() == DAYS[21]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("error", "alerts"), [(KeyboardInterrupt(), 0), (SystemExit(143), 1)], ids=["Ctrl-C", "SIGTERM"]
 )
@@ -109,6 +112,7 @@ def test_a_run_that_is_stopped(hook: webhook.Webhook, error: BaseException, aler
     assert latest() == DAYS[20]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("step", ["report", "alert"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str, error: BaseException) -> None:
@@ -127,6 +131,7 @@ def test_a_run_that_is_stopped_after_publishing(hook: webhook.Webhook, step: str
     assert hook.messages == []
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("wrong", ["universe", "setting"])
 def test_a_wrong_setting(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str) -> None:
     """It is recorded and alerted, once per window, and its end is alerted once."""
@@ -191,6 +196,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long_after(0)
 def test_a_full_disk(hook: webhook.Webhook, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk is full, readers keep their file, the run is failed and alerted, and it heals once there is room."""
     monkeypatch.setenv("ROTATION_HOME", str(small_disk))
@@ -209,6 +215,7 @@ def test_a_full_disk(hook: webhook.Webhook, small_disk: Path, monkeypatch: pytes
     assert latest(published) == DAYS[21]
 
 
+@pytest.mark.long_after(0)
 def test_sigterm_of_the_command(hook: webhook.Webhook, tmp_path: Path) -> None:
     """`rotation run` stopped as systemd and Kubernetes do it: recorded, alerted, exit code 143, nothing published."""
     script = (

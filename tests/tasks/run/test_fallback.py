@@ -81,6 +81,7 @@ def begun(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
     return folder / "warehouse" / "rotation.duckdb"
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", sorted((CHART_FAULTS | COOKIE_FAULTS) - ANSWERED))
 def test_a_day_without_yahoo_is_complete_and_the_next_equals_an_undisturbed_one(
     vendor: Vendor,  # noqa: F811
@@ -124,6 +125,7 @@ def assert_same_but_for_source(one: Path, other: Path) -> None:
             pd.testing.assert_frame_equal(*frames, rtol=1e-9, obj=name)
 
 
+@pytest.mark.long_after(0)
 def test_the_configured_sources_are_opened_in_order(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """As a user sets it: Tiingo, then EODHD; the one symbol that Tiingo fails for is EODHD's, and no key is in any file."""
     monkeypatch.setenv("ROTATION_SOURCE", "tiingo,eodhd")
@@ -244,6 +246,7 @@ def two(n: int, one_is_down: bool, other: Callable[[str, list[float]], pd.DataFr
 SESSIONS = world.days(date(2025, 6, 2), date(2025, 12, 31))
 
 
+@pytest.mark.long_after(0)
 def test_rounding_of_the_second_source_is_no_restatement() -> None:
     """Closes in whole cents: the known bars stay, nothing is revised, no history is requested, and the seam shows no step."""
 
@@ -261,6 +264,7 @@ def test_rounding_of_the_second_source_is_no_restatement() -> None:
     assert rows("select count(*) from ops.reconciliations") == [(0,)]
 
 
+@pytest.mark.long_after(0)
 def test_a_split_on_the_day_of_the_change_takes_the_history_from_the_new_source() -> None:
     """A split that only the second source can state puts all bars on one basis, its own; the total return does not step."""
 
@@ -276,6 +280,7 @@ def test_a_split_on_the_day_of_the_change_takes_the_history_from_the_new_source(
     assert largest[0] < 0.013
 
 
+@pytest.mark.long_after(0)
 def test_a_known_bar_that_the_new_source_denies_is_kept_and_both_values_are_listed() -> None:
     """Where the closes of the overlap disagree beyond rounding, the known one stays and the difference is recorded and alerted."""
 

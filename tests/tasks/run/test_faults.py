@@ -158,6 +158,7 @@ def test_each_fault_has_a_case() -> None:
     assert sorted(case.name for case in [*CRITICAL, *WARNING]) == sorted(set(FAULTS) - {"source-down"})
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("case", CRITICAL, ids=lambda case: case.name)
 def test_batch_that_cannot_be_trusted(clean: Path, case: Case) -> None:
     """It blocks, again and again, with no table changed; with the fault gone the next run ends where good runs would have."""
@@ -176,6 +177,7 @@ def test_batch_that_cannot_be_trusted(clean: Path, case: Case) -> None:
     assert_as_if_nothing_had_happened(clean, case, SESSION)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("case", WARNING, ids=lambda case: case.name)
 def test_rows_that_can_be_set_aside(clean: Path, case: Case) -> None:
     """They wait in quarantine while all else is published; asking again changes nothing, and with the fault gone all is as if it had not been."""
@@ -245,6 +247,7 @@ def check_published(good: Path, case: Case) -> None:
         assert rows(flow) == [(None, "dead source")]
 
 
+@pytest.mark.long_after(0)
 def test_vendor_that_answers_nobody(clean: Path) -> None:
     """An outage is a failed run that changes nothing, and the next run catches up."""
     case = Case("source-down", "")

@@ -153,6 +153,7 @@ def test_first_run_asks_for_what_each_fund_offers(small: FundSource) -> None:
     ]
 
 
+@pytest.mark.long_after(0)
 def test_second_run_asks_nothing(small: FundSource, begun: None) -> None:
     """Issuers publish a session on the following day, so nothing is missing, requested or changed."""
     before = world.content(PUBLISHED, *DATA)
@@ -165,6 +166,7 @@ def test_second_run_asks_nothing(small: FundSource, begun: None) -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
+@pytest.mark.long_after(0)
 def test_next_session_adds_one_record_of_each_fund(small: FundSource, begun: None) -> None:
     """On the next day each fund's file is requested again and has one new record, that of the previous session."""
     small.forget()
@@ -176,6 +178,7 @@ def test_next_session_adds_one_record_of_each_fund(small: FundSource, begun: Non
     assert (run.rows_new, run.rows_revised) == (4 + 4 + 4, 0)
 
 
+@pytest.mark.long_after(0)
 def test_corrected_count_is_a_new_version(small: FundSource, begun: None) -> None:
     """A count that the issuer corrects is added beside the old one, and flows follow the new one."""
     frame = small.records["IWM"].copy()
@@ -189,6 +192,7 @@ def test_corrected_count_is_a_new_version(small: FundSource, begun: None) -> Non
     assert flow == pytest.approx(1500 * frame["nav"][49])
 
 
+@pytest.mark.long_after(0)
 def test_issuer_that_fails_fails_alone_and_heals(small: FundSource) -> None:
     """When one issuer does not answer, its fund is set aside and all else is published; the next run asks it again."""
     good = small.records["IWM"]
@@ -214,6 +218,7 @@ def test_issuer_that_fails_fails_alone_and_heals(small: FundSource) -> None:
     assert rows("select count(*) from ops.quarantine where dataset = 'fund_nav'") == [(1,)]
 
 
+@pytest.mark.long_after(0)
 def test_known_records_survive_an_issuer_that_fails(small: FundSource, begun: None) -> None:
     """A fund whose issuer fails today keeps its known records and flows."""
     before = rows("select * exclude (run_id, known_at) from core.fund_nav where symbol = 'IWM' order by session")
@@ -223,6 +228,7 @@ def test_known_records_survive_an_issuer_that_fails(small: FundSource, begun: No
     assert after == before
 
 
+@pytest.mark.long_after(0)
 def test_duplicate_record_blocks(small: FundSource, begun: None) -> None:
     """A duplicate record blocks the run, prices included, since it is not known which one is true."""
     before = world.content(PUBLISHED, *DATA)
@@ -238,6 +244,7 @@ def test_duplicate_record_blocks(small: FundSource, begun: None) -> None:
     assert world.run(small, DAYS[60]).status == "published"
 
 
+@pytest.mark.long_after(0)
 def test_bad_record_is_set_aside_alone_and_heals(small: FundSource) -> None:
     """A NAV of zero takes only its record out; the next flow spans its session until the issuer corrects it."""
     good = small.records["IWM"]
@@ -257,6 +264,7 @@ def test_bad_record_is_set_aside_alone_and_heals(small: FundSource) -> None:
     assert rows(spanned) == []
 
 
+@pytest.mark.long_after(0)
 def test_snapshots_are_added_each_day(small: FundSource) -> None:
     """What vendors say of a fund today can't be asked tomorrow: each day adds a row, and none is replaced."""
     for day in DAYS[59:62]:
@@ -269,6 +277,7 @@ def test_snapshots_are_added_each_day(small: FundSource) -> None:
     assert rows(counted) == [("IWM", 4), ("SMALL", 4), ("SPY", 4), ("VB", None)]
 
 
+@pytest.mark.long_after(0)
 def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None:
     """Estimates are requested for the largest constituents up to 60 % of the fund, and again when they are more than five sessions old."""
     asked = {}
@@ -292,6 +301,7 @@ def test_estimates_and_holdings_are_asked_once_a_week(small: FundSource) -> None
     assert (small_pct, large_pct) == (pytest.approx(100 * 0.84 / 0.99), pytest.approx(100 * 0.57 / 0.99))
 
 
+@pytest.mark.long_after(0)
 def test_the_setting_limits_the_number_of_estimates(small: FundSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most as many companies of each fund as the setting says are requested."""
     monkeypatch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "2")
@@ -299,6 +309,7 @@ def test_the_setting_limits_the_number_of_estimates(small: FundSource, monkeypat
     assert small.asked_of("earnings_growth") == ["BIG1", "BIG2", "TINY1", "TINY2"]
 
 
+@pytest.mark.long_after(0)
 def test_no_estimates_without_an_earnings_pair(
     small: FundSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +359,7 @@ def state_after(run: Run) -> status.Status:
 ALERTS = "select fingerprint, kind from ops.alerts order by created_at, fingerprint"
 
 
+@pytest.mark.long_after(0)
 def test_twenty_funds_of_dead_sources(many: FundSource) -> None:
     """Counts that freeze while NAV moves: flows are NULL, not zero; one alert per source, whatever the number of funds and runs."""
     # Three records with the same count may happen.
@@ -383,6 +395,7 @@ def test_twenty_funds_of_dead_sources(many: FundSource) -> None:
     assert rows(entry) == [(20, 20)]
 
 
+@pytest.mark.long_after(0)
 def test_source_that_recovers(many: FundSource) -> None:
     """When all counts of a source move again there is one recovery; while one fund's count stands still the incident stays open."""
     world.run(many, DAYS[71])
@@ -410,6 +423,7 @@ def test_source_that_recovers(many: FundSource) -> None:
     assert rows(open_entries) == [("I",)]
 
 
+@pytest.mark.long_after(0)
 def test_second_incident_is_told_again(many: FundSource) -> None:
     """A source that recovered and dies again is a new incident."""
     moved = {symbol: issued(symbol, k, 90, MANY[symbol]) for k, symbol in enumerate(MANY)}
@@ -423,6 +437,7 @@ def test_second_incident_is_told_again(many: FundSource) -> None:
     assert rows(kinds) == [("failure",), ("recovery",), ("failure",)]
 
 
+@pytest.mark.long_after(0)
 def test_the_simulated_market_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run with the shipped universe fills every column of the comparison, both groups' flows and earnings momentum."""
     monkeypatch.setenv("ROTATION_SOURCE", "sample")

@@ -97,6 +97,7 @@ def test_second_run_asks_nothing(begun: None) -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
+@pytest.mark.long_after(0)
 def test_next_session_asks_ten_sessions_of_overlap_and_stages_only_what_is_new(begun: None) -> None:
     """After the first run each symbol is asked from ten known sessions back, and one new bar of each is added."""
     source = market()
@@ -105,6 +106,7 @@ def test_next_session_asks_ten_sessions_of_overlap_and_stages_only_what_is_new(b
     assert (run.rows_fetched, run.rows_new, run.rows_revised) == (66, 6, 0)
 
 
+@pytest.mark.long_after(0)
 def test_changed_bar_in_the_overlap_is_a_revision() -> None:
     """A bar the vendor corrects is added as a new version, listed with old and new value, and the old one can still be read."""
     source = market()
@@ -121,6 +123,7 @@ def test_changed_bar_in_the_overlap_is_a_revision() -> None:
     assert rows(f"select close from {as_of} where symbol = 'IWM' and session = '{DAYS[57]}'") == [(old,)]
 
 
+@pytest.mark.long_after(0)
 def test_restatement_by_a_constant_ratio_fetches_the_whole_history(begun: None) -> None:
     """After a 2:1 split the overlap is halved: everything is fetched again, listed, and returns show no jump."""
     source = market()
@@ -146,6 +149,7 @@ def test_restatement_by_a_constant_ratio_fetches_the_whole_history(begun: None) 
     assert abs(rows(f"select return_1d from core.prices where symbol = 'XLK' and session = '{DAYS[60]}'")[0][0]) < 0.1
 
 
+@pytest.mark.long_after(0)
 def test_bar_the_vendor_no_longer_gives_is_withdrawn_on_a_whole_history(begun: None) -> None:
     """A restated history that leaves out a bar withdraws it, so that no bar on the old scale is left among the new ones."""
     source = market()
@@ -161,6 +165,7 @@ def test_bar_the_vendor_no_longer_gives_is_withdrawn_on_a_whole_history(begun: N
     ) == [(None,)]
 
 
+@pytest.mark.long_after(0)
 def test_truncated_history_is_set_aside_and_the_old_one_stays(begun: None) -> None:
     """A restated history that has lost most of its bars does not take the known ones with it."""
     source = market()
@@ -177,6 +182,7 @@ def test_truncated_history_is_set_aside_and_the_old_one_stays(begun: None) -> No
     assert rows("select count(*) from ops.quarantine where resolved_at is null") == [(0,)]
 
 
+@pytest.mark.long_after(0)
 def test_bar_without_close_is_set_aside_and_heals() -> None:
     """A null close is quarantined with its reason and the rest is published; when the vendor corrects it, it is published automatically."""
     source = market()
@@ -195,6 +201,7 @@ def test_bar_without_close_is_set_aside_and_heals() -> None:
     assert rows(f"select close from core.prices where symbol = 'IWM' and session = '{DAYS[60]}'") == [(good,)]
 
 
+@pytest.mark.long_after(0)
 def test_bar_still_missing_is_one_entry_and_not_a_new_version() -> None:
     """Asking again for a bar the vendor still lacks changes nothing: one open entry, up to date, exit as after a good run."""
     source = market()
@@ -209,6 +216,7 @@ def test_bar_still_missing_is_one_entry_and_not_a_new_version() -> None:
     assert world.content(PUBLISHED, *DATA) == before
 
 
+@pytest.mark.long_after(0)
 def test_failing_symbol_is_set_aside_and_heals() -> None:
     """A symbol without an answer is in quarantine with the vendor's sentence, the others are published; later it comes in whole."""
     source = market()
@@ -225,6 +233,7 @@ def test_failing_symbol_is_set_aside_and_heals() -> None:
     assert rows("select count(*) from ops.quarantine where resolved_at is null") == [(0,)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("broken", "expectation", "cause"),
     [
@@ -257,6 +266,7 @@ def test_critical_failure_blocks(broken: object, expectation: str, cause: str, b
     assert world.run(market(), DAYS[60]).status == "published"
 
 
+@pytest.mark.long_after(0)
 def test_check_of_what_is_derived_that_raises_blocks(monkeypatch: pytest.MonkeyPatch, begun: None) -> None:
     """When the suite on the derived tables cannot be checked, the run is blocked, nothing changes, and the ledger records it."""
     before = world.content(PUBLISHED, *DATA, "raw.prices")
@@ -288,6 +298,7 @@ def test_source_without_the_session_is_no_success(begun: None) -> None:
     assert world.run(source, DAYS[60]).status == "blocked"
 
 
+@pytest.mark.long_after(0)
 def test_catching_up_equals_daily_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four sessions brought in at once, a correction among them, end in the same tables as four daily runs."""
     tables = {}
@@ -306,6 +317,7 @@ def test_catching_up_equals_daily_runs(tmp_path: Path, monkeypatch: pytest.Monke
         pd.testing.assert_frame_equal(daily, once, rtol=1e-12)
 
 
+@pytest.mark.long_after(0)
 def test_killed_run_is_on_record_and_does_no_harm(begun: None) -> None:
     """A run that is killed leaves readers the previous state; the next run records it and ends in the same tables."""
     source = market()
@@ -336,6 +348,7 @@ def test_edited_universe_is_taken_in_without_new_prices(begun: None) -> None:
     assert rows("select count(distinct known_at) from raw.universe") == [(2,)]
 
 
+@pytest.mark.long_after(0)
 def test_clock_that_went_back_does_not_hide_the_newer_version() -> None:
     """Versions are ordered by when they came in, also when the machine's clock was set back in between."""
     source = market()

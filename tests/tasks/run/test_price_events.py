@@ -84,6 +84,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("amount", [1.3, 0.28 * 110])
 def test_the_bar_of_the_ex_day_is_set_aside(fault: str, amount: float) -> None:
@@ -107,6 +108,7 @@ def test_the_bar_of_the_ex_day_is_set_aside(fault: str, amount: float) -> None:
     assert index() == true
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("how", ["daily", "catching up"])
 def test_a_distribution_on_a_day_without_a_session(how: str) -> None:
     """Dated on the Saturday before, it belongs to Monday's bar, day by day as in one run."""
@@ -134,6 +136,7 @@ def test_a_distribution_on_a_day_without_a_session(how: str) -> None:
     assert rows(f"{restated} and column_name = 'dividend'") == [("IWM", saturday, 1.3, None)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("values", "check"),
     [
@@ -170,6 +173,7 @@ def test_a_distribution_that_cannot_be_known(values: dict[str, float], check: st
     assert rows("select count(*) from core.unknown_distributions") == [(0,)]
 
 
+@pytest.mark.long_after(0)
 def test_a_split_outlives_its_bar() -> None:
     """The split of a bar that was set aside is that of the symbol's next bar."""
     source = market()

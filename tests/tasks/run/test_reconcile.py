@@ -95,6 +95,7 @@ CASES = {
 }
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("wrong_one", ["yahoo", "tiingo"])
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_an_error_planted_at_either_vendor_is_found_with_both_values(
@@ -174,6 +175,7 @@ def run(one: Named, two: Named, n: int) -> Run:
     return made
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("wrong_one", ["yahoo", "tiingo"])
 @pytest.mark.parametrize("column", ["close", "dividend"])
 def test_a_third_source_decides(column: str, wrong_one: str) -> None:
@@ -195,6 +197,7 @@ def test_a_third_source_decides(column: str, wrong_one: str) -> None:
     assert f"{wrong_one} is wrong by issuer" in body
 
 
+@pytest.mark.long_after(0)
 def test_a_witness_that_comes_a_day_late_decides_then() -> None:
     """Issuers publish on the following day: a difference that was undecided is decided then, and the earlier judgement stays on record."""
     records = world.records("IWM", list(closes(60)), [1e6] * 60, SESSIONS[0])
@@ -205,6 +208,7 @@ def test_a_witness_that_comes_a_day_late_decides_then() -> None:
     assert rows(judged) == [("undecided", False), ("source_wrong", True)]
 
 
+@pytest.mark.long_after(0)
 def test_one_incident_and_one_recovery() -> None:
     """A difference is one incident however often it is found, and over when the vendors agree; both stay on record."""
     bad = {"close": closes(60)[58] * 1.01}
@@ -217,6 +221,7 @@ def test_one_incident_and_one_recovery() -> None:
     assert rows("select count(*), count(resolved_at) from ops.reconciliations") == [(1, 1)]
 
 
+@pytest.mark.long_after(0)
 def test_each_symbol_has_its_turn_and_an_open_difference_is_always_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """One symbol a session goes round the universe; the one with a difference comes first, from its oldest difference on."""
     monkeypatch.setenv("ROTATION_RECONCILE_SYMBOLS", "1")
@@ -240,6 +245,7 @@ def test_each_symbol_has_its_turn_and_an_open_difference_is_always_compared(monk
     assert rows("select count(*), count(resolved_at) from ops.reconciliations") == [(1, 1)]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("error", [SourceUnavailable("Down."), AccessRefused("Used up.")])
 def test_a_second_source_that_fails_changes_nothing(error: Exception) -> None:
     """Without an answer nothing is compared, the day is published, and a source that is down is left alone after a few symbols."""
@@ -250,6 +256,7 @@ def test_a_second_source_that_fails_changes_nothing(error: Exception) -> None:
     assert rows("select count(*) from ops.alerts where fingerprint like 'prices-differ:%'") == [(0,)]
 
 
+@pytest.mark.long_after(0)
 def test_core_is_the_same_with_and_without_a_second_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparing changes no value, not even where the second source differs."""
     run(Named("yahoo", frames(60)), Named("tiingo", frames(60, close=1.0)), 60)

@@ -172,6 +172,7 @@ def test_flows_have_the_figures_of_the_signals(client: httpx.Client, small_home:
     assert daily[-1]["sum_usd"] == pytest.approx(total["usd"])
 
 
+@pytest.mark.long_after(0)
 def test_a_month_that_is_not_known_ends_the_sum(tmp_path: Path) -> None:
     """A month without a flow leaves the sums after it unknown, and the page names the gap."""
     serving.publish(tmp_path / "rotation.duckdb")
@@ -212,6 +213,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("address", MISTAKES)
 def test_a_wrong_address_gets_one_sentence(client: httpx.Client, address: str) -> None:
     """Status 400 and one sentence that says what to change; for programs the same as JSON."""
@@ -301,6 +303,7 @@ def test_no_statement_changes_anything_or_reads_a_file(
     assert {path: path.stat().st_mtime_ns for folder in (tmp_path, small_home) for path in folder.rglob("*")} == before
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     "query",
     [

@@ -31,6 +31,7 @@ def test_readers_keep_their_state_and_new_ones_get_the_new(tmp_path: Path) -> No
     published.close()
 
 
+@pytest.mark.long_after(0)
 def test_the_page_shows_the_new_session(tmp_path: Path) -> None:
     """After a publish, every address answers of the new session, and /version says that it changed."""
     path = tmp_path / "rotation.duckdb"
@@ -49,6 +50,7 @@ def test_the_page_shows_the_new_session(tmp_path: Path) -> None:
         assert count == [{"s": str(LATEST)}]
 
 
+@pytest.mark.long_after(0)
 def test_requests_during_publishes_never_fail(tmp_path: Path, small_home: Path) -> None:
     """Four readers ask without pause while the file is replaced five times: each answer is whole, of one state or the other."""
     path = tmp_path / "rotation.duckdb"
@@ -82,6 +84,7 @@ def test_requests_during_publishes_never_fail(tmp_path: Path, small_home: Path) 
     assert sessions
 
 
+@pytest.mark.long_after(0)
 def test_without_a_warehouse(tmp_path: Path) -> None:
     """A warehouse that is gone is one sentence with status 503, and the page is back when the file is."""
     path = tmp_path / "rotation.duckdb"

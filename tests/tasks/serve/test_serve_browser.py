@@ -65,6 +65,7 @@ def drawn(page: Any) -> None:
         page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(("width", "scheme"), WAYS)
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_drawn_and_accessible(browser: Any, address: str, name: str, width: int, scheme: str) -> None:
@@ -85,6 +86,7 @@ def test_pages_are_drawn_and_accessible(browser: Any, address: str, name: str, w
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_arrow_keys_lead_to_the_neighbours(browser: Any, address: str) -> None:
     """Left and right lead from session to session and change the address; in a field they do what they do there."""
     session = serving.DAYS[200]
@@ -105,6 +107,7 @@ def test_arrow_keys_lead_to_the_neighbours(browser: Any, address: str) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_forms_answer_at_once_and_their_address_can_be_shared(browser: Any, address: str) -> None:
     """Moving the slider changes the tail and the address, keeps the focus there, and another browser sees the same."""
     page, wrong = opened(browser, address, "/rotation?symbols=IWM,XLK")
@@ -139,6 +142,7 @@ def test_a_statement_is_run_by_keyboard(browser: Any, address: str) -> None:
     page.close()
 
 
+@pytest.mark.long_after(0)
 def test_a_publish_is_shown_by_itself(browser: Any, tmp_path: Path) -> None:
     """A page of the latest session is loaded again after a publish; one of a chosen day says that there is a new one and stays."""
     before, latest = serving.DAYS[60], serving.DAYS[61]

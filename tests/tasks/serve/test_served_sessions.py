@@ -49,6 +49,7 @@ def test_a_day_without_a_session_leads_to_the_one_before(client: httpx.Client) -
     assert (answer.status_code, answer.headers["location"]) == (303, "/session?date=2024-03-28")
 
 
+@pytest.mark.long_after(0)
 def test_neighbours_are_made_beforehand(small_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session is read once, its neighbours in the background, so that an arrow key waits for nothing."""
     made: list[Any] = []
@@ -92,6 +93,7 @@ def test_a_failure_is_not_kept(small_home: Path, monkeypatch: pytest.MonkeyPatch
     published.close()
 
 
+@pytest.mark.long_after(0)
 def test_what_was_known_then(two_symbols: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restatement, the page has the new value, the page as known then the old one, and the stored report is given as it is."""
     closes = [50.0 + i % 7 for i in range(62)]

@@ -88,6 +88,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # DuckDB takes the time zone of the machine once in a process.
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "Etc/UTC"])
 def test_days_are_new_yorks_on_every_machine(folders: Path, zone: str) -> None:
     """Each dataset has the same days whatever the time zone of the machine, also those that are not its key."""

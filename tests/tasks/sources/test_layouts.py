@@ -290,6 +290,7 @@ SUMMARY = {
 DAY = date(2026, 1, 9)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("document", "parse"),
     [

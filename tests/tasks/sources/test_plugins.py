@@ -186,6 +186,7 @@ def published(home: Path, query: str) -> list[tuple[Any, ...]]:
         return con.execute(query).fetchall()
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(("name", "variable"), [("tiingo", "TIINGO_API_KEY"), ("eodhd", "EODHD_API_KEY")])
 def test_a_run_without_yahoo(
     name: str,
@@ -215,6 +216,7 @@ def test_a_run_without_yahoo(
     assert not [path for path in small.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.long_after(0)
 def test_a_plan_smaller_than_the_universe_is_complete_after_two_runs(
     small: Path,
     vendor: Vendor,  # noqa: F811
@@ -300,6 +302,7 @@ def prices_example() -> Iterator[Vendor]:
         yield running
 
 
+@pytest.mark.long_after(0)
 def test_the_example_runs_from_a_wheel_of_its_own(example: Path, prices_example: Vendor, small: Path) -> None:
     """`rotation doctor` shows it, `rotation run` fetches, audits and publishes with it; without its key both say so and exit 2 or 1."""
     path = [str(world.REPOSITORY), str(example), *os.environ.get("PYTHONPATH", "").split(":")]

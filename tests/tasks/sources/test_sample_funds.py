@@ -360,6 +360,7 @@ def test_every_stock_has_an_estimate(nyse, source):
     pd.testing.assert_frame_equal(own.earnings_growth("AAPL", END), source.earnings_growth("AAPL", END))
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("symbol", ["AAPL", "NVDA", "LAAAB", "SAAAB", "SAACD"])
 def test_estimates_move_on_to_the_next_fiscal_year(source, symbol):
     """Over two years: the next year becomes the one under way, weeks after its end, and growth is that of the earnings."""
@@ -418,6 +419,7 @@ def test_any_fund_row_works(nyse, kind, size, sector):
     assert own.holdings("OWN", END)["weight"].sum() == pytest.approx(1)
 
 
+@pytest.mark.long_after(0)
 def test_threads_see_the_same(nyse, source, whole):
     """Many threads asking one fresh vendor at once each get what a single caller gets."""
     shared = SampleSource(nyse, UNIVERSE.instruments)

@@ -114,6 +114,7 @@ def test_the_server_serves_the_simulated_market_by_default(vendor: Vendor) -> No
 # ---- faults ----
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(
     ("kind", "error", "says"),
     [

@@ -213,6 +213,7 @@ def test_cookie_and_crumb_are_asked_for_once(yahoo: YahooSource, vendor: Vendor)
     assert all(seen.query["crumb"] == "cRumB.00000" for seen in vendor.requests if "/chart/" in seen.path)
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("kind", ["crumb_429", "crumb_html", "cookie_none", "cookie_hang"])
 def test_charts_come_without_cookie_and_crumb(kind: str, vendor: Vendor) -> None:  # noqa: F811
     """A failure to get cookie or crumb is tried once, not per symbol, and no error text is ever sent as a crumb."""

@@ -204,6 +204,7 @@ def test_an_unknown_symbol_is_not_found(yahoo: YahooSource) -> None:
 # ---- faults of the service ----
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("method", ASK)
 @pytest.mark.parametrize(
     ("kind", "error", "says"),

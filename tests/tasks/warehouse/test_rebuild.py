@@ -113,6 +113,7 @@ def test_catching_up_eight_sessions_equals_eight_daily_runs(homes: Homes) -> Non
     assert_same(daily, at_once, ignored=("known_at", "run_id", *OF_SNAPSHOTS))
 
 
+@pytest.mark.long_after(0)
 def test_rebuild_equals_what_was_built_day_by_day(homes: Homes, settings) -> None:
     """Everything derived again from `raw` alone is what the daily runs left."""
     made = rebuild.rebuild(settings, None, None, NOW)
@@ -121,6 +122,7 @@ def test_rebuild_equals_what_was_built_day_by_day(homes: Homes, settings) -> Non
     assert_same(tables(made.path), tables(homes.daily / "rotation.duckdb"))
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("day", [DAYS[0], DAYS[2], DAYS[6]], ids=str)
 def test_rebuild_as_of_a_day_is_what_was_published_then(homes: Homes, settings, tmp_path: Path, day: date) -> None:
     """As known right after the run of a day, also before the split was known, every table is the published one of that day."""
@@ -129,6 +131,7 @@ def test_rebuild_as_of_a_day_is_what_was_published_then(homes: Homes, settings, 
     assert_same(tables(made.path), tables(homes.copies[day]))
 
 
+@pytest.mark.long_after(0)
 def test_prices_before_the_split_was_known_are_those_of_then(homes: Homes, settings, tmp_path: Path) -> None:
     """XLK closed at twice as much, as people saw it, before its split halved the whole history."""
     closes: list[float] = []
@@ -143,6 +146,7 @@ def test_prices_before_the_split_was_known_are_those_of_then(homes: Homes, setti
     assert closes[0] == pytest.approx(2 * closes[1], rel=1e-6)
 
 
+@pytest.mark.long_after(0)
 def test_the_ledgers_are_those_of_then(homes: Homes, settings, tmp_path: Path) -> None:
     """A rebuilt file has the runs up to then and no later ones."""
     path = rebuild.rebuild(settings, known_after(homes, DAYS[4]), tmp_path / "then.duckdb", NOW).path
@@ -154,6 +158,7 @@ def test_the_ledgers_are_those_of_then(homes: Homes, settings, tmp_path: Path) -
     assert validations > 0
 
 
+@pytest.mark.long_after(0)
 def test_the_warehouse_is_only_read(homes: Homes, settings) -> None:
     """A rebuild changes no byte of the published file, leaves no file but its own, and may be done again."""
     before = settings.published.read_bytes()
@@ -163,6 +168,7 @@ def test_the_warehouse_is_only_read(homes: Homes, settings) -> None:
     assert sorted(path.name for path in settings.home.iterdir()) == ["rebuilt.duckdb", "rotation.duckdb"]
 
 
+@pytest.mark.long_after(0)
 def test_what_fails_its_audit_is_not_kept(homes: Homes, settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the signals are not as they must be, a file made before stays as it was and nothing else is left."""
     path = rebuild.rebuild(settings, None, None, NOW).path
@@ -226,6 +232,7 @@ def test_before_anything_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [path.name for path in tmp_path.iterdir()] == ["rotation.duckdb"]
 
 
+@pytest.mark.long_after(0)
 def test_the_command(homes: Homes, settings, tmp_path: Path) -> None:
     """`rotation rebuild` says as of when, up to which session and where, marks simulated prices, and its file can be queried."""
     result = CliRunner().invoke(main, ["rebuild", "--as-of", f"{DAYS[4]}", "--to", str(tmp_path / "then.duckdb")])

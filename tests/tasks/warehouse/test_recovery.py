@@ -91,6 +91,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("name", DAMAGE)
 def test_the_next_run_goes_on_from_the_published_file(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever became of the build file, a vendor that no longer has the past takes nothing from readers."""
@@ -141,6 +142,7 @@ def test_the_published_file_is_lost(name: str) -> None:
     assert world.content(PUBLISHED, *RAW) == before
 
 
+@pytest.mark.long_after(0)
 def test_an_older_build_file_is_not_published() -> None:
     """Put back from a backup it holds less than readers have: the run stops before it fetches, and says both ways to go on."""
     before = world.content(PUBLISHED, *RAW)
@@ -158,6 +160,7 @@ def test_an_older_build_file_is_not_published() -> None:
     assert DAYS[3] not in sessions()
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("table", RAW)
 def test_publishing_refuses_less(table: str) -> None:
     """Also where history is lost between opening and publishing, of any table."""
@@ -187,6 +190,7 @@ def test_a_build_file_in_use_is_left_alone() -> None:
     assert not BUILD.with_name("build.duckdb.damaged-1").exists()
 
 
+@pytest.mark.long_after(0)
 def test_a_first_run_killed_at_once() -> None:
     """It leaves a build file of zero bytes and nothing published; the next run is the first one."""
     shutil.rmtree("warehouse")

@@ -125,6 +125,7 @@ def test_the_next_run_upgrades_it(members: Universe, tmp_path: Path) -> None:
     assert "older version" not in cli("status")
 
 
+@pytest.mark.long_after(0)
 def test_the_format_is_recorded(members: Universe) -> None:
     """A warehouse from before formats has none; the next run records that of this version, once."""
     assert not rows(PUBLISHED, "select 1 from duckdb_tables() where table_name = 'formats'")
@@ -143,6 +144,7 @@ WRITING = [
 ]
 
 
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("arguments", WRITING, ids=lambda arguments: " ".join(arguments[:2]))
 def test_a_newer_warehouse_is_refused(of_the_future: bytes, arguments: list[str]) -> None:
     """A command that would write to the warehouse of a newer version says in one sentence what to install, and changes no byte of it."""
@@ -157,6 +159,7 @@ def test_a_newer_warehouse_is_refused(of_the_future: bytes, arguments: list[str]
     assert BUILD.read_bytes() == build
 
 
+@pytest.mark.long_after(0)
 def test_a_newer_published_file_is_not_copied_back(of_the_future: bytes) -> None:
     """Where only the published file is left, and a newer version made it, no build database is made of it."""
     BUILD.unlink()
@@ -167,6 +170,7 @@ def test_a_newer_published_file_is_not_copied_back(of_the_future: bytes) -> None
     assert PUBLISHED.read_bytes() == of_the_future
 
 
+@pytest.mark.long_after(0)
 def test_a_newer_warehouse_can_be_read(of_the_future: bytes) -> None:
     """What a newer version published can be queried; status and doctor say that this version is too old, and so does a query that fails."""
     assert cli("sql", "--format", "csv", "select max(session) from core.prices").splitlines()[1] == str(NEXT)
