@@ -42,7 +42,7 @@ format: $(VENV)/.installed-dev
 wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 	@$(UV) build --quiet --out-dir dist
 
-bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some ten minutes
+bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some five minutes
 	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.installed  ## The generated references: tables, expectations, settings, commands

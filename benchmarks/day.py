@@ -33,13 +33,11 @@ def bare(build: Path) -> None:
     """Derives the tables of `build` from its `raw`, as the run of 2026-01-16 does, and copies the file: no request, audit or report."""
     from datetime import date
 
-    import duckdb
-
     from market_rotation.tasks import warehouse
-    from market_rotation.tasks.warehouse.models import DERIVED
 
-    with duckdb.connect(str(build)) as con:
-        found = con.execute("select run_id, known_at from ops.runs order by run_id desc limit 1").fetchone()
+    # Opened as a run does: with the same optimizers.
+    with warehouse.writing(build) as con:
+        found = con.execute("select run_id, started_at from ops.runs order by run_id desc limit 1").fetchone()
         assert found
         warehouse.parameters(
             con,
@@ -50,7 +48,7 @@ def bare(build: Path) -> None:
             history_start=date(2005, 1, 3),
         )
         con.execute("begin")
-        warehouse.build(con, *DERIVED)
+        warehouse.build(con, "core", "signals")
         con.execute("commit")
     shutil.copy(build, build.with_suffix(".published"))
 

@@ -68,7 +68,7 @@ def walks(symbols: list[str]) -> pd.DataFrame:
             )
             select
                 symbol, session, close as open, close * 1.01 as high, close * 0.99 as low, close, 1e6 + 1e5 * random() as volume,
-                0.0 as dividend, 0.0 as capital_gain, 1.0 as split_ratio, 'bench' as source
+                0.0 as dividend, 0.0 as capital_gain, 1.0 as split_ratio, null::double as vendor_adj_close
             from walked
             order by symbol, session
             """

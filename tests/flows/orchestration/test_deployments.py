@@ -84,6 +84,10 @@ def three_evenings(wheel: Path, folder: Path) -> None:
             def observe(name: str, run: dict[str, Any]) -> None:
                 if name not in ("watchdog", "resend"):
                     until(lambda: any("run." in event["event"] for event in prefect.events(run["id"])), "its events")
+                # Log lines reach the server in batches, this one last.
+                until(
+                    lambda: any("Finished in state" in line["message"] for line in logs(prefect, run["id"])), "its log"
+                )
                 seen[name] = {
                     "run": run,
                     "artifacts": prefect.artifacts(run["id"]),

@@ -92,6 +92,7 @@ def state(prefect: Prefect, run_id: str) -> str:
     return str(prefect.flow_run(run_id)["state"]["name"])
 
 
+@pytest.mark.long_after(0)
 def test_killed_in_the_middle_of_a_run(vendor: Vendor, settings: dict[str, str], tmp_path: Path, wheel: Path) -> None:  # noqa: F811
     """Readers notice nothing; once the heartbeat is missed the dead run is Crashed, the next one gets its turn and ends where an undisturbed one does."""
     published = tmp_path / "warehouse" / "rotation.duckdb"

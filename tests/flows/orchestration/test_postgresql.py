@@ -83,6 +83,7 @@ def database() -> Iterator[str]:
             server.wait()
 
 
+@pytest.mark.long_after(0)
 def test_the_server_on_postgresql(database: str, tmp_path: Path, wheel: Path) -> None:
     """With PostgreSQL instead of SQLite all deployments are made, and a flow run of the daily job publishes."""
     settings = few(tmp_path, date(2025, 11, 14)) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database}

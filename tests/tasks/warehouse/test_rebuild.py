@@ -102,6 +102,7 @@ def known_after(homes: Homes, day: date) -> datetime:
     return moment
 
 
+@pytest.mark.long_after(0)
 def test_catching_up_eight_sessions_equals_eight_daily_runs(homes: Homes) -> None:
     """All of core and signals is the same, except for what only a run of that day can ask: snapshots of facts."""
     assert len(DAYS) == 9
