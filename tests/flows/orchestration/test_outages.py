@@ -1,13 +1,10 @@
-"""Each outage that an operator meets, provoked on a real server with a worker and a webhook: alerted the same evening, and over with one recovery."""
+"""Outages of the worker and of the server, provoked with a real server, worker and webhook: alerted the same evening, and over with one recovery."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -25,7 +22,8 @@ from market_rotation.flows.cli.automations import freeing_crashed_runs, reportin
 
 DAILY = "daily-rotation/daily-rotation"
 #: In use these are 15 minutes and 150 seconds; a run here is Late after 15 seconds and sends its only heartbeat at its start.
-LATE, SILENT = timedelta(seconds=5), timedelta(seconds=30)
+LATE, SILENT = timedelta(seconds=10), timedelta(seconds=30)
+SIMULATED = "market-rotation (SIMULATED MARKET): "
 #: Where the notifications of the automations go, apart from the alerts of the job.
 BLOCK = """
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -62,7 +60,7 @@ class Drill:
 
     def take(self, kind: str | None = None) -> list[str]:
         """The titles of the messages since the last call, of one kind if given."""
-        found = [m["title"] for m in self.hook.messages if kind in (None, m["type"])]
+        found = [m["title"].removeprefix(SIMULATED) for m in self.hook.messages if kind in (None, m["type"])]
         self.hook.messages.clear()
         return found
 
@@ -77,28 +75,6 @@ class Drill:
 
 def evening(session: date) -> datetime:
     return datetime.combine(session, time(23, 30), UTC)
-
-
-def without_retries(prefect: Prefect) -> None:
-    """Lets a deployed run fail at once where the vendor is down, not after six minutes."""
-    found = prefect.ask(f"/deployments/name/{DAILY}")
-    variables = found["job_variables"]
-    variables["env"]["ROTATION_FETCH_RETRIES"] = "0"
-    prefect.ask(f"/deployments/{found['id']}", {"job_variables": variables}, "PATCH")
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """`folder` as a file system of its own, of 96 megabytes."""
-    folder.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def worker_killed(drill: Drill, session: date) -> None:
@@ -120,7 +96,7 @@ def worker_killed(drill: Drill, session: date) -> None:
 
 def worker_never_started(drill: Drill, session: date) -> None:
     """No worker takes the run: the server says that it is late, and the watchdog that nothing is published."""
-    waiting = drill.start(session)
+    waiting = drill.start(session, timedelta(hours=2))
     until(lambda: any("is late" in m["title"] for m in drill.hook.messages), "the server's notification")
     assert drill.watch(session) == 3
     assert drill.watch(session) == 3  # once is enough
@@ -141,110 +117,11 @@ def server_down(drill: Drill, session: date) -> None:
         drill.recovers(session)
 
 
-def database_of_the_server_gone(drill: Drill, session: date) -> None:
-    """The server answers, but knows nothing: the watchdog says so, and `rotation deploy` makes all again on a new database."""
-    for file in Path(drill.prefect.environment["PREFECT_HOME"]).glob("prefect.db*"):
-        file.unlink()
-    assert drill.watch(session) == 3
-    assert drill.take() == [f"Nothing is published for {session}"]
-    drill.prefect.stop_server()
-    drill.prefect.start_server()
-    drill.prefect.rotation("deploy")
-    drill.prefect.rest()
-    with drill.prefect.worker():
-        drill.recovers(session)
-
-
-def home_unmounted(drill: Drill, session: date) -> None:
-    """The job fails and says so without the outbox; nothing is made at the mount point."""
-    aside = drill.home.with_name("unmounted")
-    drill.home.rename(aside)
-    with drill.prefect.worker():
-        assert drill.run(session) == "Failed"
-        titles = drill.take()
-        assert len(titles) == 1, titles
-        assert not drill.home.exists()
-        aside.rename(drill.home)
-        drill.recovers(session)
-
-
-def disk_full(drill: Drill, session: date) -> None:
-    """Readers keep their file; the run fails and is alerted."""
-    aside = drill.home.with_name("aside")
-    drill.home.rename(aside)
-    with small_disk(drill.home):
-        shutil.copytree(aside, drill.home, dirs_exist_ok=True)
-        free = os.statvfs(drill.home).f_bavail * os.statvfs(drill.home).f_frsize
-        (drill.home / "filler").write_bytes(b"x" * (free - 64 * 1024))
-        before = (drill.home / "rotation.duckdb").read_bytes()
-        with drill.prefect.worker():
-            assert drill.run(session) == "Failed"
-            assert len(drill.take()) == 1
-            assert (drill.home / "rotation.duckdb").read_bytes() == before
-            (drill.home / "filler").unlink()
-            drill.recovers(session)
-        shutil.rmtree(aside)
-        shutil.copytree(drill.home, aside)
-    drill.home.rmdir()
-    aside.rename(drill.home)
-
-
-def clock_off(drill: Drill, session: date) -> None:
-    """A clock a year ahead: refused in one sentence, and healed by the next run with the right one."""
-    with drill.prefect.worker():
-        assert drill.run(session, timedelta(days=365)) == "Failed"
-        (title,) = drill.take()
-        assert "failed" in title.lower()
-        drill.recovers(session)
-
-
-def vendor_down_for_three_days(drill: Drill, session: date) -> None:
-    """One alert an evening, no more, and one recovery that publishes all three sessions."""
-    (drill.home / "rotation.toml").write_text('fault = "source-down"\n')
-    days = [session, next(drill.sessions), next(drill.sessions)]
-    with drill.prefect.worker():
-        for day in days:
-            assert drill.run(day) == "Failed"
-            assert len(drill.take()) == 1
-        (drill.home / "rotation.toml").unlink()
-        drill.recovers(days[-1])
-
-
-def channel_down(drill: Drill, session: date) -> None:
-    """What could not be sent is sent once the channel is back, each message once."""
-    (drill.home / "rotation.toml").write_text('fault = "source-down"\n')
-    drill.hook.status = 503
-    with drill.prefect.worker():
-        assert drill.run(session) == "Failed"
-        assert drill.take() == []
-        drill.hook.status = 200
-        assert (
-            drill.prefect.run(
-                "resend-alerts/resend-alerts", now=(evening(session) + timedelta(minutes=40)).isoformat()
-            )["state_name"]
-            == "Completed"
-        )
-        assert len(drill.take()) == 1
-        (drill.home / "rotation.toml").unlink()
-        drill.recovers(session)
-
-
-OUTAGES: tuple[Callable[[Drill, date], None], ...] = (
-    worker_killed,
-    worker_never_started,
-    server_down,
-    home_unmounted,
-    disk_full,
-    clock_off,
-    vendor_down_for_three_days,
-    channel_down,
-    # Last: it loses the automations that the others rest on.
-    database_of_the_server_gone,
-)
+OUTAGES: tuple[Callable[[Drill, date], None], ...] = (worker_killed, worker_never_started, server_down)
 
 
 @pytest.mark.long_after(0)
-def test_every_outage_is_alerted_and_recovers_once(tmp_path: Path, wheel: Path) -> None:
+def test_each_outage_is_alerted_and_recovers_once(tmp_path: Path, wheel: Path) -> None:
     """One after the other on one installation, as months of use would bring them."""
     with webhook.serving() as hook:
         settings = few(tmp_path, date(2025, 11, 14)) | {
@@ -257,7 +134,6 @@ def test_every_outage_is_alerted_and_recovers_once(tmp_path: Path, wheel: Path) 
         }
         with serving(tmp_path, wheel, settings) as prefect:
             prefect.rest()
-            without_retries(prefect)
             drill = Drill(prefect, hook, tmp_path / "warehouse")
             with prefect.worker():
                 assert drill.run(next(drill.sessions)) == "Completed"
