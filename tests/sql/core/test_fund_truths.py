@@ -157,6 +157,7 @@ def months(
     return rows
 
 
+@pytest.mark.long_after(0)
 def test_impossible_counts_and_closed_days_are_set_aside(seen: Seen) -> None:
     """Of the fund's records exactly nine impossible share counts, one repeated and four on days without a session are in quarantine."""
     rows = seen.tables["ops.quarantine"]

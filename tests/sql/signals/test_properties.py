@@ -34,6 +34,7 @@ def histories(draw: st.DrawFn, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
     return closes, dividends
 
 
+@pytest.mark.long_after(0)
 @FEW
 @given(histories())
 def test_index_and_adjusted_close_agree(history):

@@ -34,6 +34,7 @@ def source() -> world.FakeSource:
     return world.FakeSource({symbol: world.bars(symbol, closes, DAYS[0]) for symbol in SYMBOLS})
 
 
+@pytest.mark.long_after(0)
 def test_a_bar_of_the_wrong_sign(hook: webhook.Webhook) -> None:
     """It fails several expectations, of the bar and of what is derived from it: one alert, and one recovery once it is corrected."""
     vendor = source()

@@ -58,6 +58,7 @@ def alerts() -> list[tuple[str, str, str]]:
         return con.execute("select kind, fingerprint, title from ops.alerts order by created_at, alert_id").fetchall()
 
 
+@pytest.mark.long_after(0)
 def test_a_rule_is_alerted_when_it_begins_and_when_it_ends() -> None:
     """Three sessions above 100, three below, one above: one alert, no reminder, one end; the published outbox shows both."""
     write(CHEAP)

@@ -136,6 +136,7 @@ def test_alerts_that_are_sent_are_no_problem_of_the_report(begun: None, monkeypa
         assert "alerts not sent" in (REPORTS / str(DAYS[3]) / "summary.txt").read_text().lower()
 
 
+@pytest.mark.long_after(0)
 def test_an_unforeseen_fault_is_alerted_too(begun: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong in making the report, the run is published."""
 
