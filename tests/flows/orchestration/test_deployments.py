@@ -84,10 +84,8 @@ def three_evenings(wheel: Path, folder: Path) -> None:
             def observe(name: str, run: dict[str, Any]) -> None:
                 if name not in ("watchdog", "resend"):
                     until(lambda: any("run." in event["event"] for event in prefect.events(run["id"])), "its events")
-                # Log lines reach the server in batches, this one last.
-                until(
-                    lambda: any("Finished in state" in line["message"] for line in logs(prefect, run["id"])), "its log"
-                )
+                # Log lines reach the server in batches, the one of the flow run's own end last.
+                until(lambda: any(is_end(line) for line in logs(prefect, run["id"])), "its log")
                 seen[name] = {
                     "run": run,
                     "artifacts": prefect.artifacts(run["id"]),
@@ -136,6 +134,11 @@ def logs(prefect: Prefect, run_id: str) -> list[dict[str, Any]]:
         "/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}, "limit": 200}
     )
     return found
+
+
+def is_end(line: dict[str, Any]) -> bool:
+    """Whether a line of the log says that the flow run, not one of its tasks, has ended."""
+    return line["task_run_id"] is None and line["message"].startswith("Finished in state")
 
 
 def changed(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
