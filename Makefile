@@ -19,13 +19,13 @@ install: $(VENV)/.installed  ## Install the locked dependencies of a run into .v
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE names another source; with FAULT, a demonstration of fault injection
 	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
-test: $(VENV)/.installed-dev  ## Tests of everything, with fewer cases of the longest ones; under eight minutes on two cores
+test: $(VENV)/.installed-dev  ## Tests of everything, with fewer cases of the longest ones; some eight minutes on two cores
 	@$(BIN)/python -m pytest -m "not long" $(ARGS)
 
-test-all: $(VENV)/.installed-dev  ## All tests and all their cases; half an hour on two cores
+test-all: $(VENV)/.installed-dev  ## All tests and all their cases; some forty minutes on two cores
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/.installed-dev  ## A subset of all packages, without whole runs, browser or server; under 90 seconds on two cores
+test-fast: $(VENV)/.installed-dev  ## A subset of all packages, without whole runs, browser or server; under two minutes on two cores
 	@$(BIN)/python -m pytest -m "not slow and not long" $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style, types, and no registry host in any file
@@ -43,7 +43,7 @@ wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 	@$(UV) build --quiet --out-dir dist
 
 bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some five minutes
-	@$(BIN)/python -m benchmarks
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 docs: $(VENV)/.installed  ## The generated references: tables, expectations, settings, commands
 	@$(BIN)/python docs/generate.py

@@ -31,7 +31,7 @@ class Ratio:
 
 
 def command(*arguments: str, env: Mapping[str, str]) -> float:
-    """Seconds that a Python process takes from its start to its end. Raises `CalledProcessError` with its output in the message."""
+    """Seconds that a Python process takes from its start to its end. Raises `RuntimeError` with its output when it fails."""
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments], env=environment(env), text=True, capture_output=True, check=False

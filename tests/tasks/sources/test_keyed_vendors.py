@@ -13,12 +13,13 @@ from pathlib import Path
 import certifi
 import pandas as pd
 import pytest
+import world
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.keyed import KEY, KEYED_FAULTS
 from vendor.server import CA_VARIABLES, Vendor
 
 from market_rotation.tasks import calendar
-from market_rotation.tasks.datasets import PRICE_COLUMNS
+from market_rotation.tasks.datasets import PRICE_COLUMNS, indexes
 from market_rotation.tasks.errors import AccessRefused, ConfigError, RateLimited, SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import (
@@ -315,6 +316,15 @@ def test_an_index_of_eodhd(source: Source, vendor: Vendor) -> None:  # noqa: F81
     vendor.source = Table(**{"^VIX": frame})
     same(source.prices("^VIX", START, END), frame)
     assert [seen.path for seen in vendor.requests] == ["/api/eod/VIX.INDX"]
+
+
+@pytest.mark.parametrize(
+    ("name", "symbols"), [("eodhd", {"^TNX", "^IRX", "^VIX", "DX-Y.NYB"}), ("tiingo", set())], indirect=["name"]
+)
+def test_indexes_that_are_requested(source: Source, symbols: set[str]) -> None:
+    """A run requests the indexes of the universe whose code at the vendor is known, and no other."""
+    unknown = world.instrument("^XYZ", kind="index", size_bucket=None)
+    assert indexes(source, [*load_universe().instruments, unknown]) == symbols
 
 
 # ---- key and budget ----
