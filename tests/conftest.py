@@ -124,6 +124,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("ROTATION_"):
             monkeypatch.delenv(name)
+    # Where alerts are remembered when the warehouse cannot be written.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     # It takes seconds; tests of it turn it on.
     monkeypatch.setenv("ROTATION_REPORT", "false")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 if TYPE_CHECKING:
-    import duckdb
     from pydantic import SecretStr
 
-    from market_rotation.tasks.alerts.incidents import Incident
     from market_rotation.tasks.settings import Settings
 
 log = logging.getLogger("rotation.deliver")
@@ -112,6 +112,8 @@ def send(
     """Delivers what is in the outbox and no older than `max_age`, to each channel what it has not taken yet.
 
     Returns the error of each channel tried by its label, None where it took all. A channel that fails is not tried again this time.
+    Raises `duckdb.Error` when the outbox cannot be written before anything was sent; a delivery that cannot be recorded, as on a full
+    disk, is logged, since a later run then repeats it.
     """
     oldest = now - max_age
     if not con.execute(
@@ -123,6 +125,24 @@ def send(
         return {}
     _replace_labels(con, targets)
     outcomes: dict[str, str | None] = {}
+    try:
+        _send_due(con, settings, targets, now, oldest, outcomes)
+    except duckdb.Error:
+        if not outcomes:
+            raise
+        log.warning("The delivery of an alert could not be recorded, so the next run sends it again.")
+    return outcomes
+
+
+def _send_due(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    targets: Sequence[Channel],
+    now: datetime,
+    oldest: datetime,
+    outcomes: dict[str, str | None],
+) -> None:
+    """Sends to each of `targets` what it has not taken yet, and records that; adds each outcome to `outcomes` as soon as it is known."""
     report = _report(con, settings)
     sender = f"{SENDER} (SIMULATED MARKET)" if _is_simulated(con) else SENDER
     names = [
@@ -148,28 +168,11 @@ def send(
             "where sent_at is null and channel is not distinct from $3 and list_has_all(coalesce(taken_by, []), $2)",
             [now, [channel.key for channel in _addressed(name, targets)], name],
         )
-    return outcomes
 
 
-def _addressed(name: str | None, targets: list[Channel]) -> list[Channel]:
+def _addressed(name: str | None, targets: Sequence[Channel]) -> list[Channel]:
     """The channels that receive an alert for the channel `name`: all of them if there is no such channel, so that no alert is lost."""
-    return [channel for channel in targets if name and channel.is_named(name)] or targets
-
-
-def send_directly(urls: SecretStr, incident: Incident, now: datetime) -> dict[str, str | None]:
-    """Sends `incident` to every channel at once, past the outbox, for when that cannot be written: locked, missing, disk full.
-
-    Returns the error of each channel by its label, None where it took the message; what failed is not tried again.
-    """
-    from market_rotation.tasks.alerts.outbox import body
-
-    title = f"{SENDER}: {incident.title}"
-    text = body(incident, now, "The outbox could not be written, so this alert may be repeated.")
-    outcomes = {channel.label: channel.notify(title, text, "failure") for channel in channels_of(urls)}
-    for label, error in outcomes.items():
-        if error:
-            log.warning("Alert channel %s failed (%s); the alert was not kept.", label, error)
-    return outcomes
+    return [channel for channel in targets if name and channel.is_named(name)] or list(targets)
 
 
 def _messages(due: list[Any]) -> Iterator[tuple[list[str], str, str, str]]:

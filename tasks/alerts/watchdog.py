@@ -39,7 +39,7 @@ def watch(now: datetime) -> str | None:
     incident = incidents.of_missing_session(session, moment)
     # On a machine with a copy of the published file a build database must not be made of it. And an incident stays where it was first
     # alerted, so that it gets one recovery.
-    if settings.build.is_file() and not without_outbox.is_open(settings):
+    if settings.build.is_file() and not without_outbox.is_open(settings, incident.fingerprint):
         is_sent = False
         try:
             with warehouse.amend(settings) as con:
@@ -52,7 +52,7 @@ def watch(now: datetime) -> str | None:
             if is_sent:
                 return problem
             incident = replace(incident, what=f"{incident.what} {error}")
-    without_outbox.alert(settings, incident, _what_readers_see(settings), now)
+    without_outbox.alert(settings, incident, now)
     return problem
 
 
@@ -86,13 +86,3 @@ def _is_published(settings: Settings, session: date) -> bool:
     except RotationError:
         return False
     return bool(row and row[0])
-
-
-def _what_readers_see(settings: Settings) -> str:
-    try:
-        with warehouse.reading(settings.published) as con:
-            return outbox.what_readers_see(con)
-    except (RotationError, duckdb.Error):
-        if settings.published.exists():
-            return f"{settings.published} cannot be read."
-        return f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."

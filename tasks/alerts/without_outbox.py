@@ -1,6 +1,7 @@
-"""Alerts of the watchdog where the outbox cannot be written: no build database, a copy of the published file, a full or locked disk.
+"""Alerts where the outbox cannot be written: no build database, a copy of the published file, a full, read-only or locked disk.
 
-A small JSON file remembers when each channel was last alerted, so that a call every hour sends one alert, reminders, and one recovery.
+A small JSON file remembers, by fingerprint, when each channel was last alerted, so that each incident is one alert, reminders, and one
+recovery, like those of the outbox.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market_rotation.tasks import wording
+import duckdb
+
+from market_rotation.tasks import warehouse, wording
 from market_rotation.tasks.alerts import deliver, outbox
+from market_rotation.tasks.errors import RotationError
 
 if TYPE_CHECKING:
     from market_rotation.tasks.alerts.incidents import Incident
@@ -34,19 +38,17 @@ class Memory:
     alerted_at: dict[str, str] = field(default_factory=dict)
 
 
-def is_open(settings: Settings) -> bool:
-    """Whether an incident was alerted here and is not over yet."""
-    return _read(settings) is not None
+def is_open(settings: Settings, fingerprint: str) -> bool:
+    """Whether the incident was alerted here and is not over yet."""
+    return fingerprint in _read(settings)
 
 
-def alert(settings: Settings, incident: Incident, published: str, now: datetime) -> None:
-    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H.
-
-    `published` is a sentence about what readers see. A channel that fails is tried again by the next call.
-    """
-    memory = _read(settings) or Memory(incident.title, now.isoformat())
+def alert(settings: Settings, incident: Incident, now: datetime) -> None:
+    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H. A channel that fails is tried again by the next call."""
+    memories = _read(settings)
+    memory = memories.setdefault(incident.fingerprint, Memory(incident.title, now.isoformat()))
     since = datetime.fromisoformat(memory.since)
-    text = outbox.body(incident, since, published)
+    text = outbox.body(incident, since, _what_readers_see(settings))
     for channel in deliver.channels(settings):
         last = memory.alerted_at.get(channel.key)
         if last and now - datetime.fromisoformat(last) < settings.alert_repeat - outbox.SLACK:
@@ -54,29 +56,42 @@ def alert(settings: Settings, incident: Incident, published: str, now: datetime)
         title = f"Still open after {wording.duration(now - since)}: {incident.title}" if last else incident.title
         if _notify(channel, title, text, "failure"):
             memory.alerted_at[channel.key] = now.isoformat()
-    if not _write(settings, memory):
+    if not _write(settings, memories):
         log.warning(
             "Neither %s can be written, so the next call repeats this alert.", " nor ".join(map(str, _paths(settings)))
         )
 
 
 def recover(settings: Settings, now: datetime) -> None:
-    """Sends one recovery to each channel that was alerted, and forgets the incident when all accepted it."""
-    memory = _read(settings)
-    if memory is None:
+    """Sends one recovery of each incident to each channel that was alerted of it, and forgets it when all accepted it."""
+    memories = _read(settings)
+    if not memories:
         return
-    since = datetime.fromisoformat(memory.since)
-    title = f"Recovered after {wording.duration(now - since)}: {memory.title}"
-    text = f"It began {since:%Y-%m-%d %H:%M} UTC and ended {now:%Y-%m-%d %H:%M} UTC."
-    for channel in deliver.channels(settings):
-        if channel.key in memory.alerted_at and _notify(channel, title, text, "recovery"):
-            del memory.alerted_at[channel.key]
-    # A channel that is no longer configured receives nothing more.
-    waiting = memory.alerted_at.keys() & {channel.key for channel in deliver.channels(settings)}
-    if waiting:
-        _write(settings, memory)
+    targets = deliver.channels(settings)
+    for fingerprint, memory in list(memories.items()):
+        since = datetime.fromisoformat(memory.since)
+        title = f"Recovered after {wording.duration(now - since)}: {memory.title}"
+        text = f"It began {since:%Y-%m-%d %H:%M} UTC and ended {now:%Y-%m-%d %H:%M} UTC."
+        for channel in targets:
+            if channel.key in memory.alerted_at and _notify(channel, title, text, "recovery"):
+                del memory.alerted_at[channel.key]
+        # A channel that is no longer configured receives nothing more.
+        if not memory.alerted_at.keys() & {channel.key for channel in targets}:
+            del memories[fingerprint]
+    if memories:
+        _write(settings, memories)
     else:
         _forget(settings)
+
+
+def _what_readers_see(settings: Settings) -> str:
+    try:
+        with warehouse.reading(settings.published) as con:
+            return outbox.what_readers_see(con)
+    except (RotationError, duckdb.Error):
+        if settings.published.exists():
+            return f"{settings.published} cannot be read."
+        return f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."
 
 
 def _notify(channel: deliver.Channel, title: str, text: str, kind: str) -> bool:
@@ -93,15 +108,16 @@ def _paths(settings: Settings) -> list[Path]:
     return [settings.home / "watch.json", state / f"watch-{name}.json"]
 
 
-def _read(settings: Settings) -> Memory | None:
+def _read(settings: Settings) -> dict[str, Memory]:
     for path in _paths(settings):
         # A damaged file costs one alert more, not the alert.
-        with suppress(OSError, ValueError, TypeError):
-            return Memory(**json.loads(path.read_text(encoding="utf-8")))
-    return None
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {fingerprint: Memory(**memory) for fingerprint, memory in found.items()}
+    return {}
 
 
-def _write(settings: Settings, memory: Memory) -> bool:
+def _write(settings: Settings, memories: dict[str, Memory]) -> bool:
     home, state = _paths(settings)
     for path in (home, state):
         with suppress(OSError):
@@ -110,7 +126,9 @@ def _write(settings: Settings, memory: Memory) -> bool:
                 path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(f".{os.getpid()}.new")
             try:
-                fresh.write_text(json.dumps(asdict(memory), indent=1), encoding="utf-8")
+                fresh.write_text(
+                    json.dumps({key: asdict(memory) for key, memory in memories.items()}, indent=1), encoding="utf-8"
+                )
                 fresh.replace(path)
             finally:
                 fresh.unlink(missing_ok=True)

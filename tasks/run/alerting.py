@@ -5,7 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from market_rotation.tasks.alerts import changes, close_basis, deliver, differences, incidents, outbox, own_files, rules
+from market_rotation.tasks.alerts import (
+    changes,
+    close_basis,
+    deliver,
+    differences,
+    incidents,
+    outbox,
+    own_files,
+    rules,
+    without_outbox,
+)
 from market_rotation.tasks.warehouse.publish import publish
 
 if TYPE_CHECKING:
@@ -20,7 +30,10 @@ JUDGED = incidents.JUDGED + differences.JUDGED + close_basis.JUDGED
 
 
 def send(context: RunContext) -> None:
-    """Writes incidents and recoveries to the outbox, sends pending alerts, and publishes the outbox if it changed."""
+    """Writes incidents and recoveries to the outbox, sends pending alerts, and publishes the outbox if it changed.
+
+    Also sends the recoveries of what was alerted without the outbox.
+    """
     con, settings = context.con, context.settings
     before = _state(con)
     _judge(context)
@@ -30,6 +43,7 @@ def send(context: RunContext) -> None:
     except Exception as error:
         # The error's text may hold an address.
         log.warning("The alerts could not be sent (%s); they stay in the outbox.", type(error).__name__)
+    without_outbox.recover(settings, context.clock())
     if _state(con) != before:
         publish(con, settings.build, settings.published)
 

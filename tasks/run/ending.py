@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, outbox
+from market_rotation.tasks.alerts import deliver, outbox, without_outbox
 from market_rotation.tasks.alerts.failures import of_failure
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
@@ -87,7 +87,7 @@ def _end(context: RunContext, error: BaseException) -> None:
     if not is_recorded:
         log.warning("%s cannot be written, so this run is not in ops.runs.", settings.build)
     if not is_sent and _is_alerted(run, error):
-        _send_directly(context.settings, run, error)
+        _alert_without_outbox(context.settings, run, error)
     try:
         if run.is_built and not run.has_reached_readers:
             ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
@@ -118,12 +118,12 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
             deliver.send(con, settings, run.known_at)
     except Exception as fault:
         log.debug("The outbox cannot be written: %s", fault)
-        _send_directly(settings, run, error)
+        _alert_without_outbox(settings, run, error)
 
 
-def _send_directly(settings: Settings, run: Run, error: BaseException) -> None:
+def _alert_without_outbox(settings: Settings, run: Run, error: BaseException) -> None:
     with suppress(Exception):
-        deliver.send_directly(settings.alert_urls, of_failure(run, error), run.known_at)
+        without_outbox.alert(settings, of_failure(run, error), run.known_at)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 import webhook
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.alerts import deliver, failures, incidents
+from market_rotation.tasks.alerts import deliver, failures, incidents, without_outbox
 from market_rotation.tasks.alerts import outbox as outbox_module
 from market_rotation.tasks.errors import AuditFailed, ConfigError, Failure, SourceUnavailable
 from market_rotation.tasks.run.ledger import Run
@@ -275,21 +276,39 @@ def test_channels_remembered_by_an_older_version(
 
 
 def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture) -> None:
-    """When the outbox cannot be written, an alert is sent to each channel directly, with a note that it may be repeated."""
-    incident = failures.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
-    assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": None}
-    (message,) = hook.messages
-    assert (
-        message["title"]
-        == "market-rotation: Not started: the last session is not published, a setting or file is wrong"
-    )
-    assert message["message"].splitlines()[0] == "ROTATION_X is wrong; correct it."
-    assert "may be repeated" in message["message"]
-    assert message["message"].endswith("then `rotation run`.")
+    """Without the outbox each incident is alerted once, a failed channel is tried again, and the end of each is one recovery."""
+    setting = failures.of_failure(None, ConfigError("ROTATION_X is wrong; correct it."))
+    vendor = failures.of_failure(None, SourceUnavailable("The vendor is down; run it again later."))
+    settings, now = load_settings(), evening(DAYS[31])
     hook.status = 500
-    assert deliver.send_directly(load_settings().alert_urls, incident, evening(DAYS[31])) == {"1:json": "HTTP 500"}
-    assert "Alert channel 1:json failed (HTTP 500); the alert was not kept." in caplog.text
+    without_outbox.alert(settings, setting, now)
+    assert "Alert channel 1:json failed (HTTP 500); the next call tries it again." in caplog.text
+    hook.status = 200
+    for incident in (setting, setting, vendor, setting):
+        without_outbox.alert(settings, incident, now)
+    first, second = hook.messages
+    assert (
+        first["title"] == "market-rotation: Not started: the last session is not published, a setting or file is wrong"
+    )
+    assert first["message"].splitlines()[0] == "ROTATION_X is wrong; correct it."
+    assert first["message"].endswith("then `rotation run`.")
+    assert "The vendor is down" in second["message"]
+    for _ in range(2):
+        without_outbox.recover(settings, now)
+    assert [m["type"] for m in hook.messages[2:]] == ["success", "success"]
     assert SECRET not in caplog.text
+
+
+def test_a_delivery_that_cannot_be_recorded(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full after an alert was sent, the same run does not send it a second time without the outbox."""
+
+    def full(*_: object) -> None:
+        raise duckdb.IOException("No space left on device")
+
+    monkeypatch.setattr(deliver, "_record", full)
+    dead = world.FakeSource(dict.fromkeys(SYMBOLS, SourceUnavailable("The line is dead; try later.")))
+    assert world.run(dead, DAYS[31]).status == "failed"
+    assert len(hook.messages) == 1
 
 
 @pytest.mark.parametrize(

@@ -164,12 +164,17 @@ def test_a_wrong_setting_before_there_is_a_warehouse(hook: webhook.Webhook, monk
 
 
 def test_a_warehouse_that_cannot_be_written(hook: webhook.Webhook) -> None:
-    """A home that is not there, as when its disk is not mounted, fails the run and is alerted without the outbox."""
+    """A home that is not there, as when its disk is not mounted, fails the run and is alerted without the outbox, as is its end."""
     Path("warehouse").write_text("not a folder")
     made = run(DAYS[20])
     assert (made.status, made.published) == ("failed", False)
     assert len(hook.messages) == 1
-    assert "outbox could not be written" in hook.messages[0]["message"]
+    assert "There is no warehouse" in hook.messages[0]["message"]
+    # Alerted without the outbox, its end is alerted all the same, once.
+    Path("warehouse").unlink()
+    for day in (20, 21):
+        assert run(DAYS[day]).status == "published"
+    assert [m["type"] for m in hook.messages[1:]] == ["success"]
 
 
 def test_a_wrong_parameter_is_no_incident(hook: webhook.Webhook) -> None:
