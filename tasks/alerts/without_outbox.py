@@ -44,12 +44,18 @@ def is_open(settings: Settings, fingerprint: str) -> bool:
 
 
 def alert(settings: Settings, incident: Incident, now: datetime) -> None:
-    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H. A channel that fails is tried again by the next call."""
+    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H. A channel that fails is tried again by the next call.
+
+    Without a channel nothing is sent, and no file is written.
+    """
+    targets = deliver.channels(settings)
+    if not targets:
+        return
     memories = _read(settings)
     memory = memories.setdefault(incident.fingerprint, Memory(incident.title, now.isoformat()))
     since = datetime.fromisoformat(memory.since)
     text = outbox.body(incident, since, _what_readers_see(settings))
-    for channel in deliver.channels(settings):
+    for channel in targets:
         last = memory.alerted_at.get(channel.key)
         if last and now - datetime.fromisoformat(last) < settings.alert_repeat - outbox.SLACK:
             continue
