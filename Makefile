@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: install run test test-all test-fast lint format docs lock wheel bench clean
+.PHONY: install run test test-all test-fast lint format docs lock wheel bench crash model soak fuzz faults mutation security clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/.installed  ## Install the locked dependencies of a run into .venv
@@ -44,6 +44,9 @@ wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 
 bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some five minutes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+crash model soak fuzz faults mutation security: $(VENV)/.installed-dev  ## A campaign against the promises; its figures go to docs/reliability.md. SEED repeats one, SECONDS bounds it
+	@PYTHONPATH=tests $(BIN)/python -m campaigns.$@ $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(VENV)/.installed  ## The generated references: tables, expectations, settings, commands
 	@$(BIN)/python docs/generate.py
