@@ -1,7 +1,8 @@
-"""Paths in settings: which can be those of a file or folder of the project."""
+"""Paths in settings, which can be those of a file or folder of the project; and paths in the user's folder of state."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -50,3 +51,9 @@ def is_same_file(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:
         return False
+
+
+def of_state(published: Path, name: str) -> Path:
+    """A JSON file in the user's folder of state that belongs to the warehouse published at `published`; it need not exist."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "market-rotation"
+    return folder / f"{name}-{hashlib.sha256(str(published.absolute()).encode()).hexdigest()[:8]}.json"

@@ -6,23 +6,23 @@ recovery, like those of the outbox.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from market_rotation.tasks import warehouse, wording
+from market_rotation.tasks import paths, warehouse, wording
 from market_rotation.tasks.alerts import deliver, outbox
 from market_rotation.tasks.errors import RotationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from market_rotation.tasks.alerts.incidents import Incident
     from market_rotation.tasks.settings import Settings
 
@@ -108,27 +108,31 @@ def _notify(channel: deliver.Channel, title: str, text: str, kind: str) -> bool:
 
 
 def _paths(settings: Settings) -> list[Path]:
-    """Where the file may be: in ROTATION_HOME, else, where that is missing or read-only, in the user's folder of state."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "market-rotation"
-    name = hashlib.sha256(str(settings.published.absolute()).encode()).hexdigest()[:8]
-    return [settings.home / "watch.json", state / f"watch-{name}.json"]
+    """Where the file may be: in ROTATION_HOME where there is a warehouse, else, or where that is read-only, in the user's folder of state.
+
+    What is written below the mount point of a disk could not be found again once the disk is mounted.
+    """
+    state = paths.of_state(settings.published, "watch")
+    has_warehouse = settings.published.exists() or settings.build.exists()
+    return [settings.home / "watch.json", state] if has_warehouse else [state]
 
 
 def _read(settings: Settings) -> dict[str, Memory]:
-    for path in _paths(settings):
+    memories: dict[str, Memory] = {}
+    for path in reversed(_paths(settings)):
         # A damaged file costs one alert more, not the alert.
         with suppress(OSError, ValueError, TypeError, AttributeError):
             found = json.loads(path.read_text(encoding="utf-8"))
-            return {fingerprint: Memory(**memory) for fingerprint, memory in found.items()}
-    return {}
+            memories |= {fingerprint: Memory(**memory) for fingerprint, memory in found.items()}
+    return memories
 
 
 def _write(settings: Settings, memories: dict[str, Memory]) -> bool:
-    home, state = _paths(settings)
-    for path in (home, state):
+    places = _paths(settings)
+    for path in places:
         with suppress(OSError):
-            # ROTATION_HOME itself is never created here: where it is not mounted it would hide the mount point's fault.
-            if path is state:
+            # ROTATION_HOME itself is never created here.
+            if path is places[-1]:
                 path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(f".{os.getpid()}.new")
             try:
@@ -138,6 +142,9 @@ def _write(settings: Settings, memories: dict[str, Memory]) -> bool:
                 fresh.replace(path)
             finally:
                 fresh.unlink(missing_ok=True)
+            for other in places:
+                if other is not path:
+                    other.unlink(missing_ok=True)
             return True
     return False
 

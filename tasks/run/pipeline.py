@@ -27,7 +27,7 @@ from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.run.stage import BATCHES, WITHOUT_REJECTED_BARS
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.sources.base import Source
-from market_rotation.tasks.warehouse import closures
+from market_rotation.tasks.warehouse import closures, unmounted
 from market_rotation.tasks.warehouse.models import DERIVED, models
 from market_rotation.tasks.warehouse.publish import publish as replace_published
 
@@ -142,6 +142,7 @@ def publish(context: RunContext) -> None:
     replace_published(
         context.con, settings.build, settings.published, lambda copy: ledger.finish(copy, ended, finished_at)
     )
+    unmounted.remember(settings.published, context.session)
     run.status, run.published = ended.status, ended.published
     ledger.finish(context.con, run, finished_at)
 

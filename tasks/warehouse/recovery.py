@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse import formats, history
+from market_rotation.tasks.warehouse import formats, history, unmounted
 from market_rotation.tasks.warehouse.connect import reading, refuse_other_than_file
 from market_rotation.tasks.warehouse.files import copy, sync
 
@@ -35,10 +35,11 @@ def prepare(build: Path, published: Path) -> None:
 
     One that is lost, empty or damaged becomes a copy of the published file; the damaged one is kept beside it. Raises `RotationError`
     where there is no published file to start from, where `build` holds less than it, where either is not a file, or where a newer version
-    wrote it.
+    wrote it, or where the disk of the warehouse is not mounted.
     """
     for path in (build, published):
         refuse_other_than_file(path)
+    unmounted.refuse(build, published)
     if _fault(build, published) is None:
         return
     with _alone(build):

@@ -197,3 +197,36 @@ def test_a_first_run_killed_at_once() -> None:
     Path("warehouse").mkdir()
     BUILD.touch()
     assert world.run(market(), DAYS[20]).status == "published"
+
+
+# ---- a disk that is not mounted ----
+
+
+def test_an_empty_folder_where_something_was_published(tmp_path: Path) -> None:
+    """It is taken for a disk that is not mounted: nothing is written to it, and once it is mounted the next run goes on."""
+    world.run(market(), DAYS[22])
+    Path("warehouse").rename("disk")
+    Path("warehouse").mkdir()
+    (Path("warehouse") / "lost+found").mkdir()
+    failed = world.run(market(), DAYS[23])
+    assert (failed.status, failed.published) == ("failed", False)
+    assert failed.message.startswith(f"warehouse is empty, but {DAYS[22]} was published there: mount its disk, or ")
+    assert [path.name for path in Path("warehouse").iterdir()] == ["lost+found"]
+    (Path("warehouse") / "lost+found").rmdir()
+    Path("warehouse").rmdir()
+    Path("disk").rename("warehouse")
+    assert world.run(market(), DAYS[23]).status == "published"
+    assert len(sessions()) == 24
+
+
+@pytest.mark.parametrize("how", ["deleted", "forgotten", "damaged"])
+def test_an_empty_folder_that_is_meant(tmp_path: Path, how: str) -> None:
+    """The next run begins anew where the folder was deleted, where the file in the folder of state was removed, and where it names no session."""
+    world.run(market(), DAYS[22])
+    shutil.rmtree("warehouse")
+    if how != "deleted":
+        Path("warehouse").mkdir()
+        for memory in (tmp_path / "state" / "market-rotation").glob("published-*.json"):
+            memory.unlink() if how == "forgotten" else memory.write_text("{}")
+    assert world.run(market(), DAYS[22]).status == "published"
+    assert len(sessions()) == 23
