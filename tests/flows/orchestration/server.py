@@ -148,6 +148,14 @@ class Prefect:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
+    def is_healthy(self) -> bool:
+        """Whether the server can use its database, asked once."""
+        try:
+            with DIRECT.open(f"{self.url}/ready", timeout=60) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
     def rest(self) -> None:
         """Stops the schedules, so that nothing runs but what a test starts, at whatever hour that is."""
         for deployment in self.ask("/deployments/filter", {}):

@@ -1,0 +1,98 @@
+"""A PostgreSQL server of its own, which can be stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import DEADLINE_S, free_port, until
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's server programs, the newest there are. Skips the test where there are none."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    for folder in [Path(found).parent for found in [shutil.which("initdb")] if found] + debian[::-1]:
+        if all((folder / name).exists() for name in ("initdb", "postgres")):
+            return folder
+    pytest.skip("no PostgreSQL server here: neither initdb on the path nor anything below /usr/lib/postgresql")
+
+
+def owner() -> str | None:
+    """The user that runs the database, which must not be root. Skips the test when there is no other user."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+
+
+class Database:
+    """A cluster in `folder` with an empty database at `url`, of a user who needs no password."""
+
+    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
+        self.folder, self.programs, self.port = folder, programs, free_port()
+        self.url = f"postgresql+asyncpg://prefect@127.0.0.1:{self.port}/postgres"
+        self._quiet: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.DEVNULL,
+            "cwd": folder,
+            "user": user,
+        }
+        cluster = ["--pgdata", str(folder / "data"), "--username", "prefect", "--auth", "trust", "--no-sync"]
+        subprocess.run(
+            [str(programs / "initdb"), *cluster, "--encoding", "UTF8", "--no-locale"],
+            check=True,
+            timeout=DEADLINE_S,
+            **self._quiet,
+        )
+        self.server: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Starts the server, and returns once it takes connections."""
+        log = self.folder / "log"
+        before = len(log.read_text()) if log.exists() else 0
+        # What is lost in a crash does not matter here.
+        options = ["-k", str(self.folder), "-h", "127.0.0.1", "-p", str(self.port), "-c", "fsync=off"]
+        with log.open("ab") as written:
+            self.server = subprocess.Popen(
+                [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
+                stderr=written,
+                **self._quiet,
+            )
+        said = "database system is ready to accept connections"
+        until(lambda: said in log.read_text()[before:] or self.server.poll() is not None, "PostgreSQL is ready")
+        assert self.server.poll() is None, log.read_text()
+
+    def stop(self) -> None:
+        """Ends the server; whoever is connected is disconnected."""
+        if self.server.poll() is None:
+            self.server.send_signal(signal.SIGINT)
+        self.server.wait()
+
+
+@contextmanager
+def databases() -> Iterator[Database]:
+    """A running database, which is gone afterwards. Skips the test where PostgreSQL is not installed."""
+    found, user = programs(), owner()
+    # Not below pytest's folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory(prefix="rotation-postgresql-") as name:
+        if user:
+            shutil.chown(name, user)
+        database = Database(Path(name), found, user)
+        database.start()
+        try:
+            yield database
+        finally:
+            database.stop()
