@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 #: Rows shown in one alert.
 EXAMPLES = 5
+#: The fingerprints of `market_rotation.tasks.alerts.failures`, as prefixes.
+OF_A_RUN = ("blocked:", "failed", "configuration", "stopped")
 #: The incidents that a published run judges here, as prefixes of fingerprints: those that it does not find are over. A published run also ends
 #: those of `market_rotation.tasks.alerts.failures` and of the watchdog.
 JUDGED = (
-    "blocked:",
-    "failed",
-    "configuration",
-    "stopped",
+    *OF_A_RUN,
     "not-published",
     "set-aside:",
     "dead-share-counts:",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from market_rotation.tasks import wording
+from market_rotation.tasks.alerts.incidents import OF_A_RUN
 from market_rotation.tasks.warehouse import macros
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def open_incidents(con: duckdb.DuckDBPyConnection) -> dict[str, Open]:
     """The open incidents by fingerprint."""
     found = macros.rows(con, "from incidents()")
     return {row["fingerprint"]: Open(*(row[name] for name in Open._fields)) for row in found}
+
+
+def explains(con: duckdb.DuckDBPyConnection, session: date) -> bool:
+    """Whether an alert says why the run of `session` published nothing."""
+    ended = con.execute("select 1 from ops.runs where session >= $1 and status in ('blocked', 'failed')", [session])
+    return ended.fetchone() is not None and any(name.startswith(OF_A_RUN) for name in open_incidents(con))
 
 
 def update(

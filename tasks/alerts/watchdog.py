@@ -26,7 +26,7 @@ DUE = time(20)
 def watch(now: datetime) -> str | None:
     """What is wrong at `now`, in a sentence, after it was alerted; None when the last session due is published.
 
-    Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. A copy of the
+    Nothing is alerted where the failed run of that session was: that alert says why. Where the outbox cannot be written (a run holds it, it is missing, the disk is full) the alert is sent without it. A copy of the
     published file is enough; the only file written beside it records what was alerted.
     """
     settings = load_settings()
@@ -39,11 +39,15 @@ def watch(now: datetime) -> str | None:
     incident = incidents.of_missing_session(session, moment)
     # On a machine with a copy of the published file a build database must not be made of it. And an incident stays where it was first
     # alerted, so that it gets one recovery.
+    if without_outbox.explains(settings, session):
+        return problem
     if settings.build.is_file() and not without_outbox.is_open(settings, incident.fingerprint):
         is_sent = False
         try:
             with warehouse.amend(settings) as con:
-                outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
+                if not outbox.explains(con, session):
+                    outbox.update(con, [incident], scope=(), session=session, now=now, repeat=settings.alert_repeat)
+                # An alert of the run may still be waiting for its channel.
                 deliver.send(con, settings, now)
                 is_sent = True
             return problem
@@ -52,7 +56,7 @@ def watch(now: datetime) -> str | None:
             if is_sent:
                 return problem
             incident = replace(incident, what=f"{incident.what} {error}")
-    without_outbox.alert(settings, incident, now)
+    without_outbox.alert(settings, incident, session, now)
     return problem
 
 

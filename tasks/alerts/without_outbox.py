@@ -11,13 +11,13 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from market_rotation.tasks import paths, warehouse, wording
-from market_rotation.tasks.alerts import deliver, outbox
+from market_rotation.tasks.alerts import deliver, incidents, outbox
 from market_rotation.tasks.errors import RotationError
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ log = logging.getLogger("rotation.watch")
 
 @dataclass
 class Memory:
-    """An incident that was alerted without the outbox: its title, its start, and by `Channel.key` the time of the last alert."""
+    """An incident that was alerted without the outbox: its title, start and session, and by `Channel.key` the time of the last alert."""
 
     title: str
     since: str
+    session: str = ""
     alerted_at: dict[str, str] = field(default_factory=dict)
 
 
@@ -43,8 +44,16 @@ def is_open(settings: Settings, fingerprint: str) -> bool:
     return fingerprint in _read(settings)
 
 
-def alert(settings: Settings, incident: Incident, now: datetime) -> None:
-    """Sends `incident` to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H. A channel that fails is tried again by the next call.
+def explains(settings: Settings, session: date) -> bool:
+    """Whether an alert said why the run of `session` published nothing."""
+    return any(
+        fingerprint.startswith(incidents.OF_A_RUN) and memory.session >= f"{session}" and memory.alerted_at
+        for fingerprint, memory in _read(settings).items()
+    )
+
+
+def alert(settings: Settings, incident: Incident, session: date | None, now: datetime) -> None:
+    """Sends `incident`, of `session`, to each channel that was not alerted of it within ROTATION_ALERT_REPEAT_H. A channel that fails is tried again by the next call.
 
     Without a channel nothing is sent, and no file is written.
     """
@@ -53,6 +62,7 @@ def alert(settings: Settings, incident: Incident, now: datetime) -> None:
         return
     memories = _read(settings)
     memory = memories.setdefault(incident.fingerprint, Memory(incident.title, now.isoformat()))
+    memory.session = max(memory.session, f"{session or ''}")
     since = datetime.fromisoformat(memory.since)
     text = outbox.body(incident, since, _what_readers_see(settings))
     for channel in targets:

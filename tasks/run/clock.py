@@ -86,6 +86,9 @@ def correct_future(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
             if model.kind == "ledger":
                 _correct(con, model, now)
         con.execute("drop table corrected")
+        # The session was only the clock's idea; an incident of it could not end before that day has come.
+        for table in ("ops.runs", "ops.alerts"):
+            con.execute(f"update {table} set session = null where session > $1", [now.astimezone(NEW_YORK).date()])
     log.warning(
         "The clock of this machine was ahead: %s runs were recorded in the future of %s. They now count as just before it.",
         len(runs),

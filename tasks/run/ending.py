@@ -123,7 +123,7 @@ def _end_without_warehouse(parameters: Parameters, run: Run, error: BaseExceptio
 
 def _alert_without_outbox(settings: Settings, run: Run, error: BaseException) -> None:
     with suppress(Exception):
-        without_outbox.alert(settings, of_failure(run, error), run.known_at)
+        without_outbox.alert(settings, of_failure(run, error), run.session, run.known_at)
 
 
 @contextmanager

@@ -183,6 +183,7 @@ def run(parameters: Parameters, steps: Steps | None = None, source: Source | Non
     steps = steps or Steps()
     with ending.recorded(parameters) as (made, ended):
         resolved = resolve(parameters)
+        made.session = resolved.session
         ping(resolved.settings, "begin")
         try:
             with opened(resolved, parameters, made, source) as context, ended(context):

@@ -26,6 +26,7 @@ class Drill:
 
     prefect: Prefect
     hook: webhook.Webhook
+    pings: webhook.Webhook | None = None
     sessions: Iterator[date] = field(default_factory=lambda: iter(world.days(date(2025, 12, 1), date(2025, 12, 31))))
 
     def start(self, session: date, after: timedelta = timedelta(0)) -> str:

@@ -281,11 +281,11 @@ def test_past_the_outbox(hook: webhook.Webhook, caplog: pytest.LogCaptureFixture
     vendor = failures.of_failure(None, SourceUnavailable("The vendor is down; run it again later."))
     settings, now = load_settings(), evening(DAYS[31])
     hook.status = 500
-    without_outbox.alert(settings, setting, now)
+    without_outbox.alert(settings, setting, None, now)
     assert "Alert channel 1:json failed (HTTP 500); the next call tries it again." in caplog.text
     hook.status = 200
     for incident in (setting, setting, vendor, setting):
-        without_outbox.alert(settings, incident, now)
+        without_outbox.alert(settings, incident, None, now)
     first, second = hook.messages
     assert (
         first["title"] == "market-rotation: Not started: the last session is not published, a setting or file is wrong"

@@ -190,6 +190,22 @@ def test_a_home_that_is_not_mounted(hook: webhook.Webhook, tmp_path: Path, monke
     assert not (tmp_path / "mount").exists()
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_failed_run_says_why_already(hook: webhook.Webhook, tmp_path: Path, is_writable: bool) -> None:
+    """One alert for one cause: the watchdog adds none to that of the run, with and without the outbox. The next session is another matter."""
+    run(date(2024, 3, 26))
+    if not is_writable:
+        Path("warehouse").rename("disk")
+        Path("warehouse").mkdir()
+    down = world.FakeSource({})
+    assert world.run(down, date(2024, 3, 27)).status == "failed"
+    assert watch(evening(date(2024, 3, 27))) == "By 20:00 New York nothing was published for 2024-03-27."
+    assert [m["type"] for m in hook.messages] == ["failure"]
+    assert hook.messages[0]["title"].endswith("Failed: 2024-03-27 is not published")
+    assert watch(evening(DAY)) is not None
+    assert [m["title"].rpartition(": ")[2] for m in hook.messages[1:]] == [f"Nothing is published for {DAY}"]
+
+
 @pytest.mark.long_after(0)
 def test_the_command(hook: webhook.Webhook, capsys: pytest.CaptureFixture[str]) -> None:
     """`rotation watch` exits 0 and says so when published, 3 with the sentence when not."""

@@ -66,6 +66,18 @@ def test_the_first_run_with_a_clock_a_year_ahead() -> None:
     assert (made.status, made.known_at) == ("published", NOW)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=5), timedelta(days=40), YEAR], ids=str)
+def test_the_alert_of_a_clock_that_was_ahead_ends_with_the_next_run(ahead: timedelta) -> None:
+    """The session of the alert has not come yet, by the right clock; the incident is over all the same, once."""
+    run(NOW, 23)
+    assert run(NOW + ahead, 23).status in ("failed", "blocked")
+    assert run(NOW + timedelta(days=3), 24).status == "published"
+    with warehouse.reading(PUBLISHED) as con:
+        kinds = con.execute("select kind from ops.alerts order by created_at, kind").fetchall()
+        assert kinds == [("failure",), ("recovery",)]
+        assert con.execute("select max(session) from ops.runs").fetchone() == (DAYS[23],)
+
+
 def _poison() -> None:
     """What an older version recorded when the clock was a year ahead: a published restatement, and times in the future."""
     run(NOW, 23)
