@@ -68,7 +68,7 @@ problems as (
     where status in ('blocked', 'failed')
     union all
     select
-        2, case when raised then 'Could not be checked' else 'Expectation failed' end, severity, dataset, expectation, unexpected_count,
+        2, case when raised then 'Could not be checked' when severity = 'info' then 'For information' else 'Expectation failed' end, severity, dataset, expectation, unexpected_count,
         details, observed
     from failed
     union all

@@ -62,7 +62,7 @@ def compass(description: str) -> dict[str, Any]:
         last.transform_calculate(area=str(list(AREAS)))
         .transform_flatten(["area"])
         .transform_calculate(**{name: _edge(i) for i, name in enumerate(("left", "right", "bottom", "top"))})
-        .transform_calculate(across="(datum.left + datum.right) / 2", up="(datum.bottom + datum.top) / 2")
+        .transform_calculate(edge=f"datum.top < {REACH} ? datum.bottom : datum.top")
     )
     shades = alt.Scale(type="ordinal", domain=list(LABELS), range=[alt.ExprRef(name) for name in LABEL_COLOURS])
     strengths = alt.Scale(type="ordinal", domain=list(LABELS), range=list(LABEL_OPACITIES))
@@ -74,8 +74,15 @@ def compass(description: str) -> dict[str, Any]:
         fill=alt.Fill("area:N", scale=shades, legend=None),
         fillOpacity=alt.FillOpacity("area:N", scale=strengths, legend=None),
     )
-    # In the middle, away from the levels that scores take.
-    names = areas.mark_text(color=colour("muted"), fontSize=12).encode(x="across:Q", y="up:Q", text="area:N")
+    # At the outer edge, beyond the levels that scores take, so that no path crosses them.
+    names = areas.mark_text(
+        color=colour("muted"),
+        fontSize=12,
+        align="left",
+        dx=5,
+        baseline=alt.ExprRef(f"datum.top < {REACH} ? 'bottom' : 'top'"),
+        dy=alt.ExprRef(f"datum.top < {REACH} ? -3 : 3"),
+    ).encode(x="left:Q", y="edge:Q", text="area:N")
     in_force = last.transform_filter("isValid(datum.size_state)").transform_calculate(
         left=f"datum.size_state == 'leading' ? datum.leading_from : datum.size_state == 'even' ? datum.trailing_from : {-REACH}",
         right=f"datum.size_state == 'leading' ? {REACH} : datum.size_state == 'even' ? datum.leading_from : datum.trailing_from",
@@ -104,11 +111,16 @@ def compass(description: str) -> dict[str, Any]:
         size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[52, 0], range=[0.4, 4]), legend=None),
     )
     weeks = known.mark_circle(size=40, opacity=0).encode(**means, tooltip=tips)
-    months = (
-        known.transform_filter("datum.weeks_back > 0 && datum.weeks_back % 26 == 0")
-        .mark_text(fontSize=11, dy=-8, color=colour("muted"))
-        .encode(**means, text=alt.Text("session:T", format="%b %Y"))
-    )
+    half_years = known.transform_filter("datum.weeks_back > 0 && datum.weeks_back % 26 == 0")
+    beside: dict[str, Any] = {
+        "fontSize": 11,
+        "align": alt.ExprRef("datum.size_mean_1m > 0.5 ? 'right' : 'left'"),
+        "dx": alt.ExprRef("datum.size_mean_1m > 0.5 ? -7 : 7"),
+    }
+    date = {**means, "text": alt.Text("session:T", format="%b %Y")}
+    # A line of the paper's colour around the words keeps them legible on the path.
+    halo = half_years.mark_text(**beside, stroke=colour("paper"), strokeWidth=4, opacity=0.85).encode(**date)
+    months = half_years.mark_text(**beside, color=colour("ink")).encode(**date)
     head = (
         known.transform_filter("datum.weeks_back == 0")
         .mark_circle(size=150, color=colour("accent"), opacity=1)
@@ -123,7 +135,7 @@ def compass(description: str) -> dict[str, Any]:
             tooltip=tips,
         )
     )
-    return finished(alt.layer(grounds, names, frame, path, weeks, months, head, today), description, 340)
+    return finished(alt.layer(grounds, names, frame, path, weeks, halo, months, head, today), description, 340)
 
 
 def _edge(place: int) -> str:

@@ -23,6 +23,9 @@ LONGEST = 8
 #: Where symbols are written, beyond the graph on either side, and how far apart, in units of the axes.
 ASIDE, APART = 1.25, 0.42
 
+TICKS = list(range(97, 104))
+LOW, HIGH = 100 - REACH, 100 + REACH
+
 
 def rotation(exhibit: str, description: str, tail_steps: int | None = None, step: str = "Week to") -> dict[str, Any]:
     """Strength from left to right, momentum upwards; a tail of the weeks that the reader chooses, a colour for each symbol.
@@ -37,24 +40,61 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
     picked = alt.selection_point(name=f"{exhibit}_symbol", fields=["symbol"], on="click", clear="dblclick")
     choice = alt.binding_range(min=1, max=LONGEST, step=1, name="Weeks of the tail ")
     weeks = alt.param(name=f"{exhibit}_weeks", value=tail_steps or 4, bind=alt.Undefined if tail_steps else choice)
-    low, high = 100 - REACH, 100 + REACH
-    x_scale, y_scale = (
-        alt.Scale(domain=[low - ASIDE, high + ASIDE], nice=False),
-        alt.Scale(domain=[low, high], nice=False),
-    )
-    ticks = list(range(97, 104))
-    x = alt.X(
-        "rs_ratio:Q",
+    known = rows().transform_filter("isValid(datum.rs_ratio) && isValid(datum.rs_momentum)")
+    tail = known.transform_filter(f"datum.weeks_back <= {exhibit}_weeks && !datum.is_provisional")
+    heads = known.transform_filter("datum.weeks_back == 0")
+    areas, names = _quadrants()
+    trails, dots = _tails(tail, picked, tail_steps or LONGEST, step)
+    complete, running = _heads(heads, picked, step)
+    leads, labels = _labels(heads, picked, step)
+    chart = alt.layer(areas, names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
+    return finished(chart, description, 520)
+
+
+def _x(field: str) -> Any:
+    import altair as alt
+
+    return alt.X(
+        field,
         title="← weaker    relative strength    stronger →",
-        scale=x_scale,
-        axis=alt.Axis(grid=False, values=ticks, format="d"),
+        scale=alt.Scale(domain=[LOW - ASIDE, HIGH + ASIDE], nice=False),
+        axis=alt.Axis(grid=False, values=TICKS, format="d"),
     )
-    y = alt.Y(
-        "rs_momentum:Q",
+
+
+def _y(field: str) -> Any:
+    import altair as alt
+
+    return alt.Y(
+        field,
         title="← losing    relative momentum    gaining →",
-        scale=y_scale,
-        axis=alt.Axis(grid=False, values=ticks, format="d"),
+        scale=alt.Scale(domain=[LOW, HIGH], nice=False),
+        axis=alt.Axis(grid=False, values=TICKS, format="d"),
     )
+
+
+def _marks(picked: Any, step: str) -> dict[str, Any]:
+    """The position, colour, strength and tooltip that points and labels share; a symbol that is not `picked` is faint."""
+    import altair as alt
+
+    return {
+        "color": alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None),
+        "opacity": alt.condition(picked, alt.value(1), alt.value(0.08)),
+        "tooltip": [
+            alt.Tooltip("name:N", title="Name"),
+            alt.Tooltip("symbol:N", title="Symbol"),
+            alt.Tooltip("session:T", title=step, format=DAY),
+            alt.Tooltip("rs_ratio:Q", title="Strength", format=".2f"),
+            alt.Tooltip("rs_momentum:Q", title="Momentum", format=".2f"),
+            alt.Tooltip("quadrant:N", title="Quadrant"),
+        ],
+    }
+
+
+def _quadrants() -> tuple[Any, Any]:
+    """The areas of the quadrants, and their names in the corners."""
+    import altair as alt
+
     # One row for each quadrant, with its corner.
     corners = (
         rows()
@@ -77,9 +117,9 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
     )
     strength = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
     areas = corners.mark_rect().encode(
-        x=alt.X("centre:Q", scale=x_scale),
+        x=_x("centre:Q"),
         x2="across:Q",
-        y=alt.Y("centre:Q", scale=y_scale),
+        y=_y("centre:Q"),
         y2="upwards:Q",
         fill=alt.Fill("area:N", scale=shade, legend=None),
         fillOpacity=alt.FillOpacity("area:N", scale=strength, legend=None),
@@ -92,51 +132,40 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
         dx=alt.ExprRef("-8 * datum.right"),
         baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
         dy=alt.ExprRef("8 * datum.up"),
-    ).encode(
-        x=alt.X("across:Q", scale=x_scale),
-        y=alt.Y("upwards:Q", scale=y_scale),
-        text="name:N",
-        fill=alt.Fill("area:N", scale=shade, legend=None),
-    )
-    hue = alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None)
-    seen, faint = (alt.condition(picked, alt.value(value), alt.value(0.08)) for value in (1, 0.75))
-    tips = [
-        alt.Tooltip("name:N", title="Name"),
-        alt.Tooltip("symbol:N", title="Symbol"),
-        alt.Tooltip("session:T", title=step, format=DAY),
-        alt.Tooltip("rs_ratio:Q", title="Strength", format=".2f"),
-        alt.Tooltip("rs_momentum:Q", title="Momentum", format=".2f"),
-        alt.Tooltip("quadrant:N", title="Quadrant"),
-    ]
-    known = rows().transform_filter("isValid(datum.rs_ratio) && isValid(datum.rs_momentum)")
-    tail = known.transform_filter(f"datum.weeks_back <= {exhibit}_weeks && !datum.is_provisional")
+    ).encode(x=_x("across:Q"), y=_y("upwards:Q"), text="name:N", fill=alt.Fill("area:N", scale=shade, legend=None))
+    return areas, names
+
+
+def _tails(tail: Any, picked: Any, steps: int, step: str) -> tuple[Any, Any]:
+    """The path of each symbol, wider towards its end, and a dot for each step."""
+    import altair as alt
+
+    marks = _marks(picked, step)
     trails = tail.mark_trail().encode(
-        x=x,
-        y=y,
-        color=hue,
-        size=alt.Size(
-            "weeks_back:Q", scale=alt.Scale(domain=[tail_steps or LONGEST, 0], range=[0.8, 3.2]), legend=None
-        ),
+        x=_x("rs_ratio:Q"),
+        y=_y("rs_momentum:Q"),
+        color=marks["color"],
+        size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[steps, 0], range=[0.8, 3.2]), legend=None),
         order="session:T",
-        opacity=faint,
+        opacity=alt.condition(picked, alt.value(0.75), alt.value(0.08)),
     )
-    dots = (
-        tail.transform_filter("datum.weeks_back > 0")
-        .mark_circle(size=16)
-        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
-    )
-    heads = known.transform_filter("datum.weeks_back == 0")
-    complete = (
-        heads.transform_filter("!datum.is_provisional")
-        .mark_circle(size=130)
-        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
-    )
-    running = (
-        heads.transform_filter("datum.is_provisional")
-        .mark_point(size=110, strokeWidth=2.2, fill=colour("paper"))
-        .encode(x=x, y=y, color=hue, opacity=seen, tooltip=tips)
-    )
-    # Written side by side in the order of momentum, as near to the points as there is room.
+    dots = tail.transform_filter("datum.weeks_back > 0").mark_circle(size=16)
+    return trails, dots.encode(x=_x("rs_ratio:Q"), y=_y("rs_momentum:Q"), **marks)
+
+
+def _heads(heads: Any, picked: Any, step: str) -> tuple[Any, Any]:
+    """The point of each symbol: filled for a completed week, hollow for the running one."""
+    at = {"x": _x("rs_ratio:Q"), "y": _y("rs_momentum:Q"), **_marks(picked, step)}
+    complete = heads.transform_filter("!datum.is_provisional").mark_circle(size=130)
+    running = heads.transform_filter("datum.is_provisional").mark_point(size=110, strokeWidth=2.2, fill=colour("paper"))
+    return complete.encode(**at), running.encode(**at)
+
+
+def _labels(heads: Any, picked: Any, step: str) -> tuple[Any, Any]:
+    """The symbols beside the graph in the order of momentum, as near to the points as there is room, each with a line to its point."""
+    import altair as alt
+
+    marks = _marks(picked, step)
     aside = (
         heads.transform_calculate(side="datum.rs_ratio < 100 ? -1 : 1")
         .transform_window(
@@ -145,16 +174,16 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
         .transform_joinaggregate(count="count()", middle="mean(rs_momentum)", groupby=["side"])
         .transform_calculate(
             label_x=f"100 + datum.side * {REACH + 0.2}",
-            label_y=f"clamp(datum.middle, {low} + datum.count * {APART / 2}, {high} - datum.count * {APART / 2})"
+            label_y=f"clamp(datum.middle, {LOW} + datum.count * {APART / 2}, {HIGH} - datum.count * {APART / 2})"
             f" + (datum.row - (datum.count + 1) / 2) * {APART}",
         )
     )
     leads = aside.mark_rule(strokeWidth=0.8).encode(
-        x=x,
-        y=y,
+        x=_x("rs_ratio:Q"),
+        y=_y("rs_momentum:Q"),
         x2="label_x:Q",
         y2="label_y:Q",
-        color=hue,
+        color=marks["color"],
         opacity=alt.condition(picked, alt.value(0.55), alt.value(0.05)),
     )
     labels = aside.mark_text(
@@ -163,13 +192,5 @@ def rotation(exhibit: str, description: str, tail_steps: int | None = None, step
         baseline="middle",
         align=alt.ExprRef("datum.side < 0 ? 'right' : 'left'"),
         dx=alt.ExprRef("datum.side < 0 ? -3 : 3"),
-    ).encode(
-        x=alt.X("label_x:Q", scale=x_scale),
-        y=alt.Y("label_y:Q", scale=y_scale),
-        text="symbol:N",
-        color=hue,
-        opacity=seen,
-        tooltip=tips,
-    )
-    chart = alt.layer(areas, names, leads, trails, dots, complete.add_params(picked, weeks), running, labels)
-    return finished(chart, description, 520)
+    ).encode(x=_x("label_x:Q"), y=_y("label_y:Q"), text="symbol:N", **marks)
+    return leads, labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit
@@ -46,14 +47,31 @@ def freshness(rows: pd.DataFrame, sql: str) -> Exhibit:
     )
 
 
+#: One and several of each kind of problem, in words.
+KINDS = {
+    "Run did not publish": ("last run that did not publish", ""),
+    "Could not be checked": ("expectation that could not be checked", "expectations that could not be checked"),
+    "Expectation failed": ("failed expectation", "failed expectations"),
+    "For information": ("note for information", "notes for information"),
+    "Rows set aside": ("dataset with rows set aside", "datasets with rows set aside"),
+    "Dead source": ("source that stands still", "sources that stand still"),
+    "Alerts not sent": ("group of alerts not sent", ""),
+}
+
+
 def problems(rows: pd.DataFrame, sql: str) -> Exhibit:
     """The open problems of the warehouse; no rows when there are none."""
     found = plain(rows)
     finding = "Nothing is open."
     if found:
-        count, critical = found[0]["open_problems"], found[0]["critical_problems"]
-        kinds = list(dict.fromkeys(row["problem"].lower() for row in found))
-        finding = f"{plural(count, 'problem')} {'is' if count == 1 else 'are'} open, {critical or 'none'} of them critical: {listed(kinds)}."
+        critical = found[0]["critical_problems"]
+        kinds = Counter(row["problem"] for row in found)
+        counted = listed([f"{count} {KINDS[kind][count > 1]}" for kind, count in kinds.items()])
+        finding = f"Nothing critical is open, only {counted}."
+        if critical:
+            finding = (
+                f"{plural(critical, 'critical problem')} {'is' if critical == 1 else 'are'} open; in all {counted}."
+            )
     named = rows.assign(dataset=rows["dataset"].map(DATASETS).fillna(rows["dataset"]))
     return Exhibit(
         id="problems",

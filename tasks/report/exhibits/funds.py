@@ -64,7 +64,14 @@ def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
         for column in COLUMNS
         if column.name not in NOTES
     }
-    missing = "; ".join(f"{label}: {listed(symbols)}" for label, symbols in gaps.items() if symbols)
+    # What is known of none is named once, and takes no row.
+    of_none = [label for label, symbols in gaps.items() if len(symbols) == len(compared)]
+    of_some = [f"{label} of {listed(symbols)}" for label, symbols in gaps.items() if symbols and label not in of_none]
+    missing = " ".join(
+        f"Not known {of}: {'; '.join(labels)}."
+        for of, labels in (("of any fund", of_none), ("of some", of_some))
+        if labels
+    )
     return Exhibit(
         id="funds",
         title="Small-cap funds side by side",
@@ -76,13 +83,9 @@ def funds(rows: pd.DataFrame, sql: str) -> Exhibit:
         sql=sql,
         rows=rows,
         table=rows,
-        columns=COLUMNS,
+        columns=tuple(column for column in COLUMNS if rows[column.name].notna().any()),
         side_by_side=COMPARED,
-        missing=f"Not known: {missing}."
-        if missing
-        else None
-        if compared
-        else "No small-cap fund has a price that session.",
+        missing=(missing or None) if compared else "No small-cap fund has a price that session.",
     )
 
 

@@ -143,7 +143,7 @@ def valuation(rows: pd.DataFrame, sql: str) -> Exhibit:
         "small caps. Past values are known only from the first snapshot on.",
         sql=sql,
         rows=rows,
-        table=rows,
+        table=rows if known else rows.head(0),
         columns=(
             Column("pair", "Pair", "text"),
             Column("small_trailing_pe", "P/E, small", "ratio"),

@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("rotation.duckdb", "build.duckdb"):
         with warehouse.writing(home / name) as con:
             con.execute("create table core.t as select 1 as a")
-    (tmp_path / "mine.csv").write_text("secret\n42\n")
+    (tmp_path / "mine.csv").write_text("secret\n8675309\n")
     return home
 
 
@@ -35,7 +35,7 @@ def test_no_statement_changes_anything_or_reads_a_file(home: Path, tmp_path: Pat
     result = sql(attack.format(home=home, folder=tmp_path))
     assert result.exit_code == 1, result.output
     assert result.stderr.startswith("Error: ")
-    assert "42" not in result.output
+    assert "8675309" not in result.output
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
 
 
@@ -46,7 +46,7 @@ def test_reading_files_allows_no_writing(home: Path, tmp_path: Path, attack: str
     before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
     assert sql("--allow-files", attack.format(home=home, folder=tmp_path)).exit_code == 2
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
-    assert "42" in sql("--allow-files", f"from read_csv('{tmp_path}/mine.csv')").output
+    assert "8675309" in sql("--allow-files", f"from read_csv('{tmp_path}/mine.csv')").output
 
 
 @pytest.mark.long_after(0)

@@ -652,7 +652,7 @@ def test_one_fact_is_one_problem():
     assert rows.loc["Rows set aside", "example"] == "IWB 2024-01-02, IWM 2024-01-04, IWM 2024-01-03"
     assert (
         exhibit.finding
-        == "3 problems are open, 1 of them critical: expectation failed, rows set aside and alerts not sent."
+        == "1 critical problem is open; in all 1 failed expectation, 1 dataset with rows set aside and 1 group of alerts not sent."
     )
 
 
