@@ -41,20 +41,40 @@ streaks as (
     from islands
 ),
 
-compared as (
+-- No fund is a billion times its assets; beyond that a deviation would exceed a double, which would end the run.
+histories as (
+    select
+        symbol,
+        list({'month': month, 'known_symbols': known_symbols, 'covered': covered_assets_pct, 'pct': flow_pct_of_assets} order by month) as history
+    from months
+    where abs(flow_pct_of_assets) < 1e11
+    group by symbol
+),
+
+-- The earlier months with the same members, in their order: a join of each month with each earlier one would sort them again for each.
+earlier as (
     select
         m.symbol,
         m.month,
-        100.0 * count(*) filter (e.flow_pct_of_assets < m.flow_pct_of_assets) / count(*) as percentile,
-        fn.z_score(any_value(m.flow_pct_of_assets), avg(e.flow_pct_of_assets order by e.month), stddev_samp(e.flow_pct_of_assets order by e.month)) as flow_z
+        m.flow_pct_of_assets,
+        [
+            e.pct for e in h.history
+            if e.month < m.month
+            and coalesce(e.known_symbols = m.known_symbols or (e.covered >= 50 and m.covered_assets_pct >= 50), false)
+        ] as pcts
     from months as m
-    join months as e
-        on e.symbol = m.symbol and e.month < m.month
-        and (e.known_symbols = m.known_symbols or (e.covered_assets_pct >= 50 and m.covered_assets_pct >= 50))
-    -- No fund is a billion times its assets; beyond that a deviation would exceed a double, which would end the run.
-    where not m.is_partial and abs(m.flow_pct_of_assets) < 1e11 and abs(e.flow_pct_of_assets) < 1e11
-    group by m.symbol, m.month
-    having count(*) >= 36
+    join histories as h on h.symbol = m.symbol
+    where not m.is_partial and abs(m.flow_pct_of_assets) < 1e11
+),
+
+compared as (
+    select
+        symbol,
+        month,
+        100.0 * len([pct for pct in pcts if pct < flow_pct_of_assets]) / len(pcts) as percentile,
+        fn.z_score(flow_pct_of_assets, list_avg(pcts), list_stddev_samp(pcts)) as flow_z
+    from earlier
+    where len(pcts) >= 36
 )
 
 select
