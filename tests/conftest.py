@@ -86,6 +86,7 @@ SLOW = (
     "tests/tasks/own/test_own.py",
     "tests/sql/core/test_context.py",
     "tests/sql/signals/test_fund_flows_monthly.py",
+    "tests/campaigns",
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import world
+from campaigns.scenarios import content
 from processes import kill, until
 from server import Prefect, serving
 from test_deployments import few
@@ -22,31 +23,13 @@ from market_rotation.tasks.sources.yahoo.source import MarketSource
 from market_rotation.tasks.universe import load_universe
 
 BEFORE, SPLIT = date(2025, 12, 4), date(2025, 12, 5)
-#: What tells one run from another, whatever it brought.
-OF_THE_RUN = {"run_id", "known_at"}
-
+TABLES = ("raw", "core", "signals")
 #: Less than flow runs leave between two heartbeats, but this one gives only its first.
 SILENT = timedelta(seconds=30)
 
 
 def evening(session: date) -> datetime:
     return datetime.combine(session, time(23, 30), UTC)
-
-
-def content(path: Path) -> dict[str, str]:
-    """A hash of each table of raw, core and signals, but for the columns that name the run."""
-    with warehouse.reading(path) as con:
-        tables = con.execute(
-            "select schema_name || '.' || table_name from duckdb_tables() where schema_name in ('raw', 'core', 'signals') order by all"
-        ).fetchall()
-        hashes = {}
-        for (table,) in tables:
-            columns = ", ".join(name for name in con.table(table).columns if name not in OF_THE_RUN)
-            query = (
-                f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from (select {columns} from {table}) as t"
-            )
-            hashes[table] = str(con.execute(query).fetchone())
-        return hashes
 
 
 @pytest.fixture
@@ -124,7 +107,7 @@ def test_killed_in_the_middle_of_a_run(vendor: Vendor, settings: dict[str, str],
             done = prefect.ended(again)
     assert (done["state_name"], done["run_count"]) == ("Completed", 1), prefect.log("worker")
     assert done["state"]["message"].startswith(f"Published {SPLIT}.")
-    assert content(published) == content(tmp_path / "undisturbed" / "rotation.duckdb")
+    assert content(published, TABLES) == content(tmp_path / "undisturbed" / "rotation.duckdb", TABLES)
     with warehouse.reading(published) as con:
         assert con.execute("select status from ops.runs order by run_id").fetchall() == [
             ("published",),

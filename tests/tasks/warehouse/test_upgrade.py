@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import world
+from campaigns.scenarios import old_warehouse
 from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
@@ -25,7 +25,6 @@ from market_rotation.tasks.warehouse import rebuild
 from market_rotation.tasks.warehouse.formats import FORMAT, installed
 from market_rotation.tasks.warehouse.models import models
 
-OLD = Path(__file__).parents[2] / "upgrade" / "before_0.1.0"
 BEFORE, NEXT = date(2025, 12, 4), date(2025, 12, 5)
 MEMBERS = {"SPY", "IWB", "IWM", "SPSM", "IJR", "RSP", "XLK", "XLE", "XLF", "AAPL", "NVDA"}
 #: After the runs of the older version, whose times are kept.
@@ -45,14 +44,7 @@ def members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Universe:
     monkeypatch.setenv("ROTATION_SOURCE", "sample")
     monkeypatch.setenv("ROTATION_HISTORY_START", "2025-10-01")
     monkeypatch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "3")
-    BUILD.parent.mkdir()
-    with duckdb.connect(str(BUILD)) as con:
-        con.execute("set timezone = 'UTC'")
-        con.execute((OLD / "schema.sql").read_text(encoding="utf-8"))
-        for path in sorted(OLD.glob("*.csv")):
-            schema, _, table = path.stem.partition("_")
-            con.execute(f"copy {schema}.{table} from '{path}' (format csv, header)")
-    shutil.copy(BUILD, PUBLISHED)
+    old_warehouse(BUILD.parent)
     return kept
 
 
