@@ -57,6 +57,7 @@ class Campaign:
         self.before: dict[str, dict[str, str]] = {}
         self.after: dict[str, dict[str, str]] = {}
         self.took_s: dict[str, float] = {}
+        self.has_broken = False
 
     def prepare(self, name: str) -> None:
         """The home before the scenario, and the state that it ends in when nothing disturbs it."""
@@ -101,6 +102,7 @@ class Campaign:
             assert self._content(home) == self.after[name], "the tables differ from those of an undisturbed run"
             shutil.rmtree(home)
         except (AssertionError, duckdb.Error, RuntimeError) as error:
+            self.has_broken = True
             tally.broken.append(f"{name}, {what}: {error} ({home})")
 
     def _copy(self, name: str) -> Path:
@@ -182,10 +184,13 @@ def trials(rng: random.Random, number: int) -> Iterator[tuple[str, str | None, b
 
 @contextmanager
 def campaign(rng: random.Random) -> Iterator[Campaign]:
-    """A campaign in a temporary folder, which stays where a promise was broken."""
+    """A campaign in a temporary folder, in which the homes of broken promises stay."""
     folder = Path(tempfile.mkdtemp(prefix="rotation-crash-"))
     with webhook.serving() as hook:
-        yield Campaign(folder, hook, rng)
+        made = Campaign(folder, hook, rng)
+        yield made
+    if not made.has_broken:
+        shutil.rmtree(folder)
 
 
 def main() -> int:
@@ -210,8 +215,6 @@ def main() -> int:
         broken = [sentence for tally in tallies.values() for sentence in tally.broken]
         for sentence in broken:
             console.print(f"BROKEN: {sentence}", soft_wrap=True)
-        if not broken:
-            shutil.rmtree(made.folder)
     tried = sum(sum(tally.tried.values()) for tally in tallies.values())
     record(
         "crash",

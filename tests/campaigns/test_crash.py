@@ -36,3 +36,4 @@ def test_a_broken_promise_is_noticed(made: Campaign, monkeypatch: pytest.MonkeyP
     made.trial("daily run", "before plan", False, tally)
     (sentence,) = tally.broken
     assert "the tables differ from those of an undisturbed run" in sentence
+    made.has_broken = False
