@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -49,7 +50,9 @@ class CachedSource:
 
         path = self._folder / f"{dataset}.{quote(symbol, safe='')}.{'.'.join(map(str, days))}.parquet"
         if path.is_file() and abs(self._now - path.stat().st_mtime) < MAX_AGE.total_seconds():
-            return typed(pd.read_parquet(path), DATASETS[dataset].columns)
+            # After a power cut a file may be cut short or hold zeros; then the answer is requested again.
+            with suppress(OSError, ValueError):
+                return typed(pd.read_parquet(path, page_checksum_verification=True), DATASETS[dataset].columns)
         try:
             frame: pd.DataFrame = getattr(self._source, dataset)(symbol, *days)
         except AccessRefused:
@@ -59,7 +62,7 @@ class CachedSource:
         self._folder.mkdir(parents=True, exist_ok=True)
         # A partial file is not a response.
         temporary = path.with_suffix(".tmp")
-        frame.to_parquet(temporary, index=False)
+        frame.to_parquet(temporary, index=False, write_page_checksum=True)
         os.utime(temporary, (self._now, self._now))
         os.replace(temporary, path)
         return frame

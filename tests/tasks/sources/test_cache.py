@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -40,6 +42,35 @@ def test_old_or_other_questions_are_asked(tmp_path: Path, now: datetime, end: da
     vendor = source()
     CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
     CachedSource(vendor, tmp_path, now).prices("SPY", START, end)
+    assert len(vendor.asked) == 2
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _zeros(path: Path) -> None:
+    """The first half of the values; what follows tells where they are."""
+    content = path.read_bytes()
+    at = content.index(b"PAR1") + 40
+    path.write_bytes(content[:at] + bytes(400) + content[at + 400 :])
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _zeros])
+def test_damaged_answers_are_asked_again(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """What a power cut left short, empty or with zeros is no answer, and is replaced."""
+    start = date(2024, 1, 2)
+    vendor = source(SPY=world.bars("SPY", [100.0 + i / 7 for i in range(500)], start))
+    first = CachedSource(vendor, tmp_path, NOW).prices("SPY", start, END)
+    (path,) = tmp_path.glob("*.parquet")
+    damage(path)
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    for _ in range(2):
+        pd.testing.assert_frame_equal(CachedSource(vendor, tmp_path, NOW).prices("SPY", start, END), first)
     assert len(vendor.asked) == 2
 
 
