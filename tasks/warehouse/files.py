@@ -8,7 +8,13 @@ from pathlib import Path
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copies a database file. Raises `OSError`, for example on a full disk."""
+    """Copies a database file. Raises `OSError`, for example on a full disk.
+
+    What is at `target` is removed first, with its write-ahead log: that of a killed process would be replayed into the copy, and the `cp`
+    of one may still be writing.
+    """
+    for left in (target, target.with_name(f"{target.name}.wal")):
+        left.unlink(missing_ok=True)
     # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
     done = subprocess.run(["cp", "-f", "--", str(source), str(target)], capture_output=True, text=True, check=False)
     if done.returncode:
