@@ -16,6 +16,7 @@ from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
 from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.run import ledger, stage
 from market_rotation.tasks.sources import cache
+from market_rotation.tasks.warehouse.damage import is_damage
 from market_rotation.tasks.warehouse.models import models
 from market_rotation.tasks.warehouse.publish import publish, publish_ledgers
 
@@ -150,6 +151,11 @@ def _describe(run: Run, error: BaseException) -> None:
         run.message = str(error)
     elif not isinstance(error, Exception):
         run.message = f"{_stopped(error)} before anything was published; the next run repeats it."
+    elif is_damage(error):
+        run.message = (
+            f"The build database is damaged ({str(error).splitlines()[0][:200]}). Nothing was published; run again: the next run goes on from "
+            "the published file."
+        )
     elif "No space left" in str(error):
         run.message = (
             f"The disk is full ({str(error).splitlines()[0]}). Nothing was published; make room, then run again."

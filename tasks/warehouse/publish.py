@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse import history
+from market_rotation.tasks.warehouse import damage, history
 from market_rotation.tasks.warehouse.files import copy, sync
 
 
@@ -30,11 +30,11 @@ def publish(
 
     `finish` writes into the copy before readers get it, for records that are true only once they have it. A reader with the file open keeps
     the old one; one that opens it sees the old or the new one, never a mix. Both files lie in one folder, since a rename is atomic only
-    within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk, or when it holds
-    less history than readers have; then readers keep the old file.
+    within a file system. Raises `RotationError` when the copy cannot be made or put in place, for example on a full disk, when it holds less
+    history than readers have, or when a part of it cannot be read; then readers keep the old file.
     """
     history.refuse_shorter(con, build, published)
-    with _replacing(published) as temporary:
+    with _replacing(published) as temporary, _refusing_damage(build):
         # All data must be in the file itself: a write-ahead log left beside the copy would belong to another file.
         con.execute("force checkpoint")
         copy(build, temporary)
@@ -42,6 +42,22 @@ def publish(
             with duckdb.connect(str(temporary)) as made:
                 made.execute("set timezone = 'UTC'")
                 finish(made)
+        with duckdb.connect(str(temporary), read_only=True) as made:
+            damage.read_all(made)
+
+
+@contextmanager
+def _refusing_damage(build: Path) -> Iterator[None]:
+    """Raises `RotationError` where DuckDB finds in the block that the content of `build`, or of its copy, is wrong."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not damage.is_damage(error):
+            raise
+        raise RotationError(
+            f"{build} is damaged ({str(error).splitlines()[0][:200]}), so it is not published and readers still see the previous file; "
+            "run again: the next run goes on from the published file."
+        ) from error
 
 
 def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Path, ledgers: Sequence[str]) -> None:

@@ -13,21 +13,11 @@ from pathlib import Path
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse import formats, history, unmounted
+from market_rotation.tasks.warehouse import damage, formats, history, unmounted
 from market_rotation.tasks.warehouse.connect import reading, refuse_other_than_file
 from market_rotation.tasks.warehouse.files import copy, sync
 
 log = logging.getLogger("rotation.warehouse")
-
-#: What DuckDB says of a file whose content is wrong, and not of one that is locked, forbidden, or of a newer version.
-_DAMAGE = (
-    "not a valid DuckDB database",
-    "Could not read enough bytes",
-    "Corrupt database",
-    "checksum",
-    "Failure while replaying WAL",
-    "ailed to deserialize",
-)
 
 
 def prepare(build: Path, published: Path) -> None:
@@ -56,14 +46,6 @@ def prepare(build: Path, published: Path) -> None:
         _copy_back(build, published, has, fault)
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether DuckDB raised `error` because the content of a file is wrong."""
-    kinds = (duckdb.SerializationException, duckdb.FatalException)
-    return isinstance(error, kinds) or (
-        isinstance(error, duckdb.Error) and any(words in str(error) for words in _DAMAGE)
-    )
-
-
 def _fault(build: Path, published: Path) -> str | None:
     """Why `build` cannot be used as it is; None where it can, or where opening it will say what is wrong."""
     if not build.exists():
@@ -72,12 +54,16 @@ def _fault(build: Path, published: Path) -> str | None:
         # A first run that was killed at once leaves this file, which never held any data.
         build.unlink()
         return None
+    # A process that ends in order leaves no write-ahead log.
+    has_log = build.with_name(f"{build.name}.wal").exists()
     try:
         with duckdb.connect(str(build)) as con:
             formats.refuse_newer(con, build)
             held = history.measure(con)
+            if has_log or damage.is_short(con, build) or not _has_ended_well(con):
+                damage.read_all(con)
     except duckdb.Error as error:
-        return f"is damaged ({str(error).splitlines()[0][:200]})" if is_damage(error) else None
+        return f"is damaged ({str(error).splitlines()[0][:200]})" if damage.is_damage(error) else None
     has = history.measure_published(published) if published.is_file() else None
     if not has or history.lacking(held, has) is None:
         return None
@@ -86,6 +72,15 @@ def _fault(build: Path, published: Path) -> str | None:
     with duckdb.connect(str(build)) as con:
         history.refuse_shorter(con, build, published)
     return None
+
+
+def _has_ended_well(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the last run was neither killed nor failed, which it does on a damaged file."""
+    try:
+        row = con.execute("select status from ops.runs order by run_id desc limit 1").fetchone()
+    except duckdb.CatalogException:
+        return True
+    return row is None or row[0] not in ("running", "failed")
 
 
 def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) -> None:
@@ -97,6 +92,7 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
             formats.refuse_newer(con, published)
             if words := history.lacking(history.measure(con), has):
                 raise RotationError(f"The copy of {published} is not whole ({words}); check the disk, then run again.")
+            damage.read_all(con)
         kept = _move_away(build)
         sync(temporary)
         os.replace(temporary, build)
@@ -105,6 +101,10 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
         raise RotationError(
             f"{build} {fault} and cannot be made from {published} ({error.strerror or error}); make room or correct the permissions, "
             "then run again."
+        ) from None
+    except duckdb.Error as error:
+        raise RotationError(
+            f"{build} {fault}, and the copy of {published} cannot be read ({str(error).splitlines()[0][:200]}); {history.PAGE}, says how to go on."
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse import recovery
+from market_rotation.tasks.warehouse import damage, recovery
 from market_rotation.tasks.warehouse.publish import publish
 
 DAYS = world.days()
@@ -230,3 +230,65 @@ def test_an_empty_folder_that_is_meant(tmp_path: Path, how: str) -> None:
             memory.unlink() if how == "forgotten" else memory.write_text("{}")
     assert world.run(market(), DAYS[22]).status == "published"
     assert len(sessions()) == 23
+
+
+def _last_block(path: Path) -> None:
+    """Cut off; nothing that opening or counting reads was in it."""
+    os.truncate(path, path.stat().st_size - BLOCK)
+
+
+def _block_of_zeros(path: Path) -> None:
+    """A block of a table that is not read where nothing is new."""
+    with duckdb.connect(str(path), read_only=True) as con:
+        (block,) = con.execute(
+            "select max(block_id) from pragma_storage_info('signals.relative_strength') where persistent"
+        ).fetchone()
+    with path.open("r+b") as file:
+        file.seek(HEADERS + block * BLOCK)
+        file.write(bytes(BLOCK))
+
+
+#: Of a DuckDB file, in bytes.
+HEADERS, BLOCK = 3 * 4096, 262144
+
+
+def readable(path: Path) -> bool:
+    with duckdb.connect(str(path), read_only=True) as con:
+        try:
+            damage.read_all(con)
+        except duckdb.Error as error:
+            return not damage.is_damage(error)
+    return True
+
+
+@pytest.mark.parametrize("ruin", [_last_block, _block_of_zeros])
+def test_a_build_file_that_only_reading_shows_to_be_damaged(ruin: Callable[[Path], None]) -> None:
+    """It is never published: a run goes on from the published file, or stops and says so, and then the next one does."""
+    before = world.content(PUBLISHED, *RAW, "signals.relative_strength")
+    ruin(BUILD)
+    assert not readable(BUILD)
+    # Nothing new, so nothing is derived again.
+    made = world.run(market(), DAYS[21], datetime(2024, 2, 2, tzinfo=UTC))
+    assert readable(PUBLISHED)
+    if made.status == "failed":
+        assert "is damaged" in made.message
+        assert "the next run goes on from the published file" in made.message
+        assert world.run(market(), DAYS[21], datetime(2024, 2, 3, tzinfo=UTC)).status == "up_to_date"
+    assert readable(BUILD)
+    assert readable(PUBLISHED)
+    assert world.content(PUBLISHED, *before) == before
+
+
+def test_the_write_ahead_log_of_a_killed_publish() -> None:
+    """What a process that was killed while it finished the copy left is not replayed into the next copy."""
+    temporary = PUBLISHED.with_name(f".{PUBLISHED.name}.tmp")
+    shutil.copy(BUILD, temporary)
+    code = (
+        f"import duckdb, os; con = duckdb.connect('{temporary}'); con.execute(\"update ops.runs set message = 'killed'\"); "
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert temporary.with_name(f"{temporary.name}.wal").exists()
+    assert world.run(market(), DAYS[22]).status == "published"
+    with warehouse.reading(PUBLISHED) as con:
+        assert con.execute("select count(*) from ops.runs where message = 'killed'").fetchone() == (0,)
