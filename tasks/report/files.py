@@ -36,8 +36,9 @@ def write(report: Report, folder: Path, now: datetime) -> Path:
         "index.html": render(report, now).encode(),
         "summary.txt": summary(report).encode(),
         "report.png": picture(report),
-        "report.json": json.dumps(_note(report), indent=1).encode(),
     }
+    note = _note(report) | {"bytes": {name: len(content) for name, content in contents.items()}}
+    contents["report.json"] = json.dumps(note, indent=1).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations import metrics
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from market_rotation.tasks.run.context import Resolved, RunContext
     from market_rotation.tasks.run.ledger import Run
 
@@ -19,15 +22,16 @@ log = logging.getLogger("rotation.report")
 def write(context: RunContext) -> None:
     """Writes and sends the report of the published data; sets `report_fault` of the run when it fails.
 
-    A report that exists is written again only with new data, and is sent once per session. A report that a killed run left incomplete is
-    written by the next run.
+    A report that exists is written again only with new data, and is sent once per session. A report that a killed run or a
+    power cut left incomplete is written by the next run.
     """
     run, settings = context.run, context.settings
     if not settings.report:
         return
-    # Written last: a report without it is incomplete.
-    exists = (settings.reports / str(run.session) / "report.json").exists()
-    if exists and run.status == "up_to_date":
+    folder = settings.reports / str(run.session)
+    # Written last, after which it is sent.
+    exists = (folder / "report.json").exists()
+    if run.status == "up_to_date" and _is_whole(folder):
         return
     try:
         from market_rotation.tasks.report import daily
@@ -40,6 +44,17 @@ def write(context: RunContext) -> None:
     except Exception as error:
         log.debug("The report could not be written.", exc_info=True)
         run.report_fault = str(error) if isinstance(error, RotationError) else f"{type(error).__name__}: {error}."
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all files of the report in `folder` are there, as long as they were written."""
+    try:
+        note = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        # A report of an older version does not say how long its files are.
+        sizes: dict[str, int] = note.get("bytes", {})
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def show_outcome(resolved: Resolved, run: Run) -> None:

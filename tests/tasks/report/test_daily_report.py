@@ -90,6 +90,16 @@ def test_a_run_writes_and_sends_it_once(begun: None, monkeypatch: pytest.MonkeyP
         shutil.rmtree(folder)
         assert run(DAYS[1]).status == "up_to_date"
         assert (folder / "index.html").exists()
+
+        # A power cut may leave any of its files short; the message was sent.
+        for name in ("index.html", "report.png", "report.json"):
+            sent = len(hook.messages)
+            content = (folder / name).read_bytes()
+            (folder / name).write_bytes(content[: len(content) // 2])
+            assert run(DAYS[1]).status == "up_to_date"
+            # The page says when it was written.
+            assert abs(len((folder / name).read_bytes()) - len(content)) < 40, name
+            assert len(hook.messages) == sent
     assert alerts() == []
 
 

@@ -280,7 +280,10 @@ def test_reports_are_listed_newest_first(tmp_path: Path) -> None:
     assert all(made[f"latest/{name}"] == made[f"2026-01-16/{name}"] for name in files.NAMES)
     listed = re.findall(r'href="([^"]+)">([^<]+)', made["index.html"].decode())
     assert listed == [(f"2026-01-{day}/index.html", f"{day} Jan 2026") for day in (16, 15, 14)]
-    assert json.loads(made["2026-01-16/report.json"]) == {
+    note = json.loads(made["2026-01-16/report.json"])
+    sizes = note.pop("bytes")
+    assert sizes == {name: len(made[f"2026-01-16/{name}"]) for name in files.NAMES if name != "report.json"}
+    assert note == {
         "session": "2026-01-16",
         "label": "building",
         "size_state": "leading",
