@@ -75,12 +75,12 @@ def _fault(build: Path, published: Path) -> str | None:
 
 
 def _has_ended_well(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the last run was neither killed nor failed, which it does on a damaged file."""
+    """Whether the last run was neither killed, failed nor blocked, as it is on a damaged file."""
     try:
         row = con.execute("select status from ops.runs order by run_id desc limit 1").fetchone()
     except duckdb.CatalogException:
         return True
-    return row is None or row[0] not in ("running", "failed")
+    return row is None or row[0] in ("published", "up_to_date")
 
 
 def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) -> None:

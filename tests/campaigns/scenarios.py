@@ -16,11 +16,14 @@ import duckdb
 import world
 
 from market_rotation.tasks import warehouse
+from market_rotation.tasks.alerts.resend import resend
 from market_rotation.tasks.audit.accept import accept, entries
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.sources.base import Source
+from market_rotation.tasks.sources.cache import CachedSource
 from market_rotation.tasks.universe import Universe, load_universe
 
 DAYS = world.days()
@@ -60,9 +63,14 @@ def market(changed: bool = False, jump: bool = False, twice: bool = False) -> wo
     return source
 
 
-def run(source: world.FakeSource | None, parameters: Parameters, kill_at: str | None = None) -> Run:
-    """A run that SIGKILL ends at `kill_at`, such as `before publish` or `after load`."""
+def run(source: Source | None, parameters: Parameters, kill_at: str | None = None) -> Run:
+    """A run that SIGKILL ends at `kill_at`, such as `before publish` or `after load`.
+
+    Answers of `source` are cached until the run has ended, like those of vendors.
+    """
     steps = pipeline.Steps(fetch=world.fetch_in_order) if source else pipeline.Steps()
+    if source:
+        source = CachedSource(source, load_settings().cache / source.name, parameters.now)
     if kill_at:
         when, _, name = kill_at.partition(" ")
         steps = replace(steps, **{name: partial(_dying, getattr(steps, name), when == "before")})
@@ -75,39 +83,39 @@ def _dying(step: Callable[..., Any], before: bool, *arguments: Any) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def daily(kill_at: str | None, hours: float) -> str:
+def daily(kill_at: str | None, hours: float) -> Run:
     """The daily job, whose vendor restated a close and reports a split and a distribution."""
-    return run(market(changed=True), Parameters(evening(DAYS[21], hours), DAYS[21]), kill_at).status
+    return run(market(changed=True), Parameters(evening(DAYS[21], hours), DAYS[21]), kill_at)
 
 
-def backfill(kill_at: str | None, hours: float) -> str:
+def backfill(kill_at: str | None, hours: float) -> Run:
     """A backfill of the whole history, which finds the restated close."""
     parameters = Parameters(evening(DAYS[21], hours), DAYS[21], start=DAYS[1])
-    return run(market(changed=True), parameters, kill_at).status
+    return run(market(changed=True), parameters, kill_at)
 
 
-def report(kill_at: str | None, hours: float) -> str:
+def report(kill_at: str | None, hours: float) -> Run:
     """The daily job, which writes its report."""
     os.environ["ROTATION_REPORT"] = "true"
     return daily(kill_at, hours)
 
 
-def blocked(kill_at: str | None, hours: float) -> str:
+def blocked(kill_at: str | None, hours: float) -> Run:
     """A blocked batch, which is alerted."""
-    return run(market(twice=True), Parameters(evening(DAYS[21], hours), DAYS[21]), kill_at).status
+    return run(market(twice=True), Parameters(evening(DAYS[21], hours), DAYS[21]), kill_at)
 
 
-def accepting(kill_at: str | None, hours: float) -> str:
+def accepting(kill_at: str | None, hours: float) -> Run:
     """A bar is accepted by a person, and the next run publishes it."""
     settings = load_settings()
     with warehouse.reading(settings.published) as con:
         still = [e for e in entries(con) if e.symbol == "IWM" and e.accepted_at is None and e.session == DAYS[20]]
     if still:
         accept(settings, still[0].id, "checked with the issuer", "somebody", evening(DAYS[20], 1))
-    return run(market(jump=True), Parameters(evening(DAYS[20], 2 + hours), DAYS[20]), kill_at).status
+    return run(market(jump=True), Parameters(evening(DAYS[20], 2 + hours), DAYS[20]), kill_at)
 
 
-def upgrade(kill_at: str | None, hours: float) -> str:
+def upgrade(kill_at: str | None, hours: float) -> Run:
     """The first run of this version on a warehouse of an older one."""
     os.environ |= {
         "ROTATION_SOURCE": "sample",
@@ -115,17 +123,40 @@ def upgrade(kill_at: str | None, hours: float) -> str:
         "ROTATION_EARNINGS_CONSTITUENTS": "3",
     }
     now = datetime(2026, 11, 23, tzinfo=UTC) + timedelta(hours=hours)
-    return run(None, Parameters(now, date(2025, 12, 5)), kill_at).status
+    return run(None, Parameters(now, date(2025, 12, 5)), kill_at)
 
 
-ACTS: Mapping[str, Callable[[str | None, float], str]] = {
+def first(kill_at: str | None, hours: float) -> Run:
+    """The first run."""
+    return run(market(), Parameters(evening(DAYS[20], hours), DAYS[20]), kill_at)
+
+
+def set_aside(kill_at: str | None, hours: float) -> Run:
+    """The daily job with a bar that is set aside, which is alerted."""
+    return run(market(jump=True), Parameters(evening(DAYS[20], hours), DAYS[20]), kill_at)
+
+
+def resending(kill_at: str | None, hours: float) -> Run:
+    """Alerts that no channel took are sent; then the daily job, on the next session."""
+    resend(load_settings(), evening(DAYS[20], 1 + hours))
+    return run(market(changed=True), Parameters(evening(DAYS[21], hours), DAYS[21]), kill_at)
+
+
+ACTS: Mapping[str, Callable[[str | None, float], Run]] = {
+    "first run": first,
     "daily run": daily,
     "backfill": backfill,
     "upgrade": upgrade,
     "accepting a bar": accepting,
     "report": report,
     "blocked and alerted": blocked,
+    "set aside and alerted": set_aside,
+    "alerts sent again": resending,
 }
+#: What ends the incidents of a scenario.
+ENDS: Mapping[str, str] = {"blocked and alerted": "daily run", "set aside and alerted": "daily run"}
+#: Outcomes of a scenario that is not disturbed.
+EXPECTED: Mapping[str, set[str]] = {"blocked and alerted": {"blocked"}}
 
 
 def prepare(name: str, home: Path) -> None:
@@ -142,8 +173,12 @@ def prepare(name: str, home: Path) -> None:
     world.write_universe(home, world.universe(*members, pairs=[("IWM", "SPY")]))
     os.chdir(home)
     os.environ |= environment(home)
-    for n in (19, 20):
-        assert run(market(jump=name == "accepting a bar"), Parameters(evening(DAYS[n]), DAYS[n])).status == "published"
+    if name == "alerts sent again":
+        # Nobody listens there.
+        os.environ["ROTATION_ALERT_URLS"] = "json://127.0.0.1:9/"
+    for n in {"first run": (), "set aside and alerted": (19,)}.get(name, (19, 20)):
+        jump = name in ("accepting a bar", "alerts sent again")
+        assert run(market(jump=jump), Parameters(evening(DAYS[n]), DAYS[n])).status == "published"
 
 
 def old_warehouse(folder: Path) -> None:
