@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -37,7 +38,7 @@ def write(report: Report, folder: Path, now: datetime) -> Path:
         "summary.txt": summary(report).encode(),
         "report.png": picture(report),
     }
-    note = _note(report) | {"bytes": {name: len(content) for name, content in contents.items()}}
+    note = _note(report) | {"sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}}
     contents["report.json"] = json.dumps(note, indent=1).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)

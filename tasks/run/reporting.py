@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -47,12 +48,14 @@ def write(context: RunContext) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether all files of the report in `folder` are there, as long as they were written."""
+    """Whether all files of the report in `folder` are there, with the content that was written."""
     try:
         note = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        # A report of an older version does not say how long its files are.
-        sizes: dict[str, int] = note.get("bytes", {})
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+        # A report of an older version does not say what its files held.
+        hashes: dict[str, str] = note.get("sha256", {})
+        return all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected for name, expected in hashes.items()
+        )
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -145,8 +145,11 @@ class Campaign:
         known = self.undisturbed[name]
         kill_at, wait_s = kind, LIMIT_S
         if kind == "operation":
-            # Half of them not a statement: there are fewer of those.
-            labels = [n for n, label in enumerate(known.passed, 1) if rng.random() < 0.1 or not _is_statement(label)]
+            numbered = list(enumerate(known.passed, 1))
+            # Statements are many and much alike; sending and recording an alert are few, and what matters happens between them.
+            few = [n for n, label in numbered if label.endswith((" send", " record"))]
+            labels = [n for n, label in numbered if rng.random() < 0.1 or not _is_statement(label)]
+            labels = few if few and rng.random() < 0.4 else labels
             kill_at = f"operation {rng.choice(labels)}"
         elif kind == "random moment":
             wait_s = rng.uniform(0, 1.05 * known.took_s)

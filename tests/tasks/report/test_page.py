@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -281,8 +282,9 @@ def test_reports_are_listed_newest_first(tmp_path: Path) -> None:
     listed = re.findall(r'href="([^"]+)">([^<]+)', made["index.html"].decode())
     assert listed == [(f"2026-01-{day}/index.html", f"{day} Jan 2026") for day in (16, 15, 14)]
     note = json.loads(made["2026-01-16/report.json"])
-    sizes = note.pop("bytes")
-    assert sizes == {name: len(made[f"2026-01-16/{name}"]) for name in files.NAMES if name != "report.json"}
+    assert note.pop("sha256") == {
+        name: hashlib.sha256(made[f"2026-01-16/{name}"]).hexdigest() for name in files.NAMES if name != "report.json"
+    }
     assert note == {
         "session": "2026-01-16",
         "label": "building",
