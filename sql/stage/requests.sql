@@ -4,8 +4,9 @@
 --   ops.quarantine_entries
 -- lookback: all; the newest record of each symbol
 -- null: known_source of other datasets, and where no price is known
--- formula: prices are requested from 10 sessions before the last known price, so that a restatement is seen; from the earliest bar in quarantine,
---   if that is within 63 sessions, so that it can be corrected or was accepted. Fund records are requested as a whole, since an issuer's file is one.
+-- formula: prices are requested from 10 sessions before the last known price, so that a restatement is seen; from the session
+--   before the earliest bar in quarantine, with which the audit compares it, if that is within 63 sessions, so that it can be corrected or was
+--   accepted. Fund records are requested as a whole, since an issuer's file is one.
 --   A backfill also requests all of its range, even if it is known
 -- columns:
 --   dataset: requested dataset
@@ -44,8 +45,9 @@ recent as (
 ),
 
 quarantined as (
-    select q.symbol, min(q.session) as earliest
+    select q.symbol, min(coalesce(before.session, q.session)) as earliest
     from ops.quarantine_entries() as q
+    asof left join numbered as before on before.session < q.session
     where q.dataset = 'prices' and q.resolved_at is null
         and (q.session is null or q.session >= (select min(session) from recent) or q.accepted_at is not null)
     group by q.symbol

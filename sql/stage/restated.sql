@@ -1,6 +1,6 @@
--- stage.restated: symbols whose oldest bar in the overlap has another close than the one known. A split or restatement may then
---   reach further back than the overlap, so the whole history is requested again. Where another source
---   answers than the one of the known bar, only a split counts (stage.rebased): sources differ in rounding.
+-- stage.restated: symbols whose oldest bar in the overlap has another close, distribution or split than the one known. It may then reach
+--   further back than the overlap, and no bar before it is given with which the audit could compare it, so the whole history is requested
+--   again. Where another source answers than the one of the known bar, only a split counts (stage.rebased): sources differ in rounding.
 -- grain: symbol
 -- sources: stage.fetched_prices, stage.answers, stage.rebased, fn.prices_known_at, fn.value_differs
 -- lookback: none
@@ -11,7 +11,10 @@
 --   is_constant: the same ratio on every bar of the overlap, as after a split
 --   source: source that answered, of several
 with compared as (
-    select f.symbol, f.session, f.close as new_close, k.close as known_close, f.close / k.close as ratio, k.source as known_source
+    select
+        f.symbol, f.session, f.close / k.close as ratio, k.source as known_source,
+        fn.value_differs(f.close, k.close) or fn.value_differs(f.dividend, k.dividend)
+            or fn.value_differs(f.capital_gain, k.capital_gain) or fn.value_differs(f.split_ratio, k.split_ratio) as is_restated
     from stage.fetched_prices as f
     join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.session = f.session
     where f.close is not null
@@ -21,7 +24,7 @@ oldest as (
     select
         symbol,
         arg_min(ratio, session) as ratio,
-        fn.value_differs(arg_min(new_close, session), arg_min(known_close, session)) as is_restated,
+        arg_min(is_restated, session) as is_restated,
         arg_min(known_source, session) as known_source,
         max(ratio) - min(ratio) <= 1e-6 * max(ratio) as is_constant
     from compared

@@ -185,3 +185,39 @@ def test_a_split_outlives_its_bar() -> None:
     assert rows("select session, split_ratio from core.prices where symbol = 'IWM' and split_ratio <> 1") == [
         (DAYS[EX + 1], 2.0)
     ]
+
+
+def contradicted(day: int, wrong_until: int = 90) -> world.FakeSource:
+    """IWM pays 1.3 on its ex-day. Up to the day `wrong_until` the vendor states twice that, and its adjusted close has only the true one."""
+    source = market(IWM={EX: 1.3})
+    for symbol in SYMBOLS:
+        frame = source.frames[symbol].iloc[: day + 1].reset_index(drop=True)
+        steps = 1 - frame["dividend"].shift(-1).fillna(0) / frame["close"]
+        source.frames[symbol] = frame.assign(vendor_adj_close=frame["close"] * steps[::-1].cumprod()[::-1])
+    return damaged(source, "IWM", dividend=2.6) if EX <= day < wrong_until else source
+
+
+PAID = "select session, dividend from core.prices where symbol = 'IWM' and dividend <> 0"
+SET_ASIDE = "select distinct session from ops.quarantine where symbol = 'IWM' and resolved_at is null"
+
+
+@pytest.mark.long_after(1)
+@pytest.mark.parametrize("later", [10, 8, 9, 11])
+def test_known_distribution_that_is_doubled_later(later: int) -> None:
+    """It is not believed, wherever in the overlap of ten sessions its bar lies, also where the vendor gives no bar before it to compare with."""
+    for day in (EX - 1, EX, EX + later - 1):
+        assert world.run(contradicted(day, wrong_until=0), DAYS[day]).status == "published"
+    assert rows(PAID) == [(DAYS[EX], 1.3)]
+    assert world.run(contradicted(EX + later), DAYS[EX + later]).status == "published"
+    assert rows(PAID) == [(DAYS[EX], 1.3)]
+    assert rows("select session from ops.revisions where dataset = 'prices'") == []
+
+
+def test_distribution_in_quarantine_for_long() -> None:
+    """The bar stays set aside as long as the vendor contradicts itself, also once it is older than the overlap; then it is published."""
+    for day in (EX - 1, EX, EX + 12, EX + 13, EX + 14):
+        assert world.run(contradicted(day), DAYS[day]).status == "published"
+        assert rows(SET_ASIDE) == [(DAYS[EX],)] * (day >= EX)
+        assert (DAYS[EX], 2.6) not in rows(PAID)
+    assert world.run(contradicted(EX + 15, wrong_until=0), DAYS[EX + 15]).status == "published"
+    assert (rows(SET_ASIDE), rows(PAID)) == ([], [(DAYS[EX], 1.3)])
