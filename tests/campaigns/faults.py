@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import world
+from rich.console import Console
 from rich.progress import track
 
 from campaigns import faulty_market as market
@@ -115,12 +116,14 @@ def good(session: date) -> None:
 
 
 def published() -> dict[str, pd.DataFrame]:
-    """The published rows of each dataset, apart from which run fetched them when; none before the first publication."""
+    """The published values of each dataset, apart from which run fetched them when; none before the first publication."""
     if not PUBLISHED.exists():
         return {}
     with warehouse.reading(PUBLISHED) as con:
         return {
-            name: con.sql(f"select {', '.join(dataset.columns)} from core.{name} order by all").df()
+            name: con.execute(
+                f"select columns(c -> list_contains(?, c)) from core.{name} order by all", [list(dataset.columns)]
+            ).df()
             for name, dataset in DATASETS.items()
             if name in market.OF_DATASET
         }
@@ -172,7 +175,9 @@ def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
         if count:
             what = f"believed ({count} rows)" + (f", {what}" if what else "")
         return Outcome(
-            what or ("no effect" if same(found, expected) else "missing without a word"), bool(count), heals(cell, clean)
+            what or ("no effect" if same(found, expected) else "missing without a word"),
+            bool(count),
+            heals(cell, clean),
         )
 
 
@@ -198,7 +203,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--seconds", type=float, default=3600.0)
     given = parser.parse_args()
-    print(f"seed {given.seed}")
+    show = Console(width=200).print
+    show(f"seed {given.seed}")
     todo = plan()
     random.Random(given.seed).shuffle(todo)
     ends, results = time.monotonic() + given.seconds, list[tuple[Cell, Outcome]]()
@@ -210,7 +216,7 @@ def main() -> int:
             folder = Path(temporary) / str(number)
             results.append((cell, attempt(cell, clean, folder)))
             shutil.rmtree(folder)
-            print(*results[-1], "BROKEN" if broken(*results[-1]) else "", flush=True)
+            show(*results[-1], "BROKEN" if broken(*results[-1]) else "")
     failed = [pair for pair in results if broken(*pair)]
     facts = [
         f"Seed {given.seed}: {len(results)} of {len(todo)} cells in the time given; {len(failed)} broke a promise.",

@@ -1,0 +1,135 @@
+"""Second, simple readings of documents, that share no code with the product. Each says what a document plainly holds, or raises."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import tomllib
+from collections import Counter
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+#: Rows of texts and rounded numbers, in an order that does not depend on the document's.
+Said = list[tuple[Any, ...]]
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+class WrongKindError(Exception):
+    """A value that cannot be what its place says: true for a price. A reader that takes such a document has invented a number."""
+
+
+def number(value: Any) -> float | None:
+    """A number to ten significant digits; None for one that is missing. Raises `WrongKindError` for a boolean."""
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        raise WrongKindError(f"{value} stands for a number")
+    return float(f"{float(value):.10g}")
+
+
+def ordered(rows: Said) -> Said:
+    """The rows in a fixed order."""
+    return sorted(rows, key=repr)
+
+
+def frame(rows: pd.DataFrame, *columns: str) -> Said:
+    """The rows of a frame that the product gave."""
+    return ordered([tuple(_plain(value) for value in row) for row in rows[list(columns)].itertuples(index=False)])
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value is pd.NaT:
+        return None
+    if isinstance(value, date):
+        return f"{value:%Y-%m-%d}"
+    return value if isinstance(value, str) else number(value)
+
+
+def chart(content: bytes, start: date, end: date) -> Said:
+    """Day, open, high, low, close, volume, adjusted close of each bar of Yahoo's chart; dividends and splits of days that have a bar."""
+    result = json.loads(content)["chart"]["result"][0]
+    quote = result["indicators"]["quote"][0]
+    columns = [quote[name] for name in ("open", "high", "low", "close", "volume")]
+    columns.append(result["indicators"]["adjclose"][0]["adjclose"])
+    days = [datetime.fromtimestamp(stamp, NEW_YORK).date() for stamp in result.get("timestamp") or []]
+    events = result.get("events") or {}
+    paid = _events(events, "dividends", lambda event: number(event["amount"]) or 0.0)
+    split = _events(
+        events, "splits", lambda event: (number(event["numerator"]) or 0.0) / (number(event["denominator"]) or 0.0)
+    )
+    if any(day not in days for day in {*paid, *split}):
+        raise ValueError("an event on a day without a bar")
+    return ordered(
+        [
+            (str(day), *(number(column[place]) for column in columns), number(paid.get(day, 0.0)), split.get(day, 1.0))
+            for place, day in enumerate(days)
+            if start <= day <= end
+        ]
+    )
+
+
+def _events(events: dict[str, Any], kind: str, value: Any) -> dict[date, float]:
+    found = [
+        (datetime.fromtimestamp(e["date"], NEW_YORK).date(), value(e)) for e in (events.get(kind) or {}).values()
+    ]
+    if max(Counter(day for day, _ in found).values(), default=1) > 1:
+        raise ValueError("two events of one day")
+    return dict(found)
+
+
+def summary(content: bytes, *places: tuple[str, str]) -> Said:
+    """The values at `places` (module and field) of a quote summary, plain or as `{"raw": …}`."""
+    modules = json.loads(content)["quoteSummary"]["result"][0]
+    found = []
+    for module, field in places:
+        value = modules.get(module, {}).get(field)
+        found.append(number(value.get("raw") if isinstance(value, dict) else value))
+    return [tuple(found)]
+
+
+def keyed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """The day and the named numbers of each row of a vendor with a key."""
+    return [(row["date"][:10], *(number(row[name]) for name in names)) for row in rows]
+
+
+def table(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...]) -> Said:
+    """Texts, ISO day and numbers of each row of a plain CSV file."""
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    return ordered(
+        [
+            (*(row[t] for t in texts), str(date.fromisoformat(row[day])), *(number(row[n]) for n in numbers))
+            for row in rows
+        ]
+    )
+
+
+def parquet(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...]) -> Said:
+    """The same of a Parquet file, read by pyarrow."""
+    rows = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+    return ordered(
+        [
+            (*(row[t] for t in texts), str(pd.Timestamp(row[day]).date()), *(number(row[n]) for n in numbers))
+            for row in rows.to_dict("records")
+        ]
+    )
+
+
+def cells(content: bytes) -> Said:
+    """All rows of a CSV file: each filled cell under its column's name, stripped."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    return ordered(
+        [
+            tuple(sorted((k.strip(), v.strip()) for k, v in row.items() if isinstance(v, str) and v.strip()))
+            for row in rows
+        ]
+    )
+
+
+def settings(content: bytes) -> dict[str, Any]:
+    """The plain values of a TOML file."""
+    return {k: v for k, v in tomllib.loads(content.decode()).items() if not isinstance(v, dict | list)}
