@@ -213,3 +213,30 @@ def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callabl
             except RotationError:
                 refused += 1
     assert refused
+
+
+@pytest.mark.parametrize(
+    ("document", "parse", "place"),
+    [
+        (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY), ("indicators", "quote", 0, "close", 1)),
+        (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY), ("timestamp", 0)),
+        (
+            CHART,
+            lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY),
+            ("events", "dividends", "1767969000", "amount"),
+        ),
+        (SUMMARY, lambda payload: parse_fund_nav(payload, "SPY", DAY, DAY), ("summaryDetail", "totalAssets")),
+        (SUMMARY, lambda payload: parse_fund_facts(payload, "SPY", DAY), ("summaryDetail", "navPrice")),
+        (SUMMARY, lambda payload: parse_earnings_growth(payload, "SPY", DAY), ("earningsTrend", "trend", 0, "growth")),
+    ],
+    ids=["close", "timestamp", "dividend", "assets", "NAV", "growth"],
+)
+def test_a_truth_value_is_no_number(document: Any, parse: Callable[[Any], Any], place: tuple[Any, ...]) -> None:
+    """`true` where Yahoo has a number refuses the answer; Python alone would take it for 1."""
+    changed = json.loads(json.dumps(document))
+    node = next(iter(changed.values()))["result"][0]
+    for name in place[:-1]:
+        node = node[name]
+    node[place[-1]] = True
+    with pytest.raises(SourceUnavailable, match="truth value instead of a number"):
+        parse(changed)
