@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.setting_values import iso_day
 
 SHIPPED = Path(__file__).parents[1] / "sql"
 
@@ -54,7 +55,7 @@ class Instrument(_Row):
     issuer_id: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     index_name: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     benchmark: Annotated[Symbol | None, BeforeValidator(_blank_is_none)]
-    inception: Annotated[date | None, BeforeValidator(_blank_is_none)]
+    inception: Annotated[Annotated[date, BeforeValidator(iso_day)] | None, BeforeValidator(_blank_is_none)]
 
     @model_validator(mode="before")
     @classmethod
@@ -201,8 +202,9 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][0] or "too many fields"
+            reason = first["msg"].removeprefix("Value error, ")
             raise ConfigError(
-                f"{path}, line {reader.line_num}: {where}: {first['msg']} (it says {first['input']!r})."
+                f"{path}, line {reader.line_num}: {where}: {reason} (it says {first['input']!r})."
             ) from error
     if not rows:
         raise ConfigError(f"{path}: the file has a header but no rows; add at least one.")

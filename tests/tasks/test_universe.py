@@ -162,6 +162,12 @@ def test_the_shipped_pairs_are_the_contracts():
         pytest.param(
             HEADER + SPY + IWM.replace(",\n", ",2000-13-26\n"), ["line 3", "inception", "2000-13-26"], id="bad date"
         ),
+        pytest.param(
+            HEADER + SPY + IWM.replace(",\n", ",20000526\n"),
+            ["line 3", "inception", "20000526", "write it as 2005-01-03"],
+            id="date without dashes",
+        ),
+        pytest.param(HEADER + SPY + IWM.replace(",\n", ",-0\n"), ["line 3", "inception", "-0"], id="number for a date"),
         pytest.param(HEADER + SPY + IWM.strip() + ",more\n", ["line 3", "too many fields"], id="too many fields"),
         pytest.param(HEADER + SPY + "IWM\n", ["line 3", "name"], id="too few fields"),
         pytest.param(HEADER + SPY.replace("fund", "bond"), ["line 2", "kind", "'bond'"], id="bad kind"),

@@ -128,7 +128,9 @@ def _events(events: Any, zone: ZoneInfo) -> tuple[dict[date, float], dict[date, 
     for kind, sums in (("dividends", paid), ("capitalGains", gained)):
         for event in (events.get(kind) or {}).values():
             currencies.add(str(event.get("currency") or "USD"))
-        listed = {(_day(event["date"], zone), plain_number(event["amount"])) for event in (events.get(kind) or {}).values()}
+        listed = {
+            (_day(event["date"], zone), plain_number(event["amount"])) for event in (events.get(kind) or {}).values()
+        }
         for day, amount in sorted(listed):
             sums[day] = sums.get(day, 0.0) + amount
     splits = (events.get("splits") or {}).values()

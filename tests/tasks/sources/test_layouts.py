@@ -218,7 +218,11 @@ def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callabl
 @pytest.mark.parametrize(
     ("document", "parse", "place"),
     [
-        (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY), ("indicators", "quote", 0, "close", 1)),
+        (
+            CHART,
+            lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY),
+            ("indicators", "quote", 0, "close", 1),
+        ),
         (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY), ("timestamp", 0)),
         (
             CHART,
