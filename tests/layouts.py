@@ -159,17 +159,17 @@ def _past_holdings(content: bytes) -> Said:
 def _invesco_prices(content: bytes) -> Said:
     said = json.loads(content)
     values = (said["nav"], said["sharesOutstanding"], said.get("marketValue"))
-    return [(_day(said["effectiveDate"][:10], "%Y-%m-%d"), *map(number, values))]
+    return [(_day(said["effectiveDate"].strip()[:10], "%Y-%m-%d"), *map(number, values))]
 
 
 def _invesco_navs(content: bytes) -> Said:
     (line,) = json.loads(content)["lineChartData"]
-    return ordered([(_day(p["date"], "%m/%d/%Y"), number(p["value"])) for p in line["data"]])
+    return ordered(list({(_day(p["date"], "%m/%d/%Y"), number(p["value"])) for p in line["data"]}))
 
 
 def _invesco_holdings(content: bytes) -> Said:
     said = json.loads(content)
-    day = _day(said["effectiveBusinessDate"][:10], "%Y-%m-%d")
+    day = _day(said["effectiveBusinessDate"].strip()[:10], "%Y-%m-%d")
     rows = [
         (day, html.unescape(h["issuerName"]).strip() or None, h["percentageOfTotalNetAssets"]) for h in said["holdings"]
     ]
@@ -178,18 +178,23 @@ def _invesco_holdings(content: bytes) -> Said:
 
 def _vanguard_navs(content: bytes) -> Said:
     items = [item for block in json.loads(content)["nav"] for item in block["item"]]
-    return ordered(list({(_day(i["asOfDate"][:10], "%Y-%m-%d"), number(i["price"])) for i in items}))
+    return ordered(list({(_day(i["asOfDate"].strip()[:10], "%Y-%m-%d"), number(i["price"])) for i in items}))
 
 
 def _vanguard_count(content: bytes) -> Said:
     said = json.loads(content)
-    return [(_day(said["effectiveDate"][:10], "%Y-%m-%d"), number(said["outstandingShares"]))]
+    return [(_day(said["effectiveDate"].strip()[:10], "%Y-%m-%d"), number(said["outstandingShares"]))]
 
 
 def _vanguard_holdings(content: bytes) -> Said:
     said = json.loads(content)
-    day = _day(said["asOfDate"][:10], "%Y-%m-%d")
+    day = _day(said["asOfDate"].strip()[:10], "%Y-%m-%d")
     return ordered([(day, h["longName"].strip() or None, _percent(h["percentWeight"])) for h in said["fund"]["entity"]])
+
+
+def _name(text: str) -> str | None:
+    """A name, None for a dash or an empty cell."""
+    return None if text.strip() in ("", "-", "--") else text.strip()
 
 
 def _roundhill_daily(content: bytes) -> Said:
@@ -205,13 +210,13 @@ def _roundhill_navs(content: bytes) -> Said:
 
 def _roundhill_holdings(content: bytes) -> Said:
     rows = [r for r in _csv(content, "Date") if r["Account"].strip() == "MAGS"]
-    names = [(r["SecurityName"].strip(), number(r["Weightings"].strip().removesuffix("%"))) for r in rows]
+    names = [(_name(r["SecurityName"]), number(r["Weightings"].strip().removesuffix("%"))) for r in rows]
     return [(number(rows[0]["SharesOutstanding"]),), *ordered(names)]
 
 
 def _dimensional(content: bytes) -> Said:
     rows = _csv(content, "date")
-    return ordered([(r["date"].strip()[:10], r["description"].strip(), number(r["weight"])) for r in rows])
+    return ordered([(r["date"].strip()[:10], _name(r["description"]), number(r["weight"])) for r in rows])
 
 
 # ---- the layouts ----

@@ -105,7 +105,7 @@ def _rules(content: bytes) -> Said:
     with home(rules__own_sql=content):
         found, broken = rules.load(load_settings())
     if broken:
-        raise ConfigError(f"{broken[0].details}")
+        raise ConfigError(broken[0].what)
     return again.ordered([(rule.id, rule.sentence, rule.severity) for rule in found])
 
 
@@ -134,8 +134,8 @@ def targets() -> list[Target]:
     pairs = (SHIPPED / "pairs.csv").read_bytes()
     return [
         Target("rotation-toml", (TOML,), _settings, _settings_again),
-        Target("universe", (b"".join(lines[:12]),), _universe, again.cells),
-        Target("pairs", (pairs,), _pairs, again.cells),
+        Target("universe", (b"".join(lines[:12]),), _universe, lambda c: again.cells(c, "in_breadth")),
+        Target("pairs", (pairs,), _pairs, lambda c: again.cells(c, "headline", "earnings")),
         Target("alert-rules", (RULES,), _rules, _rules_again),
-        Target("own-sql", (SIGNAL,), _signal, None),
+        Target("own-sql", (SIGNAL,), _signal, None, 4.0),
     ]

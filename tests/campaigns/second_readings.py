@@ -29,7 +29,8 @@ def number(value: Any) -> float | None:
         return None
     if isinstance(value, bool):
         raise WrongKindError(f"{value} stands for a number")
-    return float(f"{float(value):.10g}")
+    found = float(value)
+    return None if math.isnan(found) else float(f"{found:.10g}")
 
 
 def ordered(rows: Said) -> Said:
@@ -74,22 +75,29 @@ def chart(content: bytes, start: date, end: date) -> Said:
 
 
 def _events(events: dict[str, Any], kind: str, value: Any) -> dict[date, float]:
-    found = [
-        (datetime.fromtimestamp(e["date"], NEW_YORK).date(), value(e)) for e in (events.get(kind) or {}).values()
-    ]
+    found = [(datetime.fromtimestamp(e["date"], NEW_YORK).date(), value(e)) for e in (events.get(kind) or {}).values()]
     if max(Counter(day for day, _ in found).values(), default=1) > 1:
         raise ValueError("two events of one day")
     return dict(found)
 
 
-def summary(content: bytes, *places: tuple[str, str]) -> Said:
-    """The values at `places` (module and field) of a quote summary, plain or as `{"raw": …}`."""
+def summary(content: bytes, *places: tuple[str, ...], near: date | None = None) -> Said:
+    """The values at `places` of a quote summary, plain or as `{"raw": …}`. Raises where its quote is not of the week before `near`."""
     modules = json.loads(content)["quoteSummary"]["result"][0]
-    found = []
-    for module, field in places:
-        value = modules.get(module, {}).get(field)
-        found.append(number(value.get("raw") if isinstance(value, dict) else value))
-    return [tuple(found)]
+    quoted = modules.get("price", {}).get("regularMarketTime")
+    if near and quoted is not None and abs((datetime.fromtimestamp(quoted, NEW_YORK).date() - near).days) > 7:
+        raise ValueError("a quote of another week")
+    return [tuple(_first(modules, place) for place in places)]
+
+
+def _first(modules: dict[str, Any], place: tuple[str, ...]) -> float | None:
+    """The first positive number of the field (named first) in the modules (named after it)."""
+    for module in place[1:]:
+        value = modules.get(module, {}).get(place[0])
+        found = number(value.get("raw") if isinstance(value, dict) else value)
+        if found is not None and 0 < found < math.inf:
+            return found
+    return None
 
 
 def keyed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -97,12 +105,16 @@ def keyed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any,
     return [(row["date"][:10], *(number(row[name]) for name in names)) for row in rows]
 
 
-def table(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...]) -> Said:
-    """Texts, ISO day and numbers of each row of a plain CSV file."""
+def table(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...], *, upper: bool = False) -> Said:
+    """Texts (`upper`: in capitals), ISO day and numbers of each row of a plain CSV file."""
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     return ordered(
         [
-            (*(row[t] for t in texts), str(date.fromisoformat(row[day])), *(number(row[n]) for n in numbers))
+            (
+                *(row[t].upper() if upper else row[t] for t in texts),
+                str(date.fromisoformat(row[day])),
+                *(number(row[n]) for n in numbers),
+            )
             for row in rows
         ]
     )
@@ -119,15 +131,20 @@ def parquet(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str
     )
 
 
-def cells(content: bytes) -> Said:
-    """All rows of a CSV file: each filled cell under its column's name, stripped."""
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    return ordered(
-        [
-            tuple(sorted((k.strip(), v.strip()) for k, v in row.items() if isinstance(v, str) and v.strip()))
-            for row in rows
-        ]
-    )
+FLAGS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), "false"),
+}
+
+
+def cells(content: bytes, *flags: str) -> Said:
+    """All rows of a CSV file: each filled cell under its column's name, stripped. The columns `flags` say true or false."""
+    found = []
+    for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
+        texts = {name.strip(): text.strip() for name, text in row.items() if isinstance(text, str)}
+        said = {name: FLAGS[text.lower()] for name, text in texts.items() if name in flags}
+        found.append(tuple(sorted((name, text) for name, text in (texts | said).items() if text)))
+    return ordered(found)
 
 
 def settings(content: bytes) -> dict[str, Any]:

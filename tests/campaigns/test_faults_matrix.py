@@ -16,13 +16,13 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
     return Clean(tmp_path_factory.mktemp("clean"))
 
 
-@pytest.mark.long_after(1)
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize(
     ("cell", "outcome"),
     [
         (Cell("fund_nav", "sign-flip", "later"), "set aside by"),
         (Cell("prices", "future-date", "later"), "blocked"),
-        (Cell("fund_facts", "percent-for-fraction", "later"), "set aside by expense_ratio_is_a_fraction"),
+        (Cell("holdings", "future-date", "first"), "set aside by not_in_future"),
     ],
     ids=lambda value: getattr(value, "fault", None),
 )
