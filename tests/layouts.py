@@ -87,6 +87,12 @@ def _held(rows: pd.DataFrame) -> Said:
 # ---- second readings ----
 
 
+def _name(value: Any) -> str | None:
+    """A name, None for a dash or an empty cell."""
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "-", "--") else text
+
+
 def _xlsx(content: bytes) -> list[list[Any]]:
     sheet = load_workbook(io.BytesIO(content), read_only=False).worksheets[0]
     return [list(row) for row in sheet.iter_rows(values_only=True)]
@@ -108,7 +114,7 @@ def _ssga_holdings(content: bytes) -> Said:
     rows = _xlsx(content)
     dated = next(row[1] for row in rows if row[0] == "Holdings:").removeprefix("As of ")
     day = _day(dated, "%d-%b-%Y")
-    return ordered([(day, r["Name"], _percent(r["Weight"])) for r in _below(rows, "Name")])
+    return ordered([(day, _name(r["Name"]), _percent(r["Weight"])) for r in _below(rows, "Name")])
 
 
 def _percent(value: Any) -> float | None:
@@ -144,7 +150,7 @@ def _ishares_nav(content: bytes) -> Said:
 def _ishares_holdings(content: bytes) -> Said:
     rows = _sheet(content, "Holdings")
     day = _day(next(row[1] for row in rows if row[0] == "Fund Holdings as of"), "%b %d, %Y")
-    return ordered([(day, r["Name"], _percent(r["Weight (%)"])) for r in _below(rows, "Ticker")])
+    return ordered([(day, _name(r["Name"]), _percent(r["Weight (%)"])) for r in _below(rows, "Ticker")])
 
 
 def _csv(content: bytes, first: str) -> list[dict[str, Any]]:
@@ -153,7 +159,7 @@ def _csv(content: bytes, first: str) -> list[dict[str, Any]]:
 
 def _past_holdings(content: bytes) -> Said:
     table = content[content.index(b"\nTicker,") :].strip().split(b"\n\n")[0]
-    return ordered([(str(SESSION), r["Name"], _percent(r["Weight (%)"])) for r in _csv(table, "Ticker")])
+    return ordered([(str(SESSION), _name(r["Name"]), _percent(r["Weight (%)"])) for r in _csv(table, "Ticker")])
 
 
 def _invesco_prices(content: bytes) -> Said:
@@ -190,11 +196,6 @@ def _vanguard_holdings(content: bytes) -> Said:
     said = json.loads(content)
     day = _day(said["asOfDate"].strip()[:10], "%Y-%m-%d")
     return ordered([(day, h["longName"].strip() or None, _percent(h["percentWeight"])) for h in said["fund"]["entity"]])
-
-
-def _name(text: str) -> str | None:
-    """A name, None for a dash or an empty cell."""
-    return None if text.strip() in ("", "-", "--") else text.strip()
 
 
 def _roundhill_daily(content: bytes) -> Said:

@@ -177,7 +177,7 @@ def _files() -> list[Target]:
             "importer",
             (csv, *_vendors()),
             imported,
-            lambda c: again.table(c, texts, "session", numbers, upper=True),
+            lambda c: again.imported(c, numbers),
             4.0,
         ),
     ]

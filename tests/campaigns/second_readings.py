@@ -67,7 +67,12 @@ def chart(content: bytes, start: date, end: date) -> Said:
         raise ValueError("an event on a day without a bar")
     return ordered(
         [
-            (str(day), *(number(column[place]) for column in columns), number(paid.get(day, 0.0)), split.get(day, 1.0))
+            (
+                str(day),
+                *(number(column[place]) for column in columns),
+                number(paid.get(day, 0.0)),
+                number(split.get(day, 1.0)),
+            )
             for place, day in enumerate(days)
             if start <= day <= end
         ]
@@ -105,19 +110,27 @@ def keyed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any,
     return [(row["date"][:10], *(number(row[name]) for name in names)) for row in rows]
 
 
-def table(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...], *, upper: bool = False) -> Said:
-    """Texts (`upper`: in capitals), ISO day and numbers of each row of a plain CSV file."""
+def table(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...]) -> Said:
+    """Texts, ISO day and numbers of each row of a plain CSV file."""
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     return ordered(
         [
-            (
-                *(row[t].upper() if upper else row[t] for t in texts),
-                str(date.fromisoformat(row[day])),
-                *(number(row[n]) for n in numbers),
-            )
+            (*(row[t] for t in texts), str(date.fromisoformat(row[day])), *(number(row[n]) for n in numbers))
             for row in rows
         ]
     )
+
+
+def imported(content: bytes, numbers: tuple[str, ...]) -> Said:
+    """A plain CSV file of prices as `rotation import` documents it: capitals, a blank dividend or split is none, so is a split of 0."""
+    found = []
+    for symbol, day, *values in table(content, ("symbol",), "session", numbers):
+        said = dict(zip(numbers, values, strict=True))
+        if said["close"] is None:
+            raise ValueError("a row without a close, which is left out")
+        said["dividend"], said["split_ratio"] = said["dividend"] or 0.0, said["split_ratio"] or 1.0
+        found.append((symbol.strip().upper(), day, *said.values()))
+    return ordered(found)
 
 
 def parquet(content: bytes, texts: tuple[str, ...], day: str, numbers: tuple[str, ...]) -> Said:
