@@ -67,12 +67,13 @@ def home(**given: bytes) -> Iterator[Path]:
 def _settings(content: bytes) -> Said:
     with home(rotation_toml=content):
         found = load_settings()
-        wanted = again.settings(content)
+        # Names of settings may be written in capitals, as in the environment.
+        wanted = [name.lower() for name in again.settings(content)]
         return again.ordered([(name, _text(getattr(found, name))) for name in wanted if name in Settings.model_fields])
 
 
 def _settings_again(content: bytes) -> Said:
-    return again.ordered([(name, _text(value)) for name, value in again.settings(content).items()])
+    return again.ordered([(name.lower(), _text(value)) for name, value in again.settings(content).items()])
 
 
 def _text(value: object) -> object:
