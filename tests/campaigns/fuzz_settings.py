@@ -57,6 +57,8 @@ from small as s join core.prices as l on l.session = s.session and l.symbol = 'S
 def home(**given: bytes) -> Iterator[Path]:
     """An empty home folder with the files `given` (a double underscore is a slash, a single one before the end a dot)."""
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"ROTATION_HOME": folder}):
+        for name in [name for name in os.environ if name.startswith("ROTATION_") and name != "ROTATION_HOME"]:
+            del os.environ[name]
         for name, content in given.items():
             path = Path(folder) / re.sub(r"_(?=[a-z]+$)", ".", name.replace("__", "/"))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +115,10 @@ def _rules(content: bytes) -> Said:
 def _rules_again(content: bytes) -> Said:
     found = []
     for part in re.split(r"^-- rule:", content.decode(), flags=re.MULTILINE)[1:]:
+        lines = part.split("\n")
+        head = next((n for n, line in enumerate(lines) if n and not line.startswith("--")), len(lines))
+        if any(line.startswith("--") for line in lines[head:]):
+            raise ValueError("comments below the header")
         severity = re.search(r"^-- severity: *(.*?) *$", part, re.MULTILINE)
         sentence = re.search(r"^-- sentence: *(.*?) *$", part, re.MULTILINE)
         if sentence is None or "\n--   " in part or "\r" in part:
