@@ -182,7 +182,8 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         ) from error
     # A field as long as the whole file is not an error here: the row's check will report it.
     csv.field_size_limit(max(len(text), 131_072))
-    reader = csv.DictReader(text.splitlines(), restkey="")
+    lines = text.splitlines()
+    reader = csv.DictReader(lines, restkey="")
     header = [name.strip() for name in reader.fieldnames or []]
     if not header:
         raise ConfigError(f"{path}: the file is empty; its first line must be {','.join(columns)}.")
@@ -197,6 +198,11 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
     rows = 0
     for values in reader:
         rows += 1
+        # Blank cells at the end of a row may be left out, but such a row without an end of line is what an interrupted copy leaves.
+        if None in values.values() and reader.line_num == len(lines) and text[-1:] not in ("\n", "\r"):
+            raise ConfigError(
+                f"{path}, line {reader.line_num}: the file ends within this row, so it may be cut off; complete the row, and end it with a line break."
+            )
         try:
             yield model.model_validate({key: _stripped(value) for key, value in values.items()})
         except ValidationError as error:
