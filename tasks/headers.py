@@ -78,6 +78,10 @@ def entries(lines: list[str], start: int, known: Iterable[str]) -> tuple[Entries
             found[key] += " " + line[2:].strip()
         else:
             break
+    for below, line in enumerate(lines[number:], start=number):
+        if (match := re.match(r"-- ([\w.]+):", line)) and match[1] in known:
+            fault = f"the key {match[1]!r} stands below the header, which line {start + number + 1} ends"
+            raise Fault(start + below, fault, "write the keys one below the other, each as `-- key: words`")
     return found, number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
@@ -10,6 +11,7 @@ from importlib.metadata import entry_points
 SOURCE_GROUP = "market_rotation.sources"
 #: The kinds of change that can be alerted.
 KINDS_OF_CHANGE = ("label", "state", "verdict")
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 #: The source whose prices are simulated.
 SIMULATED = "sample"
 
@@ -40,6 +42,13 @@ def kinds_of_change(value: str) -> str:
 def listed(value: object) -> object:
     """The values of a list that the environment holds as one text, separated by commas or spaces."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def iso_day(value: object) -> object:
+    """`value`, with a text only as YYYY-MM-DD: pydantic takes a number such as 20050103 for the seconds since 1970."""
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and not _ISO_DAY.fullmatch(value.strip())):
+        raise ValueError("not a date; write it as 2005-01-03")
+    return value.strip() if isinstance(value, str) else value
 
 
 def address(value: str) -> str:

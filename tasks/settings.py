@@ -93,8 +93,14 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Alert rules of your own, one table `[rules.identifier]` each; in `rotation.toml` only.",
     )
-    history_start: date = Field(default=date(2005, 1, 3), description="First session to fetch.")
-    extra_closures: Annotated[tuple[date, ...], NoDecode, BeforeValidator(setting_values.listed)] = Field(
+    history_start: Annotated[date, BeforeValidator(setting_values.iso_day)] = Field(
+        default=date(2005, 1, 3), description="First session to fetch."
+    )
+    extra_closures: Annotated[
+        tuple[Annotated[date, BeforeValidator(setting_values.iso_day)], ...],
+        NoDecode,
+        BeforeValidator(setting_values.listed),
+    ] = Field(
         default=(),
         description="Days on which the exchange was closed although the installed calendar has a session, separated by commas, "
         "as in `2025-01-09`; `rotation closures accept` records one such day in the warehouse.",

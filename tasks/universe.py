@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.setting_values import iso_day
 
 SHIPPED = Path(__file__).parents[1] / "sql"
 
@@ -54,7 +55,7 @@ class Instrument(_Row):
     issuer_id: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     index_name: Annotated[Text | None, BeforeValidator(_blank_is_none)]
     benchmark: Annotated[Symbol | None, BeforeValidator(_blank_is_none)]
-    inception: Annotated[date | None, BeforeValidator(_blank_is_none)]
+    inception: Annotated[Annotated[date, BeforeValidator(iso_day)] | None, BeforeValidator(_blank_is_none)]
 
     @model_validator(mode="before")
     @classmethod
@@ -181,7 +182,8 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         ) from error
     # A field as long as the whole file is not an error here: the row's check will report it.
     csv.field_size_limit(max(len(text), 131_072))
-    reader = csv.DictReader(text.splitlines(), restkey="")
+    lines = text.splitlines()
+    reader = csv.DictReader(lines, restkey="")
     header = [name.strip() for name in reader.fieldnames or []]
     if not header:
         raise ConfigError(f"{path}: the file is empty; its first line must be {','.join(columns)}.")
@@ -196,13 +198,19 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
     rows = 0
     for values in reader:
         rows += 1
+        # Blank cells at the end of a row may be left out, but such a row without an end of line is what an interrupted copy leaves.
+        if None in values.values() and reader.line_num == len(lines) and text[-1:] not in ("\n", "\r"):
+            raise ConfigError(
+                f"{path}, line {reader.line_num}: the file ends within this row, so it may be cut off; complete the row, and end it with a line break."
+            )
         try:
             yield model.model_validate({key: _stripped(value) for key, value in values.items()})
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][0] or "too many fields"
+            reason = first["msg"].removeprefix("Value error, ")
             raise ConfigError(
-                f"{path}, line {reader.line_num}: {where}: {first['msg']} (it says {first['input']!r})."
+                f"{path}, line {reader.line_num}: {where}: {reason} (it says {first['input']!r})."
             ) from error
     if not rows:
         raise ConfigError(f"{path}: the file has a header but no rows; add at least one.")

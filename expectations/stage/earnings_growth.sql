@@ -1,5 +1,12 @@
 -- stage.earnings_growth: the earnings estimates of one run, before they are added to raw.earnings_growth.
 
+-- expectation: not_in_future
+-- severity: warning
+-- sentence: The estimates are dated after the day on which they were fetched.
+select symbol, as_of as session, eps_next_year
+from stage.earnings_growth
+where as_of > (getvariable('known_at')::timestamptz at time zone 'UTC')::date;
+
 -- expectation: growth_plausible
 -- severity: warning
 -- sentence: An estimated growth rate is below -2000 % or above 2000 %: the earnings it starts from are too close to

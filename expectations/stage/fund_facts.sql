@@ -1,5 +1,12 @@
 -- stage.fund_facts: the snapshots of funds of one run, before they are added to raw.fund_facts.
 
+-- expectation: not_in_future
+-- severity: warning
+-- sentence: The snapshot is dated after the day on which it was fetched.
+select symbol, as_of as session, nav, total_net_assets_usd
+from stage.fund_facts
+where as_of > (getvariable('known_at')::timestamptz at time zone 'UTC')::date;
+
 -- expectation: expense_ratio_is_a_fraction
 -- severity: warning
 -- column: expense_ratio

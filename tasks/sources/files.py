@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from market_rotation.tasks import paths
+from market_rotation.tasks import paths, wording
 from market_rotation.tasks.datasets import (
     EARNINGS_GROWTH_COLUMNS,
     FUND_FACTS_COLUMNS,
@@ -20,6 +20,7 @@ from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.frames import typed
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
     from market_rotation.tasks.settings import Settings
@@ -52,6 +53,10 @@ FRAMES = {
 
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _HAS_ZONE = r"\d:\d\d[\d:.]*\s*[^\d:.\s]"
+#: Texts that are days. DuckDB takes more for a date: `epoch`, `infinity`, 2024-01-02x, and 24-01-02 for the year 24.
+_IS_DAY = r"\s*\d{4}[-/ \\]\d{1,2}[-/ \\]\d{1,2}([T ]+\d{1,2}:\d\d\S*(\s*\S+)?)?\s*"
+#: In any other year the day is mistyped.
+_FIRST_DAY, _LAST_DAY = "1900-01-01", "2199-12-31"
 _SQL_TYPES = {"object": "varchar", "datetime64[s]": "date", "float64": "double"}
 
 
@@ -156,6 +161,7 @@ def read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
                 relation = con.read_parquet(str(path))
             _check_columns(path, relation.columns, required, tuple(columns))
             found = dict(zip(relation.columns, map(str, relation.types), strict=True))
+            _check_texts(path, relation, found, columns)
             wanted = ", ".join(
                 f"{_column(name, found.get(name), _SQL_TYPES[kind])} as {name}" for name, kind in columns.items()
             )
@@ -167,8 +173,35 @@ def read(path: Path, dataset: str) -> dict[str, pd.DataFrame]:
         raise SourceUnavailable(f"{path} has no rows; put the {dataset} there.")
     if lacking := int(frame[[key, day]].isna().any(axis=1).sum()):
         raise SourceUnavailable(f"{path} has {lacking} rows without {key} or {day}; fill them in or take them out.")
+    _check_values(path, frame, columns)
     frame = frame.fillna({"capital_gain": 0.0, "source": "files"})
     return {str(symbol): rows for symbol, rows in frame.groupby(key, sort=False)}
+
+
+def _check_texts(path: Path, relation: duckdb.DuckDBPyRelation, found: dict[str, str], columns: dict[str, str]) -> None:
+    """Raises `SourceUnavailable` for what DuckDB would take for a day or a number that is none: `epoch` for a day, true for 1."""
+    for name, kind in columns.items():
+        if kind == "float64" and found.get(name) == "BOOLEAN":
+            raise SourceUnavailable(f"{path} has true and false in {name}; write numbers there.")
+        if not kind.startswith("datetime") or found.get(name) != "VARCHAR":
+            continue
+        if odd := relation.filter(f"not regexp_full_match({name}, '{_IS_DAY}')").project(name).fetchone():
+            raise SourceUnavailable(
+                f"{path} has {odd[0]!r:.40} in {name}, which is not a date; write it as YYYY-MM-DD."
+            )
+
+
+def _check_values(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> None:
+    """Raises `SourceUnavailable` for a number without end, and for a day in a year that no market data has."""
+    for name, kind in columns.items():
+        if kind == "float64" and (endless := int(frame[name].isin([float("inf"), float("-inf")]).sum())):
+            raise SourceUnavailable(
+                f"{path} has {wording.count(endless, 'infinite number')} in {name}; correct or blank each."
+            )
+        if kind.startswith("datetime"):
+            days = frame[name].dropna()
+            if len(odd := days[(days < _FIRST_DAY) | (days > _LAST_DAY)]):
+                raise SourceUnavailable(f"{path} has a {name} in the year {odd.dt.year.iloc[0]}; correct the date.")
 
 
 def _column(name: str, found: str | None, wanted: str) -> str:

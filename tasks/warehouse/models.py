@@ -110,9 +110,14 @@ def read(path: Path) -> Model:
         raise RotationError(
             f"{path}, line {where[0].get('line', 1)}: {where[0].get('description', 'not SQL')}; correct it."
         ) from None
+    except RecursionError:
+        raise RotationError(f"{path} is nested too deeply; write its steps as common table expressions.") from None
     if not trees:
         raise RotationError(f"{path} holds no statement; write a `select …` into it.")
-    statements = tuple(statement.query for statement in duckdb.extract_statements(_without_header(text)))
+    try:
+        statements = tuple(statement.query for statement in duckdb.extract_statements(_without_header(text)))
+    except duckdb.Error as error:  # sqlglot takes some texts that DuckDB does not
+        raise RotationError(f"{path}: DuckDB says: {str(error).splitlines()[0]}; correct it.") from None
     created = trees[0] if isinstance(trees[0], exp.Create) else None
     kind: Literal["derived", "ledger", "macro"] = (
         "derived" if created is None else "ledger" if created.kind == "TABLE" else "macro"
@@ -145,7 +150,7 @@ def _variables(trees: Iterable[object]) -> Iterator[str]:
     for tree in trees:
         assert isinstance(tree, exp.Expression)
         for call in tree.find_all(exp.Anonymous):
-            if call.name.lower() == "getvariable":
+            if call.name.lower() == "getvariable" and call.expressions:
                 yield str(call.expressions[0].this)
 
 

@@ -158,6 +158,20 @@ def repeated(dataset: str, **values: object) -> Callable[[], Frames]:
     return make
 
 
+def redated(dataset: str, fund: str, day: date) -> Callable[[], Frames]:
+    """The good frames with the file of a fund dated `day`."""
+
+    def make() -> Frames:
+        frames = good_frames()
+        frame = frames[dataset]
+        as_of = frame["as_of"].where(frame["fund_symbol"] != fund, pd.Timestamp(day))
+        return {**frames, dataset: frame.assign(as_of=as_of)}
+
+    return make
+
+
+#: The day after the batches are fetched.
+TOMORROW = date(2024, 6, 2)
 AFTER, CLOSED = date(2024, 5, 11), date(2024, 1, 15)
 LAST = DAYS[88]
 #: Suite, expectation → a batch it must fail, and the rows it must name.
@@ -185,13 +199,19 @@ BAD: dict[tuple[str, str], tuple[Callable[[], Frames], list[tuple[str, date]]]] 
     ("fund_nav", "record_not_repeated"): (stale(60), [("IWM", DAYS[60])]),
     ("fund_nav", "fresh"): (cut("fund_nav", "IWM", 86), [("IWM", DAYS[86])]),
     ("fund_facts", "one_row_per_snapshot"): (repeated("fund_facts"), [("IWM", SESSION)]),
+    ("fund_facts", "not_in_future"): (changed("fund_facts", 0, as_of=pd.Timestamp(TOMORROW)), [("IWM", TOMORROW)]),
     ("fund_facts", "expense_ratio_is_a_fraction"): (changed("fund_facts", 0, expense_ratio=0.19), [("IWM", SESSION)]),
     ("fund_facts", "facts_in_usd"): (changed("fund_facts", 0, total_net_assets_usd=5_000.0), [("IWM", SESSION)]),
     ("fund_facts", "assets_positive"): (changed("fund_facts", 0, nav=0.0), [("IWM", SESSION)]),
     ("fund_facts", "pe_plausible"): (changed("fund_facts", 0, trailing_pe=1 / 17), [("IWM", SESSION)]),
+    ("holdings", "not_in_future"): (redated("holdings", "IWM", TOMORROW), [("IWM", TOMORROW)]),
     ("holdings", "weights_add_up"): (changed("holdings", 0, weight=0.1), [("IWM", LAST)]),
     ("holdings", "weight_plausible"): (changed("holdings", 0, weight=0.5001), [("IWM", LAST)]),
     ("earnings_growth", "one_row_per_snapshot"): (repeated("earnings_growth"), [("AAA", SESSION)]),
+    ("earnings_growth", "not_in_future"): (
+        changed("earnings_growth", 0, as_of=pd.Timestamp(TOMORROW)),
+        [("AAA", TOMORROW)],
+    ),
     ("earnings_growth", "growth_plausible"): (
         changed("earnings_growth", 0, growth_next_year=20.5, eps_next_year=None),
         [("AAA", SESSION)],

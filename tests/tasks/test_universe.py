@@ -103,6 +103,24 @@ def test_the_newer_columns_are_taken_as_they_are(tmp_path, flow_group, in_breadt
     assert (members["IWM"].flow_group, members["IWM"].in_breadth) == wanted
 
 
+@pytest.mark.parametrize("cut", [12, 30, 45])
+def test_a_file_that_ends_within_a_row_is_refused(tmp_path, cut):
+    """A row that an interrupted copy cut off is refused: its lost cells were read as blank, and an instrument counted in breadth by default."""
+    last = "IWM,Russell 2000,fund,small,,small_cap,small_cap,false,ishares,239710,Russell 2000,SPY,2000-05-22"
+    text = NEWER_HEADER + "SPY,S&P 500,fund,large,,,,true,,,,,1993-01-29\n" + last
+    refused(write(tmp_path, text[: len(text) - cut]), "mine.csv, line 3", "ends within this row")
+    assert "IWM" in load_universe(write(tmp_path, text)).symbols
+
+
+def test_blank_cells_at_the_end_of_a_row_may_be_left_out(tmp_path):
+    """A short row that ends with a line break is whole."""
+    text = (
+        NEWER_HEADER
+        + "IWM,Russell 2000,fund,small,,,,,,,,SPY\nIWB,Russell 1000,fund,large,,,,,,,,SPY,\nSPY,S&P 500,fund,large\n"
+    )
+    assert sorted(load_universe(write(tmp_path, text)).symbols) == ["IWB", "IWM", "SPY"]
+
+
 def test_in_breadth_is_true_or_false(tmp_path):
     """Anything else is refused with file, line and column."""
     text = NEWER_HEADER + "SPY,S&P 500,fund,large,,,,perhaps,,,,,1993-01-29\n"
@@ -162,6 +180,12 @@ def test_the_shipped_pairs_are_the_contracts():
         pytest.param(
             HEADER + SPY + IWM.replace(",\n", ",2000-13-26\n"), ["line 3", "inception", "2000-13-26"], id="bad date"
         ),
+        pytest.param(
+            HEADER + SPY + IWM.replace(",\n", ",20000526\n"),
+            ["line 3", "inception", "20000526", "write it as 2005-01-03"],
+            id="date without dashes",
+        ),
+        pytest.param(HEADER + SPY + IWM.replace(",\n", ",-0\n"), ["line 3", "inception", "-0"], id="number for a date"),
         pytest.param(HEADER + SPY + IWM.strip() + ",more\n", ["line 3", "too many fields"], id="too many fields"),
         pytest.param(HEADER + SPY + "IWM\n", ["line 3", "name"], id="too few fields"),
         pytest.param(HEADER + SPY.replace("fund", "bond"), ["line 2", "kind", "'bond'"], id="bad kind"),

@@ -21,7 +21,7 @@ from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.sources.frames import parser, price_frame
 from market_rotation.tasks.sources.yahoo.funds import FundMethods
 from market_rotation.tasks.sources.yahoo.session import Client, explanation, unavailable
-from market_rotation.tasks.sources.yahoo.summary import SUMMARY
+from market_rotation.tasks.sources.yahoo.summary import SUMMARY, plain_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,11 +112,11 @@ def parse_chart(payload: Any, symbol: str, start: date, end: date) -> pd.DataFra
 
 
 def _day(stamp: float, zone: ZoneInfo) -> date:
-    return datetime.fromtimestamp(stamp, zone).date()
+    return datetime.fromtimestamp(plain_number(stamp), zone).date()
 
 
 def _numbers(values: list[float | None] | None) -> list[float | None]:
-    return [None if value is None else float(value) for value in values or []]
+    return [None if value is None else plain_number(value) for value in values or []]
 
 
 def _events(events: Any, zone: ZoneInfo) -> tuple[dict[date, float], dict[date, float], dict[date, float], set[str]]:
@@ -128,12 +128,14 @@ def _events(events: Any, zone: ZoneInfo) -> tuple[dict[date, float], dict[date, 
     for kind, sums in (("dividends", paid), ("capitalGains", gained)):
         for event in (events.get(kind) or {}).values():
             currencies.add(str(event.get("currency") or "USD"))
-        listed = {(_day(event["date"], zone), float(event["amount"])) for event in (events.get(kind) or {}).values()}
+        listed = {
+            (_day(event["date"], zone), plain_number(event["amount"])) for event in (events.get(kind) or {}).values()
+        }
         for day, amount in sorted(listed):
             sums[day] = sums.get(day, 0.0) + amount
     splits = (events.get("splits") or {}).values()
     for day, ratio in sorted(
-        {(_day(e["date"], zone), float(e["numerator"]) / float(e["denominator"])) for e in splits}
+        {(_day(e["date"], zone), plain_number(e["numerator"]) / plain_number(e["denominator"])) for e in splits}
     ):
         # Two different ratios on one day: which one is true is not known.
         split[day] = ratio if day not in split else math.nan

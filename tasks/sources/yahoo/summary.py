@@ -52,10 +52,17 @@ def at(modules: dict[str, Any], *path: str) -> Any:
     return found
 
 
+def plain_number(value: Any) -> float:
+    """A number. Raises `TypeError` or `ValueError` for anything else, `true` included, which Python would take for 1."""
+    if isinstance(value, bool):
+        raise TypeError("a truth value instead of a number")
+    return float(value)
+
+
 def number(value: Any) -> float:
     """A number of either form; NaN where it is null, `{}` or, as Yahoo writes it, "Infinity"."""
     raw = value.get("raw") if isinstance(value, dict) else value
-    found = math.nan if raw is None else float(raw)
+    found = math.nan if raw is None else plain_number(raw)
     return found if math.isfinite(found) else math.nan
 
 

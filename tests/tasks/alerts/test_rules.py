@@ -127,6 +127,7 @@ def test_a_rule_reads_nothing_but_the_warehouse(query: str, said: str) -> None:
         ("select 1;\n", "line 1: there is no rule; begin one with the line `-- rule: identifier`."),
         ("-- rule: a\nselect 1;\n", "line 1: the rule a has no sentence; add the line `-- sentence: …`."),
         ("-- rule: a\n-- sentence: So.\n-- severity: grave\nselect 1;\n", "the severity of a is 'grave'; choose critical or"),
+        ("-- rule: a\n-- sentence: So.\n-- severit\n-- severity: critical\nselect 1;\n", "the key 'severity' stands below the header, which line 3 ends"),
         ("-- rule: a\n-- sentence: So.\ndelete from ops.alerts;\n", "the statement of a is not a select"),
         ("-- rule: a\n-- sentence: So.\n-- chanel: x\nselect 1;\n", "line 3: the key 'chanel' is unknown; use one of rule, sentence, severity, channel."),
         ("-- rule: a\n-- sentence: So.\nselect 1;\n-- rule: a\n-- sentence: So.\nselect 2;\n", "line 4: the rule a appears twice"),

@@ -14,7 +14,7 @@ from world import instrument
 
 from market_rotation.tasks.datasets import EARNINGS_GROWTH_COLUMNS, PRICE_COLUMNS, Offer
 from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
-from market_rotation.tasks.sources.files import FilesSource
+from market_rotation.tasks.sources.files import FRAMES, REQUIRED, FilesSource, read
 
 HEADER = "symbol,session,open,high,low,close,volume,dividend,split_ratio\n"
 ROWS = (
@@ -188,6 +188,34 @@ def test_an_ambiguous_date_is_not_guessed_at(tmp_path, session):
     """A date not written as YYYY-MM-DD is refused: day and month could be exchanged without anyone noticing."""
     write(tmp_path, HEADER + f"SPY,{session},1,1,1,1,1,0,1\n")
     unavailable(tmp_path, "session")
+
+
+@pytest.mark.parametrize(
+    "session", ["epoch", "infinity", "2024-01-02x", "24-01-02", "2024-01-02 (BC)", "0001-01-01", "9999-12-31"]
+)
+def test_what_the_database_takes_for_a_date_is_none(tmp_path, session):
+    """A text that DuckDB would read as a day, though it is none or lies in no year of market data, is refused."""
+    write(tmp_path, HEADER + f"SPY,{session},1,1,1,1,1,0,1\n")
+    unavailable(tmp_path, "session")
+
+
+@pytest.mark.parametrize("dataset", FRAMES)
+@pytest.mark.parametrize(("value", "says"), [(float("inf"), "1 infinite number in"), (True, "true and false in")])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_is_no_number_is_none(tmp_path, dataset, value, says, kind):
+    """Infinity, and in Parquet true, is refused in each dataset where a number belongs; it was read as a price, and true as 1."""
+    day = list(FRAMES[dataset])[1]
+    numbers = [name for name in REQUIRED[dataset] if FRAMES[dataset][name] == "float64"]
+    kinds = {"object": "A", "datetime64[s]": "2024-01-02", "float64": 1.0}
+    row = {name: kinds[FRAMES[dataset][name]] for name in REQUIRED[dataset]} | {numbers[0]: value}
+    path = tmp_path / f"{dataset}.{kind}"
+    frame = pd.DataFrame([row])
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.astype({day: "datetime64[ns]"}).to_parquet(path)
+    with pytest.raises(SourceUnavailable, match=says if kind == "parquet" or value is not True else "True"):
+        read(path, dataset)
 
 
 @pytest.mark.parametrize("row", [",2024-01-03,1,1,1,1,1,0,1\n", "SPY,,1,1,1,1,1,0,1\n"])

@@ -3,18 +3,18 @@ wrong value and never another exception."""
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Any
 
 import pytest
+from damage import changed, inner, mutations, paths
 from layouts import Layout, Said, all_layouts
+from yahoo_documents import CHART, SUMMARY
 
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
 from market_rotation.tasks.sources.frames import parser
@@ -74,83 +74,6 @@ def test_a_part_that_is_missing(layout: Layout) -> None:
     """Without 300 bytes anywhere, a document is refused or says what the second reading says of it."""
     for start in range(0, len(layout.content), max(1, len(layout.content) // 60)):
         check(layout, layout.content[:start] + layout.content[start + 300 :])
-
-
-def inner(content: bytes) -> list[str | None]:
-    """The parts of a document that hold text: the members of an archive that are XML, else the document itself."""
-    if not content.startswith(b"PK"):
-        return [None]
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return [name for name in archive.namelist() if "sheet1" in name or "sharedStrings" in name]
-
-
-def changed(content: bytes, part: str | None, change: Callable[[bytes], bytes]) -> bytes:
-    """The document with one part changed; an archive stays whole."""
-    if part is None:
-        return change(content)
-    target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, change(old.read(name)) if name == part else old.read(name))
-    return target.getvalue()
-
-
-def mutations(chance: random.Random, is_text: bool) -> Iterator[tuple[bool, Callable[[bytes], bytes]]]:
-    """Damage of every kind, without end, and whether it is of values: in an archive, only those are changed inside of it.
-
-    Bytes damaged inside of an archive would not fit its checksums, so they come with the archive's own bytes.
-    """
-
-    def at(data: bytes) -> int:
-        return chance.randrange(len(data))
-
-    def flip(data: bytes) -> bytes:
-        n = at(data)
-        return data[:n] + bytes([data[n] ^ (1 << chance.randrange(8))]) + data[n + 1 :]
-
-    def drop(data: bytes) -> bytes:
-        n = at(data)
-        return data[:n] + data[n + chance.randrange(1, 40) :]
-
-    def repeat(data: bytes) -> bytes:
-        n = at(data)
-        end = n + chance.randrange(1, 200)
-        return data[:end] + data[n:end] + data[end:]
-
-    def move(data: bytes) -> bytes:
-        a, b = sorted((at(data), at(data)))
-        c = a + chance.randrange(1, 60)
-        return data[:a] + data[c:b] + data[a:c] + data[b:] if c < b else data
-
-    def insert(data: bytes) -> bytes:
-        n = at(data)
-        odd = [b"290000", b"-", b".", b",", b"e9", b'"', b"\n", b"NaN", b"\xff", b"\xc2\xa0", b"<", b"&", b"Mrz", b"0"]
-        return data[:n] + chance.choice(odd) + data[n:]
-
-    def year(data: bytes) -> bytes:
-        return sub(data, rb"20(25|26)", b"290000")
-
-    def foreign(data: bytes) -> bytes:
-        return sub(data, rb"(\d)\.(\d)", rb"\1,\2")
-
-    def digit(data: bytes) -> bytes:
-        return sub(data, rb"\d", str(chance.randrange(10)).encode())
-
-    def word(data: bytes) -> bytes:
-        return sub(data, rb"[A-Za-z]{3,}", b"Anders")
-
-    def sub(data: bytes, pattern: bytes, by: bytes) -> bytes:
-        spans = [(0, len(data))] if is_text else [found.span() for found in re.finditer(rb"(?<=>)[^<>]+(?=<)", data)]
-        found = [match for start, end in spans for match in re.compile(pattern).finditer(data, start, end)]
-        if not found:
-            return data
-        match = chance.choice(found)
-        return data[: match.start()] + match.expand(by) + data[match.end() :]
-
-    values = (year, foreign, digit, digit, word)
-    while True:
-        damage = chance.choice([flip, drop, repeat, move, insert, *values])
-        yield damage in values, damage
 
 
 def check(layout: Layout, content: bytes) -> bool:
@@ -244,49 +167,6 @@ def test_whatever_a_parser_raises_is_a_failure_of_its_symbol(error: BaseExceptio
             parse(b"", "SPY", passed)
 
 
-CHART = {
-    "chart": {
-        "result": [
-            {
-                "meta": {
-                    "symbol": "SPY",
-                    "currency": "USD",
-                    "exchangeTimezoneName": "America/New_York",
-                    "dataGranularity": "1d",
-                    "regularMarketTime": 1767992401,
-                    "currentTradingPeriod": {"regular": {"start": 1767969000, "end": 1767992400}},
-                },
-                "timestamp": [1767882600, 1767969000],
-                "events": {
-                    "dividends": {"1767969000": {"amount": 1.25, "date": 1767969000}},
-                    "splits": {"1767969000": {"date": 1767969000, "numerator": 2, "denominator": 1}},
-                },
-                "indicators": {
-                    "quote": [{n: [1.5, 2.5] for n in ("open", "high", "low", "close", "volume")}],
-                    "adjclose": [{"adjclose": [1.5, 2.5]}],
-                },
-            }
-        ],
-        "error": None,
-    }
-}
-SUMMARY = {
-    "quoteSummary": {
-        "result": [
-            {
-                "quoteType": {"symbol": "SPY", "quoteType": "ETF"},
-                "price": {"currency": "USD", "regularMarketTime": 1767992401},
-                "summaryDetail": {"currency": "USD", "navPrice": 100.5, "totalAssets": 1e9, "netExpenseRatio": 0.2},
-                "defaultKeyStatistics": {"category": "Large Blend", "totalAssets": {"raw": 1e9, "fmt": "1B"}},
-                "topHoldings": {"equityHoldings": {"priceToEarnings": 0.034}},
-                "earningsTrend": {
-                    "trend": [{"period": "0y", "growth": {"raw": 0.1}}, {"period": "+1y", "growth": 0.2}]
-                },
-            }
-        ],
-        "error": None,
-    }
-}
 DAY = date(2026, 1, 9)
 
 
@@ -335,9 +215,32 @@ def test_yahoos_answers_with_an_odd_value_anywhere(document: Any, parse: Callabl
     assert refused
 
 
-def paths(node: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places of all values inside a document."""
-    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
-        yield (*before, name)
-        if isinstance(value, dict | list):
-            yield from paths(value, (*before, name))
+@pytest.mark.parametrize(
+    ("document", "parse", "place"),
+    [
+        (
+            CHART,
+            lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY),
+            ("indicators", "quote", 0, "close", 1),
+        ),
+        (CHART, lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY), ("timestamp", 0)),
+        (
+            CHART,
+            lambda payload: parse_chart(payload, "SPY", date(2026, 1, 1), DAY),
+            ("events", "dividends", "1767969000", "amount"),
+        ),
+        (SUMMARY, lambda payload: parse_fund_nav(payload, "SPY", DAY, DAY), ("summaryDetail", "totalAssets")),
+        (SUMMARY, lambda payload: parse_fund_facts(payload, "SPY", DAY), ("summaryDetail", "navPrice")),
+        (SUMMARY, lambda payload: parse_earnings_growth(payload, "SPY", DAY), ("earningsTrend", "trend", 0, "growth")),
+    ],
+    ids=["close", "timestamp", "dividend", "assets", "NAV", "growth"],
+)
+def test_a_truth_value_is_no_number(document: Any, parse: Callable[[Any], Any], place: tuple[Any, ...]) -> None:
+    """`true` where Yahoo has a number refuses the answer; Python alone would take it for 1."""
+    changed = json.loads(json.dumps(document))
+    node = next(iter(changed.values()))["result"][0]
+    for name in place[:-1]:
+        node = node[name]
+    node[place[-1]] = True
+    with pytest.raises(SourceUnavailable, match="truth value instead of a number"):
+        parse(changed)

@@ -87,6 +87,12 @@ def _held(rows: pd.DataFrame) -> Said:
 # ---- second readings ----
 
 
+def _name(value: Any) -> str | None:
+    """A name, None for a dash or an empty cell."""
+    text = "" if value is None else str(value).strip()
+    return None if text in ("", "-", "--") else text
+
+
 def _xlsx(content: bytes) -> list[list[Any]]:
     sheet = load_workbook(io.BytesIO(content), read_only=False).worksheets[0]
     return [list(row) for row in sheet.iter_rows(values_only=True)]
@@ -108,7 +114,7 @@ def _ssga_holdings(content: bytes) -> Said:
     rows = _xlsx(content)
     dated = next(row[1] for row in rows if row[0] == "Holdings:").removeprefix("As of ")
     day = _day(dated, "%d-%b-%Y")
-    return ordered([(day, r["Name"], _percent(r["Weight"])) for r in _below(rows, "Name")])
+    return ordered([(day, _name(r["Name"]), _percent(r["Weight"])) for r in _below(rows, "Name")])
 
 
 def _percent(value: Any) -> float | None:
@@ -144,7 +150,7 @@ def _ishares_nav(content: bytes) -> Said:
 def _ishares_holdings(content: bytes) -> Said:
     rows = _sheet(content, "Holdings")
     day = _day(next(row[1] for row in rows if row[0] == "Fund Holdings as of"), "%b %d, %Y")
-    return ordered([(day, r["Name"], _percent(r["Weight (%)"])) for r in _below(rows, "Ticker")])
+    return ordered([(day, _name(r["Name"]), _percent(r["Weight (%)"])) for r in _below(rows, "Ticker")])
 
 
 def _csv(content: bytes, first: str) -> list[dict[str, Any]]:
@@ -153,23 +159,23 @@ def _csv(content: bytes, first: str) -> list[dict[str, Any]]:
 
 def _past_holdings(content: bytes) -> Said:
     table = content[content.index(b"\nTicker,") :].strip().split(b"\n\n")[0]
-    return ordered([(str(SESSION), r["Name"], _percent(r["Weight (%)"])) for r in _csv(table, "Ticker")])
+    return ordered([(str(SESSION), _name(r["Name"]), _percent(r["Weight (%)"])) for r in _csv(table, "Ticker")])
 
 
 def _invesco_prices(content: bytes) -> Said:
     said = json.loads(content)
     values = (said["nav"], said["sharesOutstanding"], said.get("marketValue"))
-    return [(_day(said["effectiveDate"][:10], "%Y-%m-%d"), *map(number, values))]
+    return [(_day(said["effectiveDate"].strip()[:10], "%Y-%m-%d"), *map(number, values))]
 
 
 def _invesco_navs(content: bytes) -> Said:
     (line,) = json.loads(content)["lineChartData"]
-    return ordered([(_day(p["date"], "%m/%d/%Y"), number(p["value"])) for p in line["data"]])
+    return ordered(list({(_day(p["date"], "%m/%d/%Y"), number(p["value"])) for p in line["data"]}))
 
 
 def _invesco_holdings(content: bytes) -> Said:
     said = json.loads(content)
-    day = _day(said["effectiveBusinessDate"][:10], "%Y-%m-%d")
+    day = _day(said["effectiveBusinessDate"].strip()[:10], "%Y-%m-%d")
     rows = [
         (day, html.unescape(h["issuerName"]).strip() or None, h["percentageOfTotalNetAssets"]) for h in said["holdings"]
     ]
@@ -178,17 +184,17 @@ def _invesco_holdings(content: bytes) -> Said:
 
 def _vanguard_navs(content: bytes) -> Said:
     items = [item for block in json.loads(content)["nav"] for item in block["item"]]
-    return ordered(list({(_day(i["asOfDate"][:10], "%Y-%m-%d"), number(i["price"])) for i in items}))
+    return ordered(list({(_day(i["asOfDate"].strip()[:10], "%Y-%m-%d"), number(i["price"])) for i in items}))
 
 
 def _vanguard_count(content: bytes) -> Said:
     said = json.loads(content)
-    return [(_day(said["effectiveDate"][:10], "%Y-%m-%d"), number(said["outstandingShares"]))]
+    return [(_day(said["effectiveDate"].strip()[:10], "%Y-%m-%d"), number(said["outstandingShares"]))]
 
 
 def _vanguard_holdings(content: bytes) -> Said:
     said = json.loads(content)
-    day = _day(said["asOfDate"][:10], "%Y-%m-%d")
+    day = _day(said["asOfDate"].strip()[:10], "%Y-%m-%d")
     return ordered([(day, h["longName"].strip() or None, _percent(h["percentWeight"])) for h in said["fund"]["entity"]])
 
 
@@ -205,13 +211,13 @@ def _roundhill_navs(content: bytes) -> Said:
 
 def _roundhill_holdings(content: bytes) -> Said:
     rows = [r for r in _csv(content, "Date") if r["Account"].strip() == "MAGS"]
-    names = [(r["SecurityName"].strip(), number(r["Weightings"].strip().removesuffix("%"))) for r in rows]
+    names = [(_name(r["SecurityName"]), number(r["Weightings"].strip().removesuffix("%"))) for r in rows]
     return [(number(rows[0]["SharesOutstanding"]),), *ordered(names)]
 
 
 def _dimensional(content: bytes) -> Said:
     rows = _csv(content, "date")
-    return ordered([(r["date"].strip()[:10], r["description"].strip(), number(r["weight"])) for r in rows])
+    return ordered([(r["date"].strip()[:10], _name(r["description"]), number(r["weight"])) for r in rows])
 
 
 # ---- the layouts ----

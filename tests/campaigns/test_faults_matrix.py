@@ -1,0 +1,41 @@
+"""The fault matrix in small: three cells, one of each kind of outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaigns import faults
+from campaigns.faults import Cell, Clean, attempt
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    """Good runs, made once for the module."""
+    return Clean(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.mark.long_after(0)
+@pytest.mark.parametrize(
+    ("cell", "outcome"),
+    [
+        (Cell("fund_nav", "sign-flip", "later"), "set aside by"),
+        (Cell("prices", "future-date", "later"), "blocked"),
+        (Cell("holdings", "future-date", "first"), "set aside by not_in_future"),
+    ],
+    ids=lambda value: getattr(value, "fault", None),
+)
+def test_cell(cell: Cell, outcome: str, clean: Clean, tmp_path: Path) -> None:
+    """The fault is found, nothing wrong is published, and a run without the fault heals it."""
+    found = attempt(cell, clean, tmp_path / "home")
+    assert found.what.startswith(outcome)
+    assert not faults.broken(cell, found)
+
+
+def test_each_cell_can_be_made() -> None:
+    """The matrix has no cell twice, and each names a fault that there is."""
+    cells = faults.plan()
+    assert len(set(cells)) == len(cells)
+    for cell in cells:
+        faults.market.spoilt(cell.dataset, cell.fault)
