@@ -61,7 +61,7 @@ def test_nothing_is_printed_and_no_file_is_written(
     limits = statement.Limits(10, 10)
     statement.run(path, "from enable_logging(storage = 'stdout')", limits)
     statement.run(path, f"from enable_logging(storage = 'file', storage_config = {{'path': '{tmp_path}'}})", limits)
-    with pytest.raises(UsageError, match="Out of Memory|interrupted"):
+    with pytest.raises(UsageError, match=r"Out of Memory|interrupted"):
         statement.run(path, "select list(range) from range(500000000)", limits)
     assert "".join(capfd.readouterr()) == ""
     assert list(tmp_path.iterdir()) == []
