@@ -50,7 +50,7 @@ MORE_ATTACKS = [
     ),
     *(
         f"set {scope}{setting} = {value}"
-        for scope in ("", "global ", "session ")
+        for scope in ("", "global ")
         for setting, value in {
             "memory_limit": "'100GB'", "threads": "100", "temp_directory": "'{folder}/tmp'", "secret_directory": "'{folder}/s'",
             "extension_directory": "'{folder}/e'", "custom_extension_repository": "'http://127.0.0.1:9'", "home_directory": "'{folder}'",

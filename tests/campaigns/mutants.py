@@ -110,7 +110,11 @@ def _python(path: Path, text: str) -> Iterator[Mutant]:
         start, end = starts[token.start[0] - 1] + token.start[1], starts[token.end[0] - 1] + token.end[1]
         if token.type == tokenize.NUMBER:
             yield Mutant(path, start, end, _other_number(token.string), "constant", text)
-        elif token.string in PYTHON and (token.type == tokenize.OP or token.type == tokenize.NAME) and previous.string != ".":
+        elif (
+            token.string in PYTHON
+            and (token.type == tokenize.OP or token.type == tokenize.NAME)
+            and previous.string != "."
+        ):
             word = token.string
             kind = "condition" if keyword.iskeyword(word) else "comparison" if word[0] in "<>=!" else "operator"
             yield Mutant(path, start, end, PYTHON[word], kind, text)
