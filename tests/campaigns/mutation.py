@@ -265,8 +265,8 @@ def preload() -> None:
     assert not [name for name in sys.modules if name.startswith("market_rotation")]
 
 
-def campaign(seed: int, seconds: float, workers: int, console: Console, only: str = "") -> list[Target]:
-    """The targets with the results of as many mutants as begin within `seconds`.
+def campaign(seed: int, seconds: float, workers: int, console: Console, only: str = "", most: int = 10**9) -> list[Target]:
+    """The targets with the results of as many mutants, `most` at the most, as begin within `seconds`.
 
     Files share the time, so that slow tests do not take it from the others. Each test file runs first without a mutant: one that fails or
     takes long then is left out.
@@ -278,7 +278,8 @@ def campaign(seed: int, seconds: float, workers: int, console: Console, only: st
     end = time.monotonic() + seconds
 
     def jobs() -> Iterator[Job]:
-        while time.monotonic() < end and (left := [t for t in every if spent[t.name] < float("inf")]):
+        begun = 0
+        while begun < most and time.monotonic() < end and (left := [t for t in every if spent[t.name] < float("inf")]):
             target = min(left, key=lambda t: spent[t.name])
             new = next((test for test in target.tests if test not in usual), None)
             if new:
@@ -293,6 +294,7 @@ def campaign(seed: int, seconds: float, workers: int, console: Console, only: st
             if not target.tests or mutant is None:
                 spent[target.name] = float("inf")
             else:
+                begun += 1
                 spent[target.name] += sum(times.values())
                 yield target, mutant, sorted(times, key=lambda test: times[test]), 10 + PATIENCE * sum(times.values())
 
@@ -318,13 +320,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=900)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", default="", help="only files whose path has this in it; nothing is recorded")
+    parser.add_argument("--most", type=int, default=10**9, help="the number of mutants at most")
     asked = parser.parse_args()
     console = Console(width=200)
     console.print(f"Mutation, seed {asked.seed}, {asked.seconds:g} s")
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     preload()
-    every = campaign(asked.seed, asked.seconds, asked.workers, console, asked.only)
+    every = campaign(asked.seed, asked.seconds, asked.workers, console, asked.only, asked.most)
     results = [
         (target, mutant, outcome) for target in every for mutant, outcome in target.results if outcome != "invalid"
     ]

@@ -36,12 +36,15 @@ FAULTS = ("key_echo", "redirect", "http_500", "http_403", "html_200", "truncated
 
 def spellings(secret: str) -> list[bytes]:
     """How a text may hold it: as it is, quoted for an address, and in base64 at any of the three places of a triple."""
-    encoded = [base64.b64encode(b"\0" * shift + secret.encode())[4 if shift else 0 :][:-4] for shift in range(3)]
+    encoded = [
+        base64.b64encode(b"\0" * shift + secret.encode())[4 if shift else 0 : (shift + len(secret)) // 3 * 4]
+        for shift in range(3)
+    ]
     return [
         secret.encode(),
         quote(secret, safe="").encode(),
         quote(secret).encode(),
-        *(part for part in encoded if len(part) > 8),
+        *(part for part in encoded if len(part) >= 8),
     ]
 
 
@@ -63,8 +66,9 @@ def secrets_and_modes(folder: Path) -> list[Part]:
         )
         vendor.now = datetime(2026, 1, 16, 23, tzinfo=UTC)
         taken = 0
-        for number, (name, arguments) in enumerate(commands()):
+        for number, (name, arguments) in enumerate(commands(hook.port)):
             vendor.heal()
+            hook.status = 200 if name == "taken" else 500
             if name == "fault":
                 # Vendors that answer wrongly, in turn.
                 vendor.keyed.fault("*", FAULTS[number % len(FAULTS)])
@@ -88,14 +92,14 @@ def secrets_and_modes(folder: Path) -> list[Part]:
         for spelling in spellings(secret):
             for where, text in texts.items():
                 part.check(spelling not in text, f"{name} in {where}")
-    part.said = f"{len(SECRETS)} secrets in {len(texts)} files and tables after {len(commands())} commands" + (
+    part.said = f"{len(SECRETS)} secrets in {len(texts)} files and tables after {len(commands(0))} commands" + (
         " (keys were sent)" if keys else ""
     )
     return [part, _modes(folder)]
 
 
-def commands() -> list[tuple[str, Sequence[str]]]:
-    """What is run, in this order; `fault` where the vendors' servers shall fail."""
+def commands(port: int) -> list[tuple[str, Sequence[str]]]:
+    """What is run, in this order; `fault` where the vendors' servers shall fail, `taken` where the channel at `port` shall not."""
     first, second, third = map(str, SESSIONS)
     return [
         ("good", ["run", "--debug", "--session", first]),
@@ -107,7 +111,7 @@ def commands() -> list[tuple[str, Sequence[str]]]:
         ("fault", ["doctor"]), ("good", ["doctor", "--json"]), ("good", ["status", "--json"]), ("good", ["watch"]), ("good", ["quarantine", "list"]),
         ("good", ["sql", "--format", "json", "from ops.alerts"]), ("good", ["sql", "from duckdb_settings()"]),
         ("good", ["rebuild", "--to", "rebuilt.duckdb"]),
-        ("good", ["init", "--yes", "--home", "made", "--source", "sample", "--alert-urls", "json://user@127.0.0.1:9/"]),
+        ("taken", ["init", "--yes", "--home", "made", "--source", "sample", "--alert-urls", f"json://127.0.0.1:{port}/"]),
     ]  # fmt: skip
 
 
