@@ -63,7 +63,7 @@ lock: $(VENV)/.uv  ## Pin the newest allowed versions, with hashes and without n
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## Remove what make and the tests created, but not the warehouse
-	rm -rf .venv .venv-* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv:

@@ -265,7 +265,9 @@ def preload() -> None:
     assert not [name for name in sys.modules if name.startswith("market_rotation")]
 
 
-def campaign(seed: int, seconds: float, workers: int, console: Console, only: str = "", most: int = 10**9) -> list[Target]:
+def campaign(
+    seed: int, seconds: float, workers: int, console: Console, only: str = "", most: int = 10**9
+) -> list[Target]:
     """The targets with the results of as many mutants, `most` at the most, as begin within `seconds`.
 
     Files share the time, so that slow tests do not take it from the others. Each test file runs first without a mutant: one that fails or
