@@ -126,7 +126,7 @@ def vulnerabilities() -> Part:
             )
             packages = json.loads(done.stdout)["dependencies"]
         except (ValueError, KeyError, subprocess.TimeoutExpired):
-            said.append(f"{service} could not be reached, so nothing was learnt from it")
+            said.append(f"{service} could not be reached, so it gave no result")
             continue
         answered = [package for package in packages if "vulns" in package]
         for package in answered:
