@@ -11,7 +11,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: install run test test-all test-fast lint format docs lock wheel bench crash model soak fuzz faults mutation security clean
+.PHONY: install run test test-all test-fast lint format docs lock wheel sbom coverage bench crash model soak fuzz faults mutation security clean
 .DEFAULT_GOAL := run
 
 install: $(VENV)/.installed  ## Install the locked dependencies of a run into .venv
@@ -42,6 +42,13 @@ format: $(VENV)/.installed-dev
 wheel: $(VENV)/.uv  ## The wheel and the source distribution, in dist/
 	@$(UV) build --quiet --out-dir dist
 
+sbom: $(VENV)/.installed-dev  ## The bill of materials of a release, CycloneDX, checked against its schema: dist/sbom.json
+	@mkdir -p dist
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --of JSON --output-reproducible --validate -o dist/sbom.json
+
+coverage: $(VENV)/.installed-dev  ## Tests as `make test` with line and branch coverage; fails under the floor in pyproject.toml
+	@$(BIN)/python -m pytest -m "not long" --cov --cov-report=term:skip-covered $(ARGS)
+
 bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; some five minutes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
@@ -56,7 +63,7 @@ lock: $(VENV)/.uv  ## Pin the newest allowed versions, with hashes and without n
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## Remove what make and the tests created, but not the warehouse
-	rm -rf .venv .venv-* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv:

@@ -50,7 +50,9 @@ class Parameters:
     def period(self, edition: Edition, years: int = 3) -> tuple[date, date]:
         """The dates `from` and `to`; by default the last `years` before `to`, and `to` is the latest session."""
         finish = self.day("to", edition.session)
-        start = self.day("from", max(finish - timedelta(days=365 * years + 1), edition.sessions[0]))
+        first, span = edition.sessions[0], timedelta(days=365 * years + 1)
+        # In this order, since there is no date before year 1.
+        start = self.day("from", finish - span if finish - first > span else first)
         if start > finish:
             raise UsageError(f"from={start} is after to={finish}; choose an earlier one.")
         return start, finish
@@ -90,16 +92,14 @@ class Parameters:
         value = self._value(name)
         if not value:
             return default
-        if not value.isdecimal() or not low <= int(value) <= high:
+        # Python refuses to read a number of thousands of digits.
+        if not value.isdecimal() or len(value) > 20 or not low <= int(value) <= high:
             raise UsageError(f"{name}={value!r} is not possible; choose a whole number from {low} to {high}.")
         return int(value)
 
     def text(self, name: str) -> str:
         """A text, empty when not given."""
-        value = self._value(name)
-        if len(value) > LONGEST:
-            raise UsageError(f"{name} has {len(value):,} characters; shorten it to {LONGEST:,}.")
-        return value
+        return self._value(name)
 
     def refuse_others(self) -> None:
         """Raises `UsageError` for a parameter that nothing has read: a misspelt name would be ignored otherwise."""
@@ -119,7 +119,10 @@ class Parameters:
 
     def _value(self, name: str) -> str:
         self._read.add(name)
-        return self.given.get(name, "")
+        value = self.given.get(name, "")
+        if len(value) > LONGEST:
+            raise UsageError(f"{name} has {len(value):,} characters; shorten it to {LONGEST:,}.")
+        return value
 
 
 def period_fields(asked: Parameters) -> tuple[Field, Field]:

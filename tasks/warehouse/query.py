@@ -17,8 +17,6 @@ from market_rotation.tasks.warehouse.connect import reading
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-
 
 def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
     """Raises `UsageError` unless `query` is one statement, and with `only_reading` one that only reads; `place` is where it was written."""
@@ -28,9 +26,17 @@ def check_statement(query: str, *, only_reading: bool, place: str = "`rotation s
     if count != 1:
         found = "none" if not count else str(count)
         raise UsageError(f"{place} takes one statement and found {found}; write one `select …` or `from …`.")
-    kinds = {statement.type for statement in statements if statement.query.strip()}
-    if only_reading and kinds - _READING:
+    if only_reading and not all(_only_reads(statement) for statement in statements if statement.query.strip()):
         raise UsageError("The statement must be a query; write a `select …` or `from …`.")
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    """Whether it is a query, or explains one: `explain analyze` executes what it explains, which may be a `copy … to`."""
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return statement.type == duckdb.StatementType.SELECT
+    match = re.match(r"\s*explain\b(?:\s+analyze\b|\s*\([^)]*\))?", statement.query, re.IGNORECASE)
+    explained = duckdb.extract_statements(statement.query[match.end() :]) if match else []
+    return bool(explained) and all(_only_reads(inner) for inner in explained if inner.query.strip())
 
 
 def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files: bool = False) -> None:

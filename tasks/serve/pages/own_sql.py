@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import UsageError
 from market_rotation.tasks.report.exhibits.base import Column, Exhibit, Kind
 from market_rotation.tasks.report.phrases import plural
-from market_rotation.tasks.serve import charts
+from market_rotation.tasks.serve import charts, statement
 from market_rotation.tasks.serve.pages.base import Page
 from market_rotation.tasks.serve.parameters import Field, Parameters
-from market_rotation.tasks.warehouse.query import check_statement, reason, restrict, time_limit, with_comments
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-#: The time after which a statement is interrupted, the memory it may use, and the rows it may give.
+#: The time after which a statement is interrupted, and the rows it may give.
 LIMIT_S = 10.0
-MEMORY = "1GB"
 MOST_ROWS = 10_000
 
 #: The number of rows shown as a table.
@@ -46,7 +43,7 @@ def build(path: Path, asked: Parameters) -> Page:
     exhibits: tuple[Exhibit, ...] = ()
     names: list[str] = []
     if query:
-        rows, is_cut = _rows(path, query)
+        rows, is_cut = statement.run(path, query, statement.Limits(LIMIT_S, MOST_ROWS))
         names = [str(name) for name in rows.columns]
         exhibits = (_result(rows, query, is_cut, axes, drawn_as),)
     columns = tuple((name, name) for name in names)
@@ -79,25 +76,6 @@ def build(path: Path, asked: Parameters) -> Page:
         pinned_by="q",
         presets=tuple((name, Parameters({"q": text}, asked.path).address()) for name, text in EXAMPLES.items()),
     )
-
-
-def _rows(path: Path, query: str) -> tuple[pd.DataFrame, bool]:
-    """At most `MOST_ROWS` rows, and whether there are more."""
-    import duckdb
-
-    con = warehouse.open_alone(path)
-    try:
-        con.execute(f"set memory_limit = '{MEMORY}'")
-        check_statement(query, only_reading=True, place="This page")
-        restrict(con)
-        with time_limit(con, LIMIT_S):
-            relation = con.sql(with_comments(con, query))
-            found = relation.limit(MOST_ROWS + 1).df()
-    except duckdb.Error as error:
-        raise UsageError(f"The statement failed: {reason(error, LIMIT_S)}") from None
-    finally:
-        con.close()
-    return found.head(MOST_ROWS), len(found) > MOST_ROWS
 
 
 def _result(rows: pd.DataFrame, query: str, is_cut: bool, axes: dict[str, str], drawn_as: str) -> Exhibit:

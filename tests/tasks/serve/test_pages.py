@@ -262,6 +262,17 @@ def test_downloads_have_names_and_full_precision(client: httpx.Client) -> None:
     assert [lines[-1].split(",")[0], float(lines[-1].split(",")[1])] == [last["session"], last["ratio"]]
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/pair?to=0001-01-01", "/funds?to=0001-01-01", f"/rotation?tail={'9' * 5_000}", f"/session?date={'x' * 8_001}"],
+)
+def test_extreme_values_are_refused_with_a_sentence(client: httpx.Client, address: str) -> None:
+    """The first of all dates, a number too long to read and a long text are wrong parameters, not unexpected errors."""
+    answer = client.get(address)
+    assert answer.status_code == 400
+    assert sentence(answer).endswith(".")
+
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
