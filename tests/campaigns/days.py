@@ -8,10 +8,11 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import world
@@ -21,9 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from campaigns import vendor_model
 from campaigns.expected import Expected
 from campaigns.promises import Readers
-from campaigns.vendor_model import BENCHMARK, CALENDAR, SYMBOLS, Bar, Vendor
-from market_rotation.tasks.audit import accept
+from campaigns.vendor_model import BENCHMARK, CALENDAR, SYMBOLS, Vendor
 from market_rotation.tasks import warehouse
+from market_rotation.tasks.audit import accept
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.settings import load_settings
@@ -59,16 +60,15 @@ def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
 class Days(RuleBasedStateMachine):
     """Sequences of days. `used` counts the rules of all sequences, `runs` the runs by status."""
 
-    used: Counter[str] = Counter()
-    runs: Counter[str] = Counter()
+    used: ClassVar[Counter[str]] = Counter()
+    runs: ClassVar[Counter[str]] = Counter()
     #: The home after the first run.
-    first: Path | None = None
+    first: ClassVar[Path | None] = None
     #: When the campaign ends, by `time.monotonic`.
     deadline = math.inf
 
-    @staticmethod
-    def show() -> None:
-        """Called after each run, to show progress."""
+    #: Called after each run, to show progress.
+    show: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,8 +213,14 @@ class Days(RuleBasedStateMachine):
 
     @rule()
     def accept_value(self) -> None:
-        rows = [(symbol, day) for (symbol, day), bar in self.expected.readers.quarantine.items()
-                if bar and day in self.expected.sessions(day) and (bar.close or 0) > 0 and (symbol, day) not in self.expected.accepted]
+        rows = [
+            (symbol, day)
+            for (symbol, day), bar in self.expected.readers.quarantine.items()
+            if bar
+            and day in self.expected.sessions(day)
+            and (bar.close or 0) > 0
+            and (symbol, day) not in self.expected.accepted
+        ]
         if not rows or self.expected.is_unpublished:
             return
         self._count("value accepted by hand")
@@ -233,7 +239,8 @@ class Days(RuleBasedStateMachine):
 
     def _now(self) -> datetime:
         day = CALENDAR[self.place]
-        self.minutes += 1
+        # A run may take minutes on a busy machine, and the alerts of one must not come after the next.
+        self.minutes += 10
         return datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC) + timedelta(minutes=self.minutes)
 
     def _trade(self, count: int) -> None:
@@ -255,7 +262,8 @@ class Days(RuleBasedStateMachine):
         if time.monotonic() > self.deadline:
             raise TimeIsUp
         now = self._now() + ahead
-        until = max(day for day in CALENDAR if day <= now.date())
+        # The exchange closes at 21:00 UTC at the latest.
+        until = max(day for day in CALENDAR if day <= (now - timedelta(hours=21)).date())
         source = world.FakeSource(self.vendor.frames(until))
         steps = pipeline.Steps(fetch=world.fetch_in_order)
         if interrupted:

@@ -60,7 +60,11 @@ class Expected:
             self.is_unpublished = True
             end = "failed"
         elif end == "good":
-            end = "published" if self.is_unpublished or state.bars != self.state.bars or state.events != self.state.events else "up_to_date"
+            end = (
+                "published"
+                if self.is_unpublished or state.bars != self.state.bars or state.events != self.state.events
+                else "up_to_date"
+            )
             self.state, self.readers = state, copy.deepcopy(state)
             self.is_unpublished = False
             self.incidents = {"set-aside:prices"} if state.quarantine else set()
@@ -83,15 +87,21 @@ class Expected:
             return "failed"
         if interrupted == "stage":
             return "failed"
-        newest = max(day for symbol in SYMBOLS for day in (*self.state.bars[symbol], *vendor.bars[symbol]) if day <= until)
+        newest = max(
+            day for symbol in SYMBOLS for day in (*self.state.bars[symbol], *vendor.bars[symbol]) if day <= until
+        )
         if starts and len([day for day in sessions if day > newest]) > CLOCK_AHEAD:
             return "failed"
         self._reopen(vendor, starts, answered, until)
         sessions = self.sessions(until)
         for symbol in sorted(answered):
             known = self.state.bars[symbol]
-            compared = [day for day in sorted(known) if day >= starts[symbol] and (said := vendor.says(symbol, day)) and said.close]
-            if compared and differs(vendor.says(symbol, compared[0]).close, known[compared[0]].close):  # type: ignore[union-attr]
+            compared = [
+                day
+                for day in sorted(known)
+                if day >= starts[symbol] and (said := vendor.says(symbol, day)) and said.close
+            ]
+            if compared and differs(vendor.says(symbol, compared[0]).close, known[compared[0]].close):
                 starts[symbol] = CALENDAR[0]
                 self.requests.append((symbol, CALENDAR[0], sessions[-1]))
         if interrupted == "audit":
@@ -113,8 +123,11 @@ class Expected:
         if not known:
             return CALENDAR[0]
         recent = sessions[-RECENT:][0]
-        held = [day or date.max for name, day in self.state.quarantine if name == symbol
-                and (day is None or day >= recent or (symbol, day) in self.accepted)]
+        held = [
+            day or date.max
+            for name, day in self.state.quarantine
+            if name == symbol and (day is None or day >= recent or (symbol, day) in self.accepted)
+        ]
         if max(known) >= sessions[-1] and not held:
             return None
         last = len([day for day in sessions if day <= max(known)]) - 1
@@ -124,7 +137,11 @@ class Expected:
         """A closure no longer counts where most symbols have a bar of its day."""
         for day in sorted(self.closures):
             with_bar = {s for s in SYMBOLS if day in self.state.bars[s]}
-            with_bar |= {s for s in answered if starts[s] <= day <= until and (said := vendor.says(s, day)) and said.close is not None}
+            with_bar |= {
+                s
+                for s in answered
+                if starts[s] <= day <= until and (said := vendor.says(s, day)) and said.close is not None
+            }
             if 2 * len(with_bar) > len(SYMBOLS):
                 self.closures.discard(day)
 
@@ -134,7 +151,9 @@ class Expected:
         for day in [d for d in CALENDAR if start <= d <= sessions[-1]]:
             said, before = vendor.says(symbol, day), known.get(day)
             state.quarantine.pop((symbol, day), None)
-            changed = said is not None and (before is None or any(differs(getattr(said, c), getattr(before, c)) for c in COLUMNS))
+            changed = said is not None and (
+                before is None or any(differs(getattr(said, c), getattr(before, c)) for c in COLUMNS)
+            )
             if said is None:
                 if before is None and day in sessions and day >= first:
                     state.quarantine[symbol, day] = None
@@ -146,7 +165,8 @@ class Expected:
                 if before is not None:
                     state.revisions += [
                         (symbol, day, c, getattr(before, c), getattr(said, c))
-                        for c in COLUMNS if differs(getattr(said, c), getattr(before, c))
+                        for c in COLUMNS
+                        if differs(getattr(said, c), getattr(before, c))
                     ]
                 known[day] = said
             if day in known:
@@ -165,13 +185,19 @@ class Expected:
         if said.dividend or said.split_ratio != 1:
             state.events[symbol][day] = said
 
-    def _blocked(self, vendor: Vendor, starts: dict[str, date], answered: set[str], sessions: list[date], state: State) -> str | None:
+    def _blocked(
+        self, vendor: Vendor, starts: dict[str, date], answered: set[str], sessions: list[date], state: State
+    ) -> str | None:
         if not starts:
             return None
         if BENCHMARK in starts and BENCHMARK not in answered:
             return "blocked:prices"
-        fetched = {d for s in answered for d in vendor.bars[s] if starts[s] <= d <= sessions[-1]
-                   and (said := vendor.says(s, d)) and said.close is not None}
+        fetched = {
+            d
+            for s in answered
+            for d in vendor.bars[s]
+            if starts[s] <= d <= sessions[-1] and (said := vendor.says(s, d)) and said.close is not None
+        }
         with_bar = fetched | {d for s in SYMBOLS for d in self.state.bars[s]}
         if any(day not in with_bar for day in sessions[-OVERLAP:]):
             return "blocked:closure"

@@ -15,11 +15,12 @@ from random import SystemRandom
 
 import duckdb
 import hypothesis
-from campaigns import record
-from campaigns.days import Days, TimeIsUp
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
+
+from campaigns import record
+from campaigns.days import Days, TimeIsUp
 
 #: Steps of a sequence, at most.
 STEPS = 20
@@ -52,14 +53,14 @@ def main() -> int:
     out.print(f"model: seed {given.seed}, {given.seconds:.0f} s")
     logging.disable(logging.CRITICAL)
     # Nothing has to survive a power cut here; one thread is faster for small tables.
-    duckdb.connect = partial(duckdb.connect, config={"threads": 1})  # type: ignore[assignment]
+    duckdb.connect = partial(duckdb.connect, config={"threads": 1})
     os.fsync = lambda fd: None
     began = time.monotonic()
     Days.deadline = began + given.seconds
     broken = ""
     try:
         with out.status("Sequences of days") as status:
-            Days.show = lambda: status.update(_progress(Days.used, Days.runs))
+            Days.show = staticmethod(lambda: status.update(_progress(Days.used, Days.runs)))
             search(given.seed, 1_000_000)
     except TimeIsUp:
         pass

@@ -37,7 +37,9 @@ class Readers:
             check_revisions(con, expected.readers)
             check_quarantine(con, expected.readers)
             found = {row["fingerprint"] for row in macros.rows(con, "from incidents()")}
-            assert found == expected.incidents, f"open incidents: {sorted(found)}, expected {sorted(expected.incidents)}"
+            assert found == expected.incidents, (
+                f"open incidents: {sorted(found)}, expected {sorted(expected.incidents)}"
+            )
 
     def _only_grows(self, con: duckdb.DuckDBPyConnection) -> None:
         for name, (key, values) in _RAW.items():
@@ -58,11 +60,12 @@ def check_prices(con: duckdb.DuckDBPyConnection, state: State, vendor: Vendor) -
         ).fetchall()
         truth = published(state, symbol)
         days = {row[0] for row in rows}
-        assert days == truth.keys(), f"{symbol}: published but not expected {days - truth.keys()}, missing {truth.keys() - days}"
+        assert days == truth.keys(), (
+            f"{symbol}: published but not expected {days - truth.keys()}, missing {truth.keys() - days}"
+        )
         for day, close, *_ in rows:
-            # Up to the rounding of the warehouse, which keeps a known value where the new one differs by less.
-            near = any((symbol, day, given) in vendor.given for given in (close,))
-            assert close > 0 and near, f"{symbol} {day}: nobody gave the published close {close}"
+            assert close > 0, f"{symbol} {day}: the published close is {close}"
+            assert (symbol, day, close) in vendor.given, f"{symbol} {day}: nobody gave the published close {close}"
         found = np.array([row[1:] for row in rows], dtype=float)
         wanted = np.array([truth[row[0]] for row in rows])
         wrong = ~np.isclose(found, wanted, rtol=1e-9, atol=0)
@@ -80,7 +83,9 @@ def check_revisions(con: duckdb.DuckDBPyConnection, state: State) -> None:
         ).fetchall()
     )
     wanted = Counter(state.revisions)
-    assert found == wanted, f"ops.revisions: not expected {list(found - wanted)[:3]}, missing {list(wanted - found)[:3]}"
+    assert found == wanted, (
+        f"ops.revisions: not expected {list(found - wanted)[:3]}, missing {list(wanted - found)[:3]}"
+    )
 
 
 def check_quarantine(con: duckdb.DuckDBPyConnection, state: State) -> None:

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from campaigns import model
 from campaigns.days import FIRST, Days
 from campaigns.expected import State, published
@@ -30,7 +31,6 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Days, "home_of_first", tmp_path / "first")
 
 
-@pytest.mark.slow
 def test_short_sequences() -> None:
     """Three sequences of few steps, with the seed that a defect would be repeated with."""
     model.search(seed=1, examples=3, steps=3)
@@ -38,7 +38,6 @@ def test_short_sequences() -> None:
     assert not [name for name in os.environ if name.startswith("ROTATION_HOME")]
 
 
-@pytest.mark.slow
 def test_a_wrong_close_is_found() -> None:
     """The comparison fails with the symbol, the day, and both closes."""
     machine = Wrong()

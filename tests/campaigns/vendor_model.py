@@ -69,7 +69,7 @@ class Vendor:
         held = self.bars[symbol]
         for session, bar in held.items():
             dividend = bar.dividend / ratio
-            held[session] = replace(bar, close=bar.close / ratio, dividend=dividend)  # type: ignore[operator]
+            held[session] = replace(bar, close=bar.close / ratio, dividend=dividend)
         held[day] = replace(held[day], split_ratio=ratio)
 
     def says(self, symbol: str, day: date) -> Bar | None:
