@@ -72,7 +72,7 @@ def check_prices(con: duckdb.DuckDBPyConnection, state: State, vendor: Vendor) -
         for row, column in np.argwhere(wrong)[:1]:
             name = ("close", "dividend", "split_ratio", "total_return_index")[column]
             day = rows[row][0]
-            raise AssertionError(f"{symbol} {day}: {name} is {found[row, column]!r}, expected {wanted[row, column]!r}")
+            raise AssertionError(f"{symbol} {day}: {name} is {found[row, column]}, expected {wanted[row, column]}")
 
 
 def check_revisions(con: duckdb.DuckDBPyConnection, state: State) -> None:

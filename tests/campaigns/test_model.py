@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -26,9 +25,8 @@ class Wrong(Days):
 
 
 @pytest.fixture(autouse=True)
-def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Days, "first", None)
-    monkeypatch.setattr(Days, "home_of_first", tmp_path / "first")
 
 
 def test_short_sequences() -> None:
