@@ -25,7 +25,7 @@ from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import price_frame
-from market_rotation.tasks.warehouse import closures
+from market_rotation.tasks.warehouse import closures, macros
 from market_rotation.tasks.warehouse.rebuild import rebuild
 
 #: Mourning for President Carter, announced on 30 December 2024.
@@ -177,6 +177,28 @@ def test_on_the_evening_of_the_closure_itself() -> None:
     late = datetime(2025, 1, 10, 2, tzinfo=UTC)
     assert status.read(load_settings(), late).healthy
     assert watchdog.watch(late) is None
+
+
+@pytest.mark.long_after(0)
+@pytest.mark.parametrize("how", ["command", "setting"])
+def test_the_question_is_answered_the_same_evening(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run ends its incident, although nothing is due before the next session."""
+    run(date(2025, 1, 8))
+    assert run(CLOSED).status == "blocked"
+    if how == "command":
+        closures.accept(load_settings(), CLOSED, "mourning", "me", evening(CLOSED))
+    else:
+        monkeypatch.setenv("ROTATION_EXTRA_CLOSURES", str(CLOSED))
+    made = pipeline.run(
+        Parameters(evening(CLOSED) + timedelta(hours=1)), pipeline.Steps(fetch=world.fetch_in_order), market()
+    )
+    assert (made.status, made.session) == ("up_to_date", date(2025, 1, 8))
+    with warehouse.reading(PUBLISHED) as con:
+        assert macros.rows(con, "from incidents()") == []
+        assert con.execute("select kind from ops.alerts order by created_at").fetchall() == [
+            ("failure",),
+            ("recovery",),
+        ]
 
 
 @pytest.mark.long_after(0)
