@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, ClassVar
+from datetime import timedelta
 
-import pytest
-import world
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from campaigns import vendor_model
-from campaigns.expected import Expected
-from campaigns.promises import Readers
-from campaigns.vendor_model import BENCHMARK, CALENDAR, SYMBOLS, Vendor
+from campaigns.evenings import Evenings
+from campaigns.vendor_model import BAD_TICKS, CALENDAR, SYMBOLS
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept
-from market_rotation.tasks.run import pipeline
-from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.warehouse import closures
 
-#: The session of the first run: two months of history.
-FIRST = 42
 STEPS = ("plan", "fetch", "stage", "audit", "load", "derive", "publish")
 AHEAD = tuple(timedelta(days=days) for days in (1, 5, 40, 365))
 
@@ -39,62 +22,13 @@ symbols = st.sampled_from(SYMBOLS)
 amounts = st.sampled_from((0.31, 0.47, 0.8))
 
 
-class TimeIsUp(KeyboardInterrupt):
-    """The campaign has run for as long as it may. Hypothesis passes it on as it does Ctrl-C."""
-
-
-def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
-    """Points the settings at a warehouse in `home`, with the three symbols."""
-    members = world.universe(
-        *(world.instrument(s, in_breadth=s == BENCHMARK) for s in reversed(SYMBOLS)), pairs=[("IWM", "SPY")]
-    )
-    for name in [name for name in os.environ if name.startswith("ROTATION_")]:
-        patch.delenv(name)
-    patch.setenv("ROTATION_HOME", str(home / "warehouse"))
-    patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(home, members)))
-    patch.setenv("ROTATION_HISTORY_START", str(CALENDAR[0]))
-    patch.setenv("ROTATION_REPORT", "false")
-    patch.setenv("XDG_STATE_HOME", str(home / "state"))
-
-
-class Days(RuleBasedStateMachine):
-    """Sequences of days. `used` counts the rules of all sequences, `runs` the runs by status."""
-
-    used: ClassVar[Counter[str]] = Counter()
-    runs: ClassVar[Counter[str]] = Counter()
-    #: The home after the first run.
-    first: ClassVar[Path | None] = None
-    #: When the campaign ends, by `time.monotonic`.
-    deadline = math.inf
-
-    #: Called after each run, to show progress.
-    show: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="model-"))
-        self.patch = pytest.MonkeyPatch()
-        prepare(self.home, self.patch)
-        self.vendor, self.expected, self.readers = Vendor(), Expected(), Readers()
-        self.place, self.minutes = -1, 0
-        self.is_clock_corrected = False
-        self.closed: list[Any] = []
+class Days(Evenings):
+    """The rules: what the calendar, the vendor, the machine and a person do."""
 
     @initialize()
     def first_run(self) -> None:
-        """The same in all sequences, so it is run once and copied."""
-        self.used["sequences"] += 1
-        self._trade(FIRST)
-        if not self.first:
-            self._run()
-            Days.first = Path(tempfile.mkdtemp(prefix="model-first-"))
-            shutil.copytree(self.home / "warehouse", Days.first / "warehouse")
-            return
-        shutil.copytree(self.first / "warehouse", self.home / "warehouse")
-        now = self._now()
-        self.vendor.frames(now.date())
-        self.expected.run(self.vendor, now.date())
-        self.readers.check(load_settings().published, self.expected, self.vendor)
+        """The state in which every sequence begins."""
+        self.begin()
 
     # ---- days ----
 
@@ -156,7 +90,7 @@ class Days(RuleBasedStateMachine):
         self._count("restated close")
         self.vendor.bars[symbol][day] = replace(bar, close=bar.close * factor)
 
-    @rule(symbol=symbols, back=st.integers(0, 12), kind=st.sampled_from(sorted(vendor_model.BAD_TICKS)))
+    @rule(symbol=symbols, back=st.integers(0, 12), kind=st.sampled_from(sorted(BAD_TICKS)))
     def bad_tick(self, symbol: str, back: int, kind: str) -> None:
         day = CALENDAR[self.place - back]
         bar = self.vendor.bars[symbol].get(day)
@@ -231,59 +165,3 @@ class Days(RuleBasedStateMachine):
                 accept.accept(load_settings(), entry, "checked by hand", "anna", self._now())
             self.expected.accepted[symbol, day] = self.expected.readers.quarantine[symbol, day]
         self._run()
-
-    # ----
-
-    def _count(self, name: str) -> None:
-        self.used[name] += 1
-
-    def _now(self) -> datetime:
-        day = CALENDAR[self.place]
-        # A run may take minutes on a busy machine, and the alerts of one must not come after the next.
-        self.minutes += 10
-        return datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC) + timedelta(minutes=self.minutes)
-
-    def _trade(self, count: int) -> None:
-        for _ in range(count):
-            self.place, self.minutes = self.place + 1, 0
-            self.vendor.trade(CALENDAR[self.place])
-
-    def _is_known(self, symbol: str, day: Any) -> bool:
-        return day in self.expected.state.bars[symbol]
-
-    def _pay(self, symbol: str, back: int, amount: float) -> None:
-        day = CALENDAR[self.place - back]
-        bar = self.vendor.bars[symbol].get(day)
-        if bar and (symbol not in self.vendor.bad or self.vendor.bad[symbol][0] != day):
-            self.vendor.bars[symbol][day] = replace(bar, dividend=round(amount * bar.close / 100, 6))
-
-    def _run(self, interrupted: str | None = None, ahead: timedelta = timedelta()) -> None:
-        """A run, and the comparison of all that it leaves with the model."""
-        if time.monotonic() > self.deadline:
-            raise TimeIsUp
-        now = self._now() + ahead
-        # The exchange closes at 21:00 UTC at the latest.
-        until = max(day for day in CALENDAR if day <= (now - timedelta(hours=21)).date())
-        source = world.FakeSource(self.vendor.frames(until))
-        steps = pipeline.Steps(fetch=world.fetch_in_order)
-        if interrupted:
-            steps = replace(steps, **{interrupted: _interruption})
-        wanted = self.expected.run(self.vendor, until, interrupted)
-        made = pipeline.run(Parameters(now), steps, source)
-        self.runs[made.status] += 1
-        type(self).show()
-        if self.is_clock_corrected and made.status == "published" and wanted == "up_to_date":
-            wanted = "published"
-        self.is_clock_corrected = self.is_clock_corrected and made.status in ("failed", "blocked")
-        assert made.status == wanted, f"the run is {made.status}, expected {wanted}: {made.message}"
-        assert source.asked == self.expected.requests, f"requested {source.asked}, expected {self.expected.requests}"
-        self.readers.check(load_settings().published, self.expected, self.vendor)
-
-    def teardown(self) -> None:
-        """Leaves nothing of the sequence behind."""
-        self.patch.undo()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-
-def _interruption(*_: object) -> Any:
-    raise RuntimeError("interrupted by the campaign")

@@ -20,7 +20,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from rich.console import Console
 
 from campaigns import record
-from campaigns.days import Days, TimeIsUp
+from campaigns.days import Days
+from campaigns.evenings import Evenings, TimeIsUp
 
 #: Steps of a sequence, at most.
 STEPS = 20
@@ -56,11 +57,11 @@ def main() -> int:
     duckdb.connect = partial(duckdb.connect, config={"threads": 1})
     os.fsync = lambda fd: None
     began = time.monotonic()
-    Days.deadline = began + given.seconds
+    Evenings.deadline = began + given.seconds
     broken = ""
     try:
         with out.status("Sequences of days") as status:
-            Days.show = staticmethod(lambda: status.update(_progress(Days.used, Days.runs)))
+            Evenings.show = staticmethod(lambda: status.update(_progress(Days.used, Days.runs)))
             search(given.seed, 1_000_000)
     except TimeIsUp:
         pass
@@ -69,8 +70,8 @@ def main() -> int:
         out.print("".join(traceback.format_exception(error)), markup=False, highlight=False)
         out.print(f"A promise was broken: {broken}. Repeat it with SEED={given.seed}.", markup=False)
     finally:
-        if Days.first:
-            shutil.rmtree(Days.first, ignore_errors=True)
+        if Evenings.first:
+            shutil.rmtree(Evenings.first, ignore_errors=True)
     seconds = time.monotonic() - began
     rules = {name: count for name, count in sorted(Days.used.items()) if name != "sequences"}
     facts = [

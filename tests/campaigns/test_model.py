@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from campaigns import model
-from campaigns.days import FIRST, Days
+from campaigns.days import Days
+from campaigns.evenings import FIRST, Evenings
 from campaigns.expected import State, published
 from campaigns.vendor_model import CALENDAR, Bar
 
@@ -25,8 +28,11 @@ class Wrong(Days):
 
 
 @pytest.fixture(autouse=True)
-def first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Days, "first", None)
+def first(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(Evenings, "first", None)
+    yield
+    if Evenings.first:
+        shutil.rmtree(Evenings.first)
 
 
 def test_short_sequences() -> None:
