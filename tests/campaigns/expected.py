@@ -55,23 +55,17 @@ class Expected:
         """The status that a run must end with; takes its consequences over."""
         state = copy.deepcopy(self.state)
         end = self._outcome(vendor, until, state, interrupted)
-        if end == "built":
+        if end in ("built", "good"):
+            self.is_unpublished |= (state.bars, state.events) != (self.state.bars, self.state.events)
             self.state = state
-            self.is_unpublished = True
-            end = "failed"
-        elif end == "good":
-            end = (
-                "published"
-                if self.is_unpublished or state.bars != self.state.bars or state.events != self.state.events
-                else "up_to_date"
-            )
-            self.state, self.readers = state, copy.deepcopy(state)
+        if end == "good":
+            status = "published" if self.is_unpublished else "up_to_date"
+            self.readers = copy.deepcopy(state)
             self.is_unpublished = False
             self.incidents = {"set-aside:prices"} if state.quarantine else set()
-            return end
-        fingerprint = end if end.startswith("blocked:") else "failed"
-        self.incidents = self.incidents | {fingerprint}
-        return end.partition(":")[0]
+            return status
+        self.incidents = self.incidents | {end if end.startswith("blocked:") else "failed"}
+        return "blocked" if end.startswith("blocked:") else "failed"
 
     def _outcome(self, vendor: Vendor, until: date, state: State, interrupted: str | None) -> str:
         self.requests = []
