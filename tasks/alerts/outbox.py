@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from market_rotation.tasks.alerts.changes import Notice
     from market_rotation.tasks.alerts.incidents import Incident
+    from market_rotation.tasks.calendar import Calendar
 
 #: From this age on a reminder is an escalation.
 ESCALATE_AFTER = timedelta(days=3)
@@ -58,13 +59,15 @@ def update(
     repeat: timedelta,
     run_id: str | None = None,
     is_undecided: Callable[[str], bool] = lambda _: False,
+    calendar: Calendar | None = None,
 ) -> bool:
     """Writes the alerts that are due; returns whether there were any.
 
     A new incident is a `failure`. One already open is a `reminder` once `repeat` has passed and there is news, and an `escalation`
     once it has lasted three days. An open incident is over, one `recovery` with its duration, where its fingerprint begins with one of
     `scope` and `found` lacks it, unless it is about a session later than `session`: that an older one succeeds says nothing about it.
-    One whose fingerprint `is_undecided` stays open.
+    A day that is no session by `calendar`, such as an accepted closure, counts as the session before it. One whose fingerprint
+    `is_undecided` stays open.
     """
     opened = open_incidents(con)
     published = what_readers_see(con)
@@ -94,7 +97,7 @@ def update(
     over = opened.keys() - {incident.fingerprint for incident in found}
     for fingerprint in sorted(name for name in over if name.startswith(scope)):
         before = opened[fingerprint]
-        if is_undecided(fingerprint) or (session and before.session and before.session > session):
+        if is_undecided(fingerprint) or _is_of_later_session(before.session, session, calendar):
             continue
         # A rule that fires is not a fault, so its end is not a recovery from one.
         ended = "Ended" if fingerprint.startswith("rule:") else "Recovered"
@@ -118,6 +121,12 @@ def update(
         )
         written = True
     return written
+
+
+def _is_of_later_session(day: date | None, session: date | None, calendar: Calendar | None) -> bool:
+    if day is None or session is None or day <= session:
+        return False
+    return calendar is None or day > calendar.end or calendar.latest_on_or_before(day) > session
 
 
 def announce(

@@ -147,16 +147,15 @@ def failures(results: Sequence[Result], limit: int | None = None) -> list[Failur
 
 
 def _causes(consequence: Failure, set_aside: Sequence[Failure]) -> list[Failure]:
-    """The expectations that set aside bars of the symbols that `consequence` misses, with rows of these symbols; else those with the most rows."""
-    missed = {json.loads(example)["symbol"] for example in consequence.examples}
+    """The expectations that set aside bars of the symbols that `consequence` misses, or of the sessions where it misses every symbol."""
+    rows = [json.loads(example) for example in consequence.examples]
+    key = "symbol" if any(row["symbol"] for row in rows) else "session"
+    missed = {row[key] for row in rows}
     found = []
     for failure in set_aside:
-        examples = [example for example in failure.examples if json.loads(example).get("symbol") in missed]
+        examples = [example for example in failure.examples if json.loads(example).get(key) in missed]
         if examples:
             found.append(replace(failure, examples=examples[-SHOWN:]))
-    if not found and set_aside:
-        most = max(set_aside, key=lambda failure: failure.rows or 0)
-        found = [replace(most, examples=list(most.examples[:SHOWN]))]
     return sorted(found, key=lambda failure: -(failure.rows or 0))
 
 

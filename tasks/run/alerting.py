@@ -67,6 +67,7 @@ def _judge(context: RunContext) -> None:
         now=context.clock(),
         repeat=context.settings.alert_repeat,
         run_id=run.run_id,
+        calendar=context.calendar,
     )
 
 
@@ -86,6 +87,7 @@ def _apply_rules(context: RunContext) -> None:
             repeat=settings.alert_repeat,
             run_id=run.run_id,
             is_undecided=judged.is_undecided,
+            calendar=context.calendar,
         )
     except Exception as fault:
         # The rules are the user's: no fault in them changes a published run.

@@ -69,9 +69,20 @@ def correct_future(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
     fetched is not known better, and an earlier one would let the past know it. Nothing is corrected while the warehouse has bars
     from after `now`: then it is this clock that is behind.
     """
-    runs = con.execute("select run_id from ops.runs where started_at > $1 order by run_id", [now + SLACK]).fetchall()
+    today = now.astimezone(NEW_YORK).date()
+    runs = con.execute(
+        """
+        select run_id
+        from ops.runs
+        where started_at > $now
+            -- Of a clock that was less than a day ahead only a session that has not come yet is proof.
+            and exists (from ops.runs where started_at > $now and (started_at > $later or session > $today))
+        order by run_id
+        """,
+        {"now": now, "later": now + SLACK, "today": today},
+    ).fetchall()
     newest = _newest_bar(con)
-    if not runs or (newest and newest > now.astimezone(NEW_YORK).date()):
+    if not runs or (newest and newest > today):
         return False
     with warehouse.transaction(con):
         con.execute(
@@ -88,7 +99,7 @@ def correct_future(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
         con.execute("drop table corrected")
         # The session was only the clock's idea; an incident of it could not end before that day has come.
         for table in ("ops.runs", "ops.alerts"):
-            con.execute(f"update {table} set session = null where session > $1", [now.astimezone(NEW_YORK).date()])
+            con.execute(f"update {table} set session = null where session > $1", [today])
     log.warning(
         "The clock of this machine was ahead: %s runs were recorded in the future of %s. They now count as just before it.",
         len(runs),
@@ -104,7 +115,7 @@ def _correct(con: duckdb.DuckDBPyConnection, model: Model, now: datetime) -> Non
         values = ", ".join(["run_id = c.new_run_id", *(f"{name} = c.corrected_at" for name in known)])
         con.execute(f"update {model.name} as t set {values} from corrected as c where t.run_id = c.run_id")
     for name in timestamps:
-        con.execute(f"update {model.name} set {name} = $1 where {name} > $2", [now, now + SLACK])
+        con.execute(f"update {model.name} set {name} = $1 where {name} > $2", [now - timedelta(microseconds=1), now])
 
 
 def _newest_bar(con: duckdb.DuckDBPyConnection) -> date | None:

@@ -90,8 +90,11 @@ def begin(con: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> None:
     refuse_mixture(con, settings)
     _close_killed(con, settings.published, run.known_at)
     run.has_corrected_clock = clock.correct_future(con, run.known_at)
-    # Strictly after all earlier runs, even if the machine's clock went back: the later of two versions must win.
-    (latest,) = con.execute("select max(started_at) from ops.runs").fetchone() or (None,)
+    # Strictly after all earlier runs and alerts, even if the machine's clock went back: the later of two versions must win, and an incident
+    # that begins must not seem to end with an earlier recovery.
+    (latest,) = con.execute(
+        "select greatest((select max(started_at) from ops.runs), (select max(created_at) from ops.alerts))"
+    ).fetchone() or (None,)
     if latest and latest >= run.known_at:
         run.known_at = latest + timedelta(microseconds=1)
         run.run_id = _run_id(run.known_at)

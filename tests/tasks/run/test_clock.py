@@ -13,6 +13,7 @@ from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.warehouse import macros
 from market_rotation.tasks.warehouse.rebuild import rebuild
 
 DAYS = world.days()
@@ -76,6 +77,40 @@ def test_the_alert_of_a_clock_that_was_ahead_ends_with_the_next_run(ahead: timed
         kinds = con.execute("select kind from ops.alerts order by created_at, kind").fetchall()
         assert kinds == [("failure",), ("recovery",)]
         assert con.execute("select max(session) from ops.runs").fetchone() == (DAYS[23],)
+
+
+def _open_incidents() -> list[str]:
+    with warehouse.reading(PUBLISHED) as con:
+        return [row["fingerprint"] for row in macros.rows(con, "from incidents()")]
+
+
+@pytest.mark.long_after(0)
+@pytest.mark.parametrize("ahead", [timedelta(hours=23), timedelta(days=1)], ids=str)
+def test_the_alert_of_a_clock_that_was_a_day_ahead_ends_the_same_evening(ahead: timedelta) -> None:
+    """Its session has not come yet, so the incident is over with the next run by the right clock, and nothing stays in the future."""
+    thursday = NOW - timedelta(days=1)
+    run(thursday, 22)
+    assert run(thursday + ahead, 22).status == "blocked"
+    assert _open_incidents() == ["blocked:closure"]
+    later = thursday + timedelta(minutes=30)
+    assert run(later, 22).known_at == later
+    assert _open_incidents() == []
+    assert count(f"ops.runs where session > '{DAYS[21]}' or started_at > '{later.isoformat()}'") == 0
+
+
+def test_an_incident_that_begins_after_a_clock_that_was_ahead() -> None:
+    """It is open, although the alerts of the evening before seem to be later."""
+    run(NOW, 23)
+    with warehouse.writing(BUILD) as con:
+        # As a run leaves it that takes long, by a clock some hours ahead.
+        for place, kind in enumerate(("failure", "recovery")):
+            con.execute(
+                "insert into ops.alerts by name select $1 as alert_id, 'blocked:closure' as fingerprint, $1 as kind, 'critical' as severity, "
+                "'' as title, '' as body, $2 as created_at, 0 as attempts",
+                [kind, NOW + timedelta(days=3, minutes=5 + place)],
+            )
+    assert run(NOW + timedelta(days=3), 23).status == "blocked"
+    assert _open_incidents() == ["blocked:closure"]
 
 
 def _poison() -> None:

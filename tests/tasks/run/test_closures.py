@@ -18,14 +18,14 @@ from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.alerts import watchdog
-from market_rotation.tasks.errors import AuditFailed, ConfigError
+from market_rotation.tasks.errors import AuditFailed, ConfigError, SourceUnavailable
 from market_rotation.tasks.operations import status
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import price_frame
-from market_rotation.tasks.warehouse import closures
+from market_rotation.tasks.warehouse import closures, macros
 from market_rotation.tasks.warehouse.rebuild import rebuild
 
 #: Mourning for President Carter, announced on 30 December 2024.
@@ -50,7 +50,8 @@ def unaware(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(exchange_calendars, "get_calendar", lambda name, start, end: Unaware(start=start, end=end))
     monkeypatch.setattr("exchange_calendars.exchange_calendar_xnys.XNYSExchangeCalendar", Unaware)
     calendar.load.cache_clear()
-    members = world.universe(*map(world.instrument, SYMBOLS), pairs=[("IWM", "SPY")])
+    # A symbol of three without an answer would block the run for that alone.
+    members = world.universe(*(world.instrument(s, in_breadth=s != "IJR") for s in SYMBOLS), pairs=[("IWM", "SPY")])
     monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
     monkeypatch.setenv("ROTATION_HISTORY_START", str(START))
     assert calendar.load(START, CLOSED).is_session(CLOSED)
@@ -114,6 +115,26 @@ def test_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     assert published() == january(7, 8)
 
 
+@pytest.mark.parametrize("fault", ["a dead symbol", "a bad bar", "no answer"])
+def test_the_question_is_asked_although_rows_are_set_aside(fault: str) -> None:
+    """What is set aside of other days or for want of an answer explains no session without bars, so the question comes first."""
+    run(date(2025, 1, 7))
+    source = market()
+    frame = source.frames["IJR"]
+    if fault == "a dead symbol":
+        source.frames["IJR"] = frame[frame["session"] < "2025-01-08"]
+    elif fault == "a bad bar":
+        frame.loc[frame["session"] == "2025-01-08", "close"] = -1.0
+    else:
+        source.frames["IJR"] = SourceUnavailable("No answer for IJR.")
+    made = run(CLOSED, source)
+    assert made.status == "blocked"
+    assert isinstance(made.error, AuditFailed)
+    assert [failure.expectation for failure in made.error.failures] == ["session_has_bars"]
+    with warehouse.reading(PUBLISHED) as con:
+        assert con.execute("select fingerprint from ops.alerts").fetchall() == [("blocked:closure",)]
+
+
 @pytest.mark.long_after(0)
 def test_accepted_by_command() -> None:
     """The next run publishes what came since, windows have no hole, and status, watchdog, rebuild and the list know it."""
@@ -156,6 +177,28 @@ def test_on_the_evening_of_the_closure_itself() -> None:
     late = datetime(2025, 1, 10, 2, tzinfo=UTC)
     assert status.read(load_settings(), late).healthy
     assert watchdog.watch(late) is None
+
+
+@pytest.mark.long_after(0)
+@pytest.mark.parametrize("how", ["command", "setting"])
+def test_the_question_is_answered_the_same_evening(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run ends its incident, although nothing is due before the next session."""
+    run(date(2025, 1, 8))
+    assert run(CLOSED).status == "blocked"
+    if how == "command":
+        closures.accept(load_settings(), CLOSED, "mourning", "me", evening(CLOSED))
+    else:
+        monkeypatch.setenv("ROTATION_EXTRA_CLOSURES", str(CLOSED))
+    made = pipeline.run(
+        Parameters(evening(CLOSED) + timedelta(hours=1)), pipeline.Steps(fetch=world.fetch_in_order), market()
+    )
+    assert (made.status, made.session) == ("up_to_date", date(2025, 1, 8))
+    with warehouse.reading(PUBLISHED) as con:
+        assert macros.rows(con, "from incidents()") == []
+        assert con.execute("select kind from ops.alerts order by created_at").fetchall() == [
+            ("failure",),
+            ("recovery",),
+        ]
 
 
 @pytest.mark.long_after(0)
