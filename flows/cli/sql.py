@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import nullcontext, redirect_stdout
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 TABLE_ROWS = 10_000
 
 
-def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: bool = False) -> None:
+def query_warehouse(
+    query: str, form: str, output: Path | None, *, allow_files: bool = False, as_of: datetime | None = None
+) -> None:
     """Prints the result of one read-only statement, or writes it to `output`.
 
     The statement can neither write nor read any other file; with `allow_files` it can read. Raises `UsageError` for no statement, several
@@ -34,7 +37,7 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
         raise UsageError("Parquet cannot be shown on the screen; name a file with -o FILE.")
     if output is not None:
         _refuse_warehouse_file(output, settings)
-    with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published) as con:
+    with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published, as_of) as con:
         result = Path(folder) / "result"
         try:
             check_statement(query, only_reading=allow_files)
@@ -57,8 +60,8 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
 
 
 def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
-    files = [settings.published, settings.build, settings.home / "rotation.toml"]
-    files += [path.with_name(path.name + ".wal") for path in files[:2]]
+    files = [*settings.database_files, *(path.with_name(path.name + ".wal") for path in settings.database_files)]
+    files.append(settings.home / "rotation.toml")
     if any(paths.is_same_file(output, path) for path in files):
         raise UsageError(
             f"{output} is a file of the warehouse, which `rotation sql` never writes; choose another file."

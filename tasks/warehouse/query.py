@@ -17,6 +17,8 @@ from market_rotation.tasks.warehouse.connect import reading
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from market_rotation.tasks.warehouse.engine import Published
+
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
@@ -61,9 +63,9 @@ def with_comments(con: DuckDBPyConnection, query: str) -> str:
 
 
 @contextmanager
-def reading_restricted(path: Path) -> Iterator[DuckDBPyConnection]:
-    """The published file at `path`, read-only, with no access to other files; raises as `reading` does."""
-    with reading(path) as con:
+def reading_restricted(published: Published) -> Iterator[DuckDBPyConnection]:
+    """The published warehouse, read-only, with no access to other files; raises as `reading` does."""
+    with reading(published) as con:
         restrict(con)
         yield con
 
