@@ -16,6 +16,7 @@ import pytest
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.settings import Settings, load_settings
+from market_rotation.tasks.warehouse import database_file
 from market_rotation.tasks.warehouse import publish as publishing
 from market_rotation.tasks.warehouse.lock import holder
 
@@ -108,7 +109,7 @@ def test_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "copy", fail)
+        patch.setattr(database_file, "copy", fail)
         with (
             pytest.raises(RotationError, match=r"The change is recorded in .*No space left on device"),
             warehouse.amend(settings) as con,
