@@ -60,7 +60,12 @@ def store(bucket: str) -> Iterator[str]:
             assert server.poll() is None, (folder / "log").read_text()
             shell = [weed, "shell", f"-master=127.0.0.1:{ports['master']}", f"-filer=127.0.0.1:{ports['filer']}"]
             made = subprocess.run(
-                shell, input=f"s3.bucket.create -name {bucket}\n", text=True, capture_output=True, check=True, timeout=60
+                shell,
+                input=f"s3.bucket.create -name {bucket}\n",
+                text=True,
+                capture_output=True,
+                check=True,
+                timeout=60,
             )
             assert f"created bucket {bucket}" in made.stdout + made.stderr
             yield address

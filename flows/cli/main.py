@@ -181,6 +181,17 @@ def rebuild(as_of: datetime | None, target: str | None) -> None:
     run_rebuild(as_of, target, datetime.now(UTC))
 
 
+@main.command(short_help="Merge files and expire snapshots of a DuckLake.")
+def maintain() -> None:
+    """Merge small files of a DuckLake, expire snapshots after ROTATION_LAKE_KEEP_DAYS, and delete files that no snapshot needs.
+
+    Readers are not disturbed. Call it once a week, or leave it to the deployment `maintenance`. Exit 2 when the warehouse is a file.
+    """
+    from market_rotation.flows.cli.maintain import run_maintenance
+
+    run_maintenance(datetime.now(UTC))
+
+
 @main.command(short_help="Write the report of a session.")
 @click.option(
     "--session", callback=_day, metavar="YYYY-MM-DD", help="A past session, with the data known then (default: latest)."

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 from market_rotation.tasks import paths, warehouse
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict, with_comments
+from market_rotation.tasks.warehouse.query import (
+    check_statement,
+    is_open_to_files,
+    quoted_path,
+    restrict,
+    with_comments,
+)
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -40,7 +46,7 @@ def query_warehouse(
     with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published, as_of) as con:
         result = Path(folder) / "result"
         try:
-            check_statement(query, only_reading=allow_files)
+            check_statement(query, only_reading=allow_files or is_open_to_files(con))
             restrict(con, result, allow_files=allow_files)
             relation = con.sql(with_comments(con, query))
             if relation is None:

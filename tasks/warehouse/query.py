@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from market_rotation.tasks.warehouse.engine import Published
 
-_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_READING = {duckdb.StatementType.SELECT}
+_EXPLAIN = re.compile(r"^\s*explain\b\s*(analyze\b\s*|\([^)]*\)\s*)*", re.IGNORECASE)
 
 
 def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
@@ -30,9 +31,25 @@ def check_statement(query: str, *, only_reading: bool, place: str = "`rotation s
     if count != 1:
         found = "none" if not count else str(count)
         raise UsageError(f"{place} takes one statement and found {found}; write one `select …` or `from …`.")
-    kinds = {statement.type for statement in statements if statement.query.strip()}
-    if only_reading and kinds - _READING:
+    if only_reading and not all(_only_reads(statement) for statement in statements if statement.query.strip()):
         raise UsageError("The statement must be a query; write a `select …` or `from …`.")
+
+
+def is_open_to_files(con: DuckDBPyConnection) -> bool:
+    """Whether statements on `con` reach files after `restrict`: the data files of a DuckLake, which a statement could also write."""
+    (folders,) = con.execute("select len(current_setting('allowed_directories')::varchar[])").fetchone() or (0,)
+    return bool(folders)
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return statement.type in _READING
+    # `explain analyze` runs what it explains.
+    explained = _EXPLAIN.sub("", statement.query)
+    try:
+        return all(inner.type == duckdb.StatementType.SELECT for inner in duckdb.extract_statements(explained))
+    except duckdb.Error:
+        return False
 
 
 def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files: bool = False) -> None:

@@ -85,13 +85,13 @@ def write(
     had = recorded(con, "readers")
     now: dict[str, Content] = {name: content for name, content in had.items() if only is not None and name not in only}
     changed = []
-    for name in tables(con):
+    for name, table in described(con).items():
         if only is None or name in only:
-            source = sources.get(name, name)
-            now[name], is_written = _write_table(con, name, source, had.get(name))
+            now[name], is_written = _write_table(con, table, sources.get(name, name), had.get(name))
             changed += [name] if is_written else []
     if only is None:
-        for name in had.keys() - {model.name for model in models()} - now.keys():
+        own = {name for name, content in had.items() if content.kind == "table"} - {model.name for model in models()}
+        for name in own - now.keys():
             # The user's own signals come and go; the project's tables stay for readers of an older version.
             con.execute(f"drop table if exists readers.{name}")
             changed.append(name)
@@ -100,46 +100,52 @@ def write(
     return changed
 
 
-def tables(con: DuckDBPyConnection) -> list[str]:
-    """The tables of the build database that are published."""
-    found = con.execute(
-        "select schema_name || '.' || table_name from duckdb_tables() "
-        "where database_name = current_database() and list_contains($1, schema_name) order by all",
-        [list(PUBLISHED)],
-    ).fetchall()
-    return [name for (name,) in found]
+@dataclass(frozen=True)
+class Table:
+    """A table as its database describes it: its comment, and name, type and comment of each column."""
+
+    name: str
+    comment: str
+    columns: tuple[tuple[str, str, str], ...]
+
+    @property
+    def mark(self) -> str | None:
+        """The column by which it grows: of the run, else of the session."""
+        names = [name for name, _, _ in self.columns]
+        return next((name for name in ("run_id", "session") if name in names), None)
 
 
-def measured(con: DuckDBPyConnection, name: str, source: str | None = None, until: str | None = None) -> Content:
-    """What the build database has of the table `name`, in rows up to the mark `until` where that is given."""
-    table, (schema, bare) = source or name, name.split(".")
-    columns = con.execute(
-        "select column_name, data_type, coalesce(comment, '') from duckdb_columns() "
-        "where database_name = current_database() and schema_name = $1 and table_name = $2 order by column_index",
-        [schema, bare],
+def described(con: DuckDBPyConnection, database: str | None = None) -> dict[str, Table]:
+    """The tables of a database of `con` that are published, by name; of the build database unless another is named.
+
+    In one query for all: each would have DuckDB read the catalog of every attached database.
+    """
+    (current,) = con.execute("select current_database()").fetchone() or ("",)
+    rows = con.execute(
+        """
+        select schema_name || '.' || table_name, coalesce(t.comment, ''),
+            list((column_name, data_type, coalesce(c.comment, '')) order by column_index)
+        from duckdb_columns() as c
+        inner join duckdb_tables() as t using (database_name, schema_name, table_name)
+        where database_name = $1 and list_contains($2, schema_name)
+        group by all
+        order by all
+        """,
+        [database or current, list(PUBLISHED)],
     ).fetchall()
-    (comment,) = con.execute(
-        "select coalesce(comment, '') from duckdb_tables() where database_name = current_database() and schema_name = $1 and table_name = $2",
-        [schema, bare],
-    ).fetchone() or ("",)
-    names = [column for column, _, _ in columns]
-    mark = next((column for column in ("run_id", "session") if column in names), None)
+    return {name: Table(name, comment, tuple(map(tuple, columns))) for name, comment, columns in rows}
+
+
+def measured(con: DuckDBPyConnection, table: Table, source: str | None = None, until: str | None = None) -> Content:
+    """What the build database, or the table `source`, has of `table`, in rows up to the mark `until` where that is given."""
+    mark = table.mark
     condition = f"where {mark} <= {quoted(until)}" if mark and until is not None else ""
     rows, digest, newest = con.execute(
-        f"select count(*), coalesce(sum(hash(whole)::hugeint), 0)::varchar, max({mark or 'null'})::varchar from {table} as whole {condition}"
+        f"select count(*), coalesce(sum(hash(whole)::hugeint), 0)::varchar, max({mark or 'null'})::varchar "
+        f"from {source or table.name} as whole {condition}"
     ).fetchone() or (0, "0", None)
-    return Content(name, "table", _digest(comment, *map(str, columns)), rows, digest, newest)
-
-
-def mark_of(con: DuckDBPyConnection, name: str) -> str | None:
-    """The column by which the table `name` of the build database grows: of the run, else of the session."""
-    schema, bare = name.split(".")
-    found = con.execute(
-        "select column_name from duckdb_columns() where database_name = current_database() and schema_name = $1 and table_name = $2 "
-        "and column_name in ('run_id', 'session') order by column_name limit 1",
-        [schema, bare],
-    ).fetchone()
-    return found[0] if found else None
+    definition = _digest(table.comment, *(word for column in table.columns for word in column))
+    return Content(table.name, "table", definition, rows, digest, newest)
 
 
 def has_table(con: DuckDBPyConnection, database: str, schema: str, table: str) -> bool:
@@ -151,34 +157,22 @@ def has_table(con: DuckDBPyConnection, database: str, schema: str, table: str) -
     return found.fetchone() is not None
 
 
-def _write_table(con: DuckDBPyConnection, name: str, source: str, had: Content | None) -> tuple[Content, bool]:
-    content = measured(con, name, source)
+def _write_table(con: DuckDBPyConnection, table: Table, source: str, had: Content | None) -> tuple[Content, bool]:
+    name, content = table.name, measured(con, table, source)
     if had == content:
         return content, False
     if had and had.definition == content.definition and had.mark and had.mark != content.mark:
-        before = measured(con, name, source, had.mark)
+        before = measured(con, table, source, had.mark)
         if (before.rows, before.digest) == (had.rows, had.digest):
-            newer = f"{mark_of(con, name)} > {quoted(had.mark)}"
-            con.execute(f"insert into readers.{name} by name from {source} where {newer}")
+            con.execute(f"insert into readers.{name} by name from {source} where {table.mark} > {quoted(had.mark)}")
             return content, True
     con.execute(f"create or replace table readers.{name} as from {source}")
-    _comment(con, name)
-    return content, True
-
-
-def _comment(con: DuckDBPyConnection, name: str) -> None:
-    schema, bare = name.split(".")
-    of_table = "database_name = current_database() and schema_name = $1 and table_name = $2 and comment is not null"
-    comments = [
-        f"comment on table readers.{name} is {quoted(words)}"
-        for (words,) in con.execute(f"select comment from duckdb_tables() where {of_table}", [schema, bare]).fetchall()
-    ] + [
-        f'comment on column readers.{name}."{column}" is {quoted(words)}'
-        for column, words in con.execute(
-            f"select column_name, comment from duckdb_columns() where {of_table}", [schema, bare]
-        ).fetchall()
+    comments = [f"comment on table readers.{name} is {quoted(table.comment)}"] if table.comment else []
+    comments += [
+        f'comment on column readers.{name}."{column}" is {quoted(words)}' for column, _, words in table.columns if words
     ]
     con.execute("; ".join(comments))
+    return content, True
 
 
 def _write_macros(con: DuckDBPyConnection, had: Mapping[str, Content]) -> dict[str, Content]:

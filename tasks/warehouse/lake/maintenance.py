@@ -32,6 +32,13 @@ class Maintained:
     files_left: int
     snapshots_left: int
 
+    def describe(self) -> str:
+        """In a sentence."""
+        return (
+            f"{self.files_merged} files were merged into others, {self.snapshots_expired} snapshots expired, {self.files_deleted} files were deleted; "
+            f"{self.snapshots_left} snapshots and {self.files_left} files are left."
+        )
+
 
 def maintain(settings: Settings, now: datetime) -> Maintained:
     """Merges small files, expires snapshots older than ROTATION_LAKE_KEEP_DAYS, deletes files that no snapshot needs since a day.
@@ -41,10 +48,16 @@ def maintain(settings: Settings, now: datetime) -> Maintained:
     """
     address = settings.published
     if not isinstance(address, LakeAddress):
-        raise ConfigError(f"{address} is a file, which needs no maintenance; ROTATION_WAREHOUSE=ducklake:… names a DuckLake.")
+        raise ConfigError(
+            f"{address} is a file, which needs no maintenance; ROTATION_WAREHOUSE=ducklake:… names a DuckLake."
+        )
     engine(address).version()
     expired_before = now - timedelta(days=settings.lake_keep_days)
-    with engine(address).alone(settings.wait_s), duckdb.connect() as con, said_plainly(address, "could not be maintained"):
+    with (
+        engine(address).alone(settings.wait_s),
+        duckdb.connect() as con,
+        said_plainly(address, "could not be maintained"),
+    ):
         with catalog_of(address).writing(con, "readers"):
             snapshots, files = _count(con)
             con.execute("call ducklake_merge_adjacent_files('readers')")

@@ -11,7 +11,7 @@ import duckdb
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.warehouse import derive, formats, recovery
 from market_rotation.tasks.warehouse.lake import contents
-from market_rotation.tasks.warehouse.lake.contents import Content
+from market_rotation.tasks.warehouse.lake.contents import Content, Table
 from market_rotation.tasks.warehouse.models import DERIVED, Model, models
 
 if TYPE_CHECKING:
@@ -111,15 +111,18 @@ def _refuse_other_warehouse(con: DuckDBPyConnection, published: object) -> None:
 def _copy_tables(con: DuckDBPyConnection) -> bool:
     """Copies the tables that differ; returns whether a table of `raw` keeps rows that the lake lacks."""
     ledgers = {model.name: model for model in models() if model.kind == "ledger"}
-    held = set(contents.tables(con))
+    ours, lake = contents.described(con), contents.described(con, "readers")
     own_rows = False
     for name, theirs in contents.recorded(con, "readers").items():
         if theirs.kind != "table":
             continue
-        if name in held and _is_same(contents.measured(con, name), theirs):
+        if name in ours and _is_same(contents.measured(con, ours[name]), theirs):
             continue
         if name in ledgers:
-            kept = _merge(con, ledgers[name], theirs)
+            # Those that this version knows.
+            known = {column for column, _, _ in ours[name].columns}
+            columns = [f'"{column}"' for column, _, _ in lake[name].columns if column in known]
+            kept = _merge(con, ledgers[name], ours[name], theirs, ", ".join(columns))
             own_rows |= kept and name.startswith("raw.")
         else:
             con.execute(f"create or replace table {name} as from readers.{name}")
@@ -129,10 +132,9 @@ def _copy_tables(con: DuckDBPyConnection) -> bool:
     return own_rows
 
 
-def _merge(con: DuckDBPyConnection, model: Model, theirs: Content) -> bool:
+def _merge(con: DuckDBPyConnection, model: Model, table: Table, theirs: Content, columns: str) -> bool:
     """Gives a growing table the lake's rows, and after them those of its own that the lake lacks; returns whether there are such."""
-    name = model.name
-    mark = contents.mark_of(con, name)
+    name, mark = model.name, table.mark
     # What a run loaded is in the lake as a whole or not at all.
     keys = ["run_id"] if name.startswith("raw.") else model.header["grain"].split(", ")
     same = " and ".join(f"ours.{key} is not distinct from theirs.{key}" for key in keys)
@@ -140,30 +142,17 @@ def _merge(con: DuckDBPyConnection, model: Model, theirs: Content) -> bool:
     (count,) = con.execute(f"select count(*) {own}").fetchone() or (0,)
     if not count and mark:
         # Most often the lake only has more rows.
-        newest = contents.measured(con, name).mark
+        newest = contents.measured(con, table).mark
         newer = f"where {mark} > {derive.quoted(newest)}" if newest is not None else ""
-        columns = _columns(con, name)
         con.execute(f"insert into {name} by name select {columns} from readers.{name} {newer} order by rowid")
-        if _is_same(contents.measured(con, name), theirs):
+        if _is_same(contents.measured(con, table), theirs):
             return False
     con.execute(f"create or replace temp table own_rows as select ours.* {own}")
     con.execute(f"delete from {name}")
-    con.execute(f"insert into {name} by name select {_columns(con, name)} from readers.{name} order by rowid")
+    con.execute(f"insert into {name} by name select {columns} from readers.{name} order by rowid")
     con.execute(f"insert into {name} by name from temp.own_rows")
     con.execute("drop table temp.own_rows")
     return bool(count)
-
-
-def _columns(con: DuckDBPyConnection, name: str) -> str:
-    """The columns of the lake's table that this version knows."""
-    schema, bare = name.split(".")
-    query = "select column_name from duckdb_columns() where database_name = $1 and schema_name = $2 and table_name = $3"
-    (build,) = con.execute("select current_database()").fetchone() or ("",)
-    ours, theirs = (
-        {column for (column,) in con.execute(query, [database, schema, bare]).fetchall()}
-        for database in (build, "readers")
-    )
-    return ", ".join(f'"{column}"' for column in sorted(ours & theirs))
 
 
 def _is_same(ours: Content, theirs: Content) -> bool:

@@ -19,8 +19,7 @@ import world
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
-from market_rotation.tasks.warehouse import connect
-from market_rotation.tasks.warehouse import database_file
+from market_rotation.tasks.warehouse import connect, database_file
 from market_rotation.tasks.warehouse.models import SCHEMAS, models
 from market_rotation.tasks.warehouse.publish import publish
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import lakes
 import object_store
 import postgresql
 import pytest
 import world
 from processes import DEADLINE_S
 
-DAYS = world.days()
 PASSWORD = "hush-hush"  # noqa: S105
 KINDS = ("duckdb", "sqlite", "postgres", "postgres-s3")
 #: Makes the lake current, as ROTATION_WAREHOUSE and ROTATION_LAKE_DATA; returns the first.
@@ -43,6 +43,12 @@ def small_universe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path, members)))
     monkeypatch.setenv("ROTATION_HISTORY_START", "2024-01-02")
     monkeypatch.setenv("ROTATION_WAIT_S", "0")
+
+
+@pytest.fixture
+def history(small_universe: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse after each of four runs; see `lakes.make_history`."""
+    return world.made_once(tmp_path_factory, "lake-history", lakes.make_history)
 
 
 @pytest.fixture
