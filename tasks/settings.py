@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         # It may hold a password.
         repr=False,
         description="The published warehouse: a DuckDB file, or a DuckLake as `ducklake:PATH`, `ducklake:sqlite:PATH` or "
-        "`ducklake:postgres:dbname=… host=…`, see [docs/ducklake.md](ducklake.md); empty: `rotation.duckdb` in `ROTATION_HOME`.",
+        "`ducklake:postgres:dbname=… host=…`, see [DuckLake](ducklake.md); empty: `rotation.duckdb` in `ROTATION_HOME`.",
     )
     lake_data: Annotated[str | None, AfterValidator(lake_address.folder)] = Field(
         default=None,

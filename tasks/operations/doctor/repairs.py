@@ -108,6 +108,7 @@ def _holds_secret(toml: Path) -> bool:
     import tomllib
 
     try:
-        return any(tomllib.loads(toml.read_text(encoding="utf-8")).get(name) for name in SECRET)
+        found = tomllib.loads(toml.read_text(encoding="utf-8"))
+        return any(found.get(name) for name in SECRET) or "password" in str(found.get("warehouse"))
     except (OSError, ValueError):
         return False
