@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +13,8 @@ import object_store
 import postgresql
 import pytest
 import world
+from lakes import PASSWORD, UseLake
 from processes import DEADLINE_S
-
-PASSWORD = "hush-hush"  # noqa: S105
-KINDS = ("duckdb", "sqlite", "postgres", "postgres-s3")
-#: Makes the lake current, as ROTATION_WAREHOUSE and ROTATION_LAKE_DATA; returns the first.
-UseLake = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from market_rotation.tasks.warehouse.lake import takeover
 
 DAYS = world.days()
 FIRST, LAST = 20, 23
+PASSWORD = "hush-hush"  # noqa: S105
+KINDS = ("duckdb", "sqlite", "postgres", "postgres-s3")
+#: Makes a lake current, as ROTATION_WAREHOUSE and ROTATION_LAKE_DATA; returns the first.
+UseLake = Callable[[str], str]
 
 
 def market(first: int = 0, **columns: Any) -> world.FakeSource:

@@ -11,8 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import world
-from conftest import KINDS, PASSWORD, UseLake
-from lakes import DAYS, content, data_files, market, publish, run, sessions, snapshots
+from lakes import DAYS, KINDS, PASSWORD, UseLake, content, data_files, market, publish, run, sessions, snapshots
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError, UsageError

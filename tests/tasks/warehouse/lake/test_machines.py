@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 import world
-from conftest import PASSWORD, UseLake
-from lakes import DAYS, content, market, publish, run, sessions
+from lakes import DAYS, PASSWORD, UseLake, content, market, publish, run, sessions
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError, WarehouseBusy

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from attacks import ATTACKS
 from click.testing import CliRunner
-from conftest import PASSWORD, UseLake
-from lakes import content, publish
+from lakes import PASSWORD, UseLake, content, publish
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import warehouse
