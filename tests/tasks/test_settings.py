@@ -10,6 +10,7 @@ import pytest
 
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.fallback_settings import fallback_settings
+from market_rotation.tasks.lake_address import LakeAddress
 from market_rotation.tasks.settings import load_settings, unknown_variables
 
 SECRET = "slack://token-4711@channel"  # noqa: S105
@@ -234,7 +235,7 @@ def test_paths_follow_the_warehouse(home, tmp_path, monkeypatch):
     monkeypatch.setenv("ROTATION_WAREHOUSE", str(tmp_path / "other" / "mine.duckdb"))
     settings = load_settings()
     assert settings.published == tmp_path / "other" / "mine.duckdb"
-    assert settings.build.parent == settings.published.parent
+    assert settings.build.parent == settings.database_files[-1].parent
     assert settings.build != settings.published
 
 
@@ -264,6 +265,13 @@ def test_a_warehouse_uri_is_refused(home, monkeypatch, uri, words):
     assert "hush" not in refused("ROTATION_WAREHOUSE", words)
 
 
+def lake() -> LakeAddress:
+    """The lake of the settings in force."""
+    published = load_settings().published
+    assert isinstance(published, LakeAddress)
+    return published
+
+
 @pytest.mark.parametrize(
     ("uri", "shown", "password"),
     [
@@ -283,12 +291,12 @@ def test_a_lake(home, tmp_path, monkeypatch, uri, shown, password):
     monkeypatch.setenv("ROTATION_WAREHOUSE", uri)
     settings = load_settings()
     assert str(settings.published) == shown
-    assert settings.published.password == password
+    assert lake().password == password
     assert settings.build == home / "build.duckdb"
-    assert settings.published.data == (f"{shown.rpartition(':')[2]}.files/" if settings.published.file else None)
+    assert lake().data == (f"{shown.rpartition(':')[2]}.files/" if lake().file else None)
     assert not password or password not in f"{settings!r}{settings.published!r}"
     monkeypatch.setenv("ROTATION_LAKE_DATA", "s3://bucket/some/")
-    assert load_settings().published.data == "s3://bucket/some/"
+    assert lake().data == "s3://bucket/some/"
     monkeypatch.setenv("ROTATION_LAKE_DATA", "gs://bucket")
     refused("ROTATION_LAKE_DATA", "an address s3://BUCKET")
 

@@ -115,7 +115,7 @@ def test_a_killed_publish_leaves_the_snapshot(kind: str, use_lake: UseLake, hist
     publish(history, 20)
     before = content()
     if (child := os.fork()) == 0:
-        contents._record = lambda *values: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        contents._record = lambda *values: os.kill(os.getpid(), signal.SIGKILL)
         try:
             publish(history, 21)
         finally:

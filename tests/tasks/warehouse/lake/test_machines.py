@@ -60,7 +60,7 @@ def test_one_machine_at_a_time(kind: str, use_lake: UseLake, history: Path) -> N
     """While one machine publishes, another one waits, and says why when that takes too long."""
     use_lake(kind)
     publish(history, 20)
-    with Lake(load_settings().published).alone(0), machine("other"):
+    with warehouse.engine(load_settings().published).alone(0), machine("other"):
         with pytest.raises(WarehouseBusy, match="is being written by another process or machine"):
             run(21)
         with pytest.raises(WarehouseBusy), warehouse.amend(load_settings()):
@@ -122,7 +122,7 @@ def test_a_commit_that_conflicts(use_lake: UseLake, history: Path, monkeypatch: 
     with machine("other"):
         publish(history, 21)
         other = load_settings()
-    lake, record = Lake(settings.published), contents._record
+    lake, record = warehouse.engine(settings.published), contents._record
 
     with warehouse.writing(settings.build) as con, warehouse.writing(other.build) as rival:
         lake.catch_up(con)
