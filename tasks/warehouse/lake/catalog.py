@@ -126,7 +126,7 @@ class ServerCatalog:
     address: LakeAddress
 
     def version(self) -> str | None:
-        with _connected(self.address) as (con, schema):
+        with _connected(self.address) as (con, schema), said_plainly(self.address, "cannot be read"):
             database, name = schema.split(".")
             has_lake = con.execute(
                 "select 1 from duckdb_tables() where database_name = $1 and schema_name = $2 and table_name = 'ducklake_snapshot'",
@@ -143,7 +143,7 @@ class ServerCatalog:
         query = "select pg_try_advisory_xact_lock(hashtext('market-rotation')) as got"
         with _connected(self.address) as (con, schema):
             for attempt in _attempts(wait_s):
-                with attempt:
+                with attempt, said_plainly(self.address, "cannot be locked"):
                     con.begin()
                     row = con.execute(f"from postgres_query('{schema.split('.')[0]}', {quoted(query)})").fetchone()
                     if not row or not row[0]:
@@ -196,8 +196,7 @@ def _connected(address: LakeAddress) -> Iterator[tuple[DuckDBPyConnection, str]]
     with duckdb.connect() as con:
         with said_plainly(address, "cannot be reached"):
             schema = tables_of(con, address, "catalog")
-        with said_plainly(address, "cannot be read"):
-            yield con, schema
+        yield con, schema
 
 
 def _login(con: DuckDBPyConnection, address: LakeAddress) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,7 +78,7 @@ class Lake:
         if catalog_of(self.address).version() is None:
             takeover.remember(con, None)
             return
-        with self.attached(con, "readers"):
+        with said_plainly(self.address, "cannot be taken over from"), self.attached(con, "readers"):
             takeover.take_over(con, self.address)
 
     def publish(
@@ -153,12 +153,12 @@ class Lake:
                     f"call readers.set_commit_message('{AUTHOR}', {quoted(f'run {run_id}')}, extra_info => {quoted(words)})"
                 )
                 con.commit()
-            except duckdb.TransactionException as error:
-                if "conflict" in str(error).lower():
+            except BaseException as error:
+                with suppress(duckdb.Error):
+                    # A commit that failed has ended the transaction.
+                    con.rollback()
+                if isinstance(error, duckdb.TransactionException) and "conflict" in str(error).lower():
                     raise self._published_meanwhile(None) from None
-                raise
-            except BaseException:
-                con.rollback()
                 raise
         takeover.remember(con, publication.identifier)
         takeover.record(con, publication.identifier)

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import world
 from lakes import DAYS, PASSWORD, UseLake, content, market, publish, run, sessions
@@ -67,6 +68,9 @@ def test_one_machine_at_a_time(kind: str, use_lake: UseLake, history: Path) -> N
             pass
     with machine("other"), warehouse.amend(load_settings()):
         pass
+    # An error inside is that of the caller, not one of the lake.
+    with pytest.raises(duckdb.Error, match="nowhere"), warehouse.amend(load_settings()) as con:
+        con.execute("from nowhere")
 
 
 @pytest.mark.long_after(1)
