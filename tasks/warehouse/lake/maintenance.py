@@ -59,9 +59,10 @@ def maintain(settings: Settings, now: datetime) -> Maintained:
         said_plainly(address, "could not be maintained"),
     ):
         with catalog_of(address).writing(con, "readers"):
-            snapshots, files = _count(con)
+            _, files = _count(con)
             con.execute("call ducklake_merge_adjacent_files('readers')")
-            merged = files - _count(con)[1]
+            # Merging is a snapshot of its own.
+            snapshots, merged = _count(con)
             con.execute(f"call ducklake_expire_snapshots('readers', older_than => {_moment(expired_before)})")
             left = _count(con)
         # Files are deleted only once nothing can bring the snapshots back that need them.
@@ -69,7 +70,7 @@ def maintain(settings: Settings, now: datetime) -> Maintained:
             deleted = con.execute(
                 f"call ducklake_cleanup_old_files('readers', older_than => {_moment(now - READERS_END_AFTER)})"
             ).fetchall()
-    return Maintained(merged, snapshots - left[0], len(deleted), left[1], left[0])
+    return Maintained(files - merged, snapshots - left[0], len(deleted), left[1], left[0])
 
 
 def _count(con: DuckDBPyConnection) -> tuple[int, int]:

@@ -174,9 +174,10 @@ def test_maintenance(kind: str, use_lake: UseLake, history: Path) -> None:
     assert first.files_merged > 5
     assert (first.snapshots_expired, first.files_deleted) == (0, 0)
     assert content() == before
-    assert maintain(load_settings(), now + timedelta(days=100)).snapshots_left == 1
-    # What expired is deleted a day later, when nobody reads it any more.
-    assert maintain(load_settings(), now + timedelta(days=102)).files_deleted > 20
+    later = maintain(load_settings(), now + timedelta(days=100))
+    assert later.snapshots_left == 1
+    assert later.snapshots_expired > 3
+    assert later.files_deleted > 20
     assert content() == before
     assert len(data_files()) < len(files)
 
