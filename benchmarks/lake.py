@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from postgresql import cluster
+from postgresql import databases
 
 from benchmarks.measure import Ratio, command
 
@@ -16,8 +16,10 @@ def measure(folder: Path) -> list[Ratio]:
     simulated = {"ROTATION_SOURCE": "sample"}
     command("-m", "market_rotation", "run", "--session", "2026-01-15", env={"ROTATION_HOME": str(file), **simulated})
     shutil.copytree(file, lake)
-    with cluster("rotation", "benchmark") as port:
-        address = f"ducklake:postgres:dbname=postgres host=127.0.0.1 port={port} user=rotation password=benchmark"
+    with databases("rotation", "benchmark") as database:
+        address = (
+            f"ducklake:postgres:dbname=postgres host=127.0.0.1 port={database.port} user=rotation password=benchmark"
+        )
         of_lake = {
             "ROTATION_HOME": str(lake),
             "ROTATION_WAREHOUSE": address,

@@ -20,8 +20,8 @@ from processes import DEADLINE_S
 @pytest.fixture(scope="session")
 def server() -> Iterator[int]:
     """The port of a PostgreSQL server."""
-    with postgresql.cluster("rotation", PASSWORD) as port:
-        yield port
+    with postgresql.databases("rotation", PASSWORD) as database:
+        yield database.port
 
 
 @pytest.fixture(scope="session")
