@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import backfill, day, growth, many
+from benchmarks import backfill, day, growth, lake, many
 from benchmarks.measure import REPOSITORY, Ratio
 
 PAGE = REPOSITORY / "docs" / "performance.md"
@@ -27,7 +27,7 @@ def main() -> None:
     console = Console()
     ratios: list[Ratio] = []
     with tempfile.TemporaryDirectory() as folder:
-        for measure in (day.measure, backfill.measure, many.measure):
+        for measure in (day.measure, backfill.measure, many.measure, lake.measure):
             for ratio in measure(Path(folder)):
                 console.print(
                     f"{ratio.claim}: {ratio.ours_s:.1f} s against {ratio.baseline_s:.1f} s, ratio {ratio.ratio:.1f}"

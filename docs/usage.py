@@ -15,6 +15,8 @@ from market_rotation.tasks.settings import Settings
 OTHER_VARIABLES = {
     "TIINGO_API_KEY": "Key of the source `tiingo`; read from the environment only. Secret.",
     "EODHD_API_KEY": "Key of the source `eodhd`; read from the environment only. Secret.",
+    "AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL": "The object store of a DuckLake's data. Secret.",
+    "PGPASSWORD`, `PGPASSFILE": "Password of the PostgreSQL catalog of a DuckLake, or the file that has it. Secret.",
     "HTTPS_PROXY`, `NO_PROXY": "Proxy of all requests to vendors, and the hosts reached without it.",
     "SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE": "File of the certificate authorities to trust.",
     "PREFECT_API_URL": "Prefect server on which `rotation run` is listed as a flow run; empty: the run does not use Prefect.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -21,12 +20,12 @@ def rebuild(as_of: datetime | None = None, target: str | None = None, now: Now =
 
     Args:
         as_of: use only data known at this time; empty for all data.
-        target: the file to write, on the worker's machine; empty for rebuilt.duckdb beside the warehouse.
+        target: the file to write, on the worker's machine, or a DuckLake; empty for rebuilt.duckdb beside the warehouse.
         now: the current time; empty for the clock's.
     """
     if as_of and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=UTC)
-    made = rebuilding.rebuild(load_settings(), as_of, Path(target) if target else None, now or datetime.now(UTC))
+    made = rebuilding.rebuild(load_settings(), as_of, target or None, now or datetime.now(UTC))
     return Completed(
         message=f"{made.path} holds {made.session} as known at {made.known_at:%Y-%m-%d %H:%M} UTC.", data=made
     )

@@ -24,7 +24,7 @@ def fallback_settings() -> Settings:
     except (OSError, ValueError):
         file = {}
     found: dict[str, Any] = {}
-    for name in ("home", "warehouse", "source", "alert_urls", "ping_url", "alert_repeat_h", "base_url"):
+    for name in ("home", "warehouse", "lake_data", "source", "alert_urls", "ping_url", "alert_repeat_h", "base_url"):
         try:
             set_to = secret_files.read if name in SECRET else os.environ.get
             value = set_to(variable_of(name)) or file.get(name)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
+from market_rotation.tasks import lake_address
+
 #: The entry point group in which packages register sources; see `market_rotation.tasks.sources.base`.
 SOURCE_GROUP = "market_rotation.sources"
 #: The kinds of change that can be alerted.
@@ -37,6 +39,18 @@ def kinds_of_change(value: str) -> str:
     if names != ["none"] and (unknown := [name for name in names if name not in KINDS_OF_CHANGE]):
         raise ValueError(f"{unknown[0]!r} is not a kind of change; choose from {', '.join(KINDS_OF_CHANGE)}, or none")
     return ",".join(names)
+
+
+def warehouse(value: str | None) -> str | None:
+    """`value`, the path of a file or the address of a DuckLake. Raises `ValueError`, without the value, which may hold a password."""
+    if lake_address.is_lake(value):
+        assert value is not None
+        lake_address.parse(value, None)
+    elif value and ":" in value.split("/")[0]:
+        raise ValueError(
+            f"{value.split(':')[0]}:… is not supported; give the path of a DuckDB file, or a DuckLake as ducklake:PATH"
+        )
+    return value
 
 
 def listed(value: object) -> object:

@@ -18,13 +18,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from market_rotation.tasks import paths, secret_files, setting_values
+from market_rotation.tasks import lake_address, paths, secret_files, setting_values
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.lake_address import LakeAddress
 
 LocalPath = Annotated[Path, AfterValidator(paths.usable)]
 
 #: Settings whose values are never shown.
 SECRET = ("alert_urls", "report_urls", "ping_url")
+#: Settings that may hold a password: a wrong value is not repeated in the message about it.
+NOT_REPEATED = (*SECRET, "warehouse")
 
 
 class _Secrets(PydanticBaseSettingsSource):
@@ -46,8 +49,22 @@ class Settings(BaseSettings):
     home: Annotated[LocalPath, AfterValidator(paths.usable_by_duckdb)] = Field(
         default=Path("warehouse"), description="Folder of the warehouse, the reports and everything else a run writes."
     )
-    warehouse: str | None = Field(
-        default=None, description="The published DuckDB file; empty: `rotation.duckdb` in `ROTATION_HOME`."
+    warehouse: Annotated[str | None, AfterValidator(setting_values.warehouse)] = Field(
+        default=None,
+        # It may hold a password.
+        repr=False,
+        description="The published warehouse: a DuckDB file, or a DuckLake as `ducklake:PATH`, `ducklake:sqlite:PATH` or "
+        "`ducklake:postgres:dbname=… host=…`, see [DuckLake](ducklake.md); empty: `rotation.duckdb` in `ROTATION_HOME`.",
+    )
+    lake_data: Annotated[str | None, AfterValidator(lake_address.folder)] = Field(
+        default=None,
+        description="Where a DuckLake keeps its data files: a folder, or `s3://BUCKET/…`; empty: where its catalog says, or for a new catalog in "
+        "a file, the folder `PATH.files` beside it.",
+    )
+    lake_keep_days: int = Field(
+        default=90,
+        ge=1,
+        description="Days for which `rotation maintain` keeps the snapshots of a DuckLake that `rotation sql --as-of` reads.",
     )
     source: Annotated[str, AfterValidator(setting_values.source_order)] = Field(
         default="yahoo",
@@ -164,14 +181,26 @@ class Settings(BaseSettings):
         return tuple(name for name in self.alert_on.split(",") if name != "none")
 
     @property
-    def published(self) -> Path:
-        """The file readers open."""
+    def published(self) -> Path | LakeAddress:
+        """What readers open: a file, or a DuckLake."""
+        if self.warehouse and lake_address.is_lake(self.warehouse):
+            return lake_address.parse(self.warehouse, self.lake_data)
         return paths.expanded(self.warehouse) if self.warehouse else self.home / "rotation.duckdb"
 
     @property
     def build(self) -> Path:
-        """The pipeline's private database, beside the published file so that replacing it is one atomic rename."""
-        return self.published.with_suffix(".build.duckdb") if self.warehouse else self.home / "build.duckdb"
+        """The pipeline's private database, beside the published file so that replacing it is one atomic rename; of a DuckLake, this machine's."""
+        published = self.published
+        if isinstance(published, LakeAddress) or not self.warehouse:
+            return self.home / "build.duckdb"
+        return published.with_suffix(".build.duckdb")
+
+    @property
+    def database_files(self) -> tuple[Path, ...]:
+        """The database files that may lie on this machine: the build database, and what readers open or the catalog of it."""
+        published = self.published
+        file = published.file if isinstance(published, LakeAddress) else published
+        return (self.build, file) if file else (self.build,)
 
     @property
     def reports(self) -> Path:
@@ -217,7 +246,7 @@ def load_settings(**overrides: Any) -> Settings:
         # The value of an unknown key may be a secret under a misspelt name.
         shown = (
             f" (it is {reprlib.repr(str(first['input']))})"
-            if name in Settings.model_fields and name not in SECRET
+            if name in Settings.model_fields and name not in NOT_REPEATED
             else ""
         )
         message = str(first["msg"]).removeprefix("Value error, ")
@@ -234,14 +263,13 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(
             f"{file} cannot be read ({reason}); correct it or its permissions, or set ROTATION_HOME to another folder."
         ) from None
-    if settings.warehouse and ":" in settings.warehouse.split("/")[0]:
-        raise ConfigError(
-            f"ROTATION_WAREHOUSE={settings.warehouse.split(':')[0]}:… is not supported yet; give the path of a DuckDB file."
-        )
+    published = settings.published
+    if isinstance(published, LakeAddress):
+        return settings
     try:
-        paths.usable_by_duckdb(paths.usable(settings.published))
+        paths.usable_by_duckdb(paths.usable(published))
     except ValueError as error:
-        raise ConfigError(f"{settings.published}: {error}. ROTATION_HOME or ROTATION_WAREHOUSE sets it.") from None
+        raise ConfigError(f"{published}: {error}. ROTATION_HOME or ROTATION_WAREHOUSE sets it.") from None
     return settings
 
 

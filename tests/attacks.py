@@ -7,6 +7,7 @@ ATTACKS = [
     "attach '{home}/build.duckdb' as b (read_only)",
     "copy (select 1) to '{home}/build.duckdb'",
     "copy core.t to '{folder}/stolen.csv'",
+    "explain analyze copy (select 1) to '{folder}/stolen.csv'",
     "export database '{folder}/stolen'",
     "import database '{folder}'",
     "from read_csv('{folder}/mine.csv')",

@@ -114,30 +114,6 @@ def backfill(start: date, end: date | None, symbols: list[str], log_format: str,
     sys.exit(run_by_hand(parameters, debug, log_format))
 
 
-@main.command(short_help="Query the published warehouse, read-only.")
-@click.argument("query")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
-)
-@click.option("--allow-files", is_flag=True, help="Let the query read other files, such as read_csv('…').")
-def sql(query: str, form: str, output: Path | None, allow_files: bool) -> None:
-    """Query the published warehouse with one read-only statement, also during a run.
-
-    For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
-    """
-    from market_rotation.flows.cli.sql import query_warehouse
-
-    query_warehouse(query, form, output, allow_files=allow_files)
-
-
 def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     if not value:
         return None
@@ -152,6 +128,36 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+@main.command(short_help="Query the published warehouse, read-only.")
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="Output format.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of the screen."
+)
+@click.option("--allow-files", is_flag=True, help="Let the query read other files, such as read_csv('…').")
+@click.option(
+    "--as-of",
+    callback=_moment,
+    metavar="TIMESTAMP",
+    help="What was published at this time, such as 2026-01-16 or 2026-01-16T23:30 (UTC); only a DuckLake keeps it.",
+)
+def sql(query: str, form: str, output: Path | None, allow_files: bool, as_of: datetime | None) -> None:
+    """Query the published warehouse with one read-only statement, also during a run.
+
+    For example: rotation sql "from signals.sector_leadership order by session desc, rank_3m limit 11"
+    """
+    from market_rotation.flows.cli.sql import query_warehouse
+
+    query_warehouse(query, form, output, allow_files=allow_files, as_of=as_of)
+
+
 @main.command(short_help="Derive all tables again from the raw data alone.")
 @click.option(
     "--as-of",
@@ -162,11 +168,10 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
 @click.option(
     "--to",
     "target",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File to write (default: rebuilt.duckdb beside the warehouse).",
+    metavar="FILE|ducklake:…",
+    help="File to write (default: rebuilt.duckdb beside the warehouse), or a new DuckLake; its data go to ROTATION_LAKE_DATA.",
 )
-def rebuild(as_of: datetime | None, target: Path | None) -> None:
+def rebuild(as_of: datetime | None, target: str | None) -> None:
     """Derive all tables again from the raw data alone, as known at a given time, into a separate file.
 
     The warehouse is not changed. For example: rotation rebuild --as-of 2026-01-16 --to january.duckdb
@@ -174,6 +179,17 @@ def rebuild(as_of: datetime | None, target: Path | None) -> None:
     from market_rotation.flows.cli.rebuild import run_rebuild
 
     run_rebuild(as_of, target, datetime.now(UTC))
+
+
+@main.command(short_help="Merge files and expire snapshots of a DuckLake.")
+def maintain() -> None:
+    """Merge small files of a DuckLake, expire snapshots after ROTATION_LAKE_KEEP_DAYS, and delete files that no snapshot needs.
+
+    Readers are not disturbed. Call it once a week, or leave it to the deployment `maintenance`. Exit 2 when the warehouse is a file.
+    """
+    from market_rotation.flows.cli.maintain import run_maintenance
+
+    run_maintenance(datetime.now(UTC))
 
 
 @main.command(short_help="Write the report of a session.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from pathlib import Path
 
 from rich.table import Table
 
@@ -13,8 +12,8 @@ from market_rotation.flows.cli.progress import progress
 from market_rotation.tasks.settings import load_settings
 
 
-def run_rebuild(as_of: datetime | None, target: Path | None, now: datetime) -> None:
-    """Rebuilds, shows progress, and prints the file that was written."""
+def run_rebuild(as_of: datetime | None, target: str | None, now: datetime) -> None:
+    """Rebuilds, shows progress, and prints what was written."""
     from market_rotation.tasks.warehouse.rebuild import rebuild
 
     started = time.monotonic()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from market_rotation.tasks.run.ledger import Run
+    from market_rotation.tasks.warehouse import Published
 
 log = logging.getLogger("rotation.run")
 
@@ -81,7 +82,7 @@ def _stopping_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def show_run(run: Run, published: Path, reports: Path | None = None) -> None:
+def show_run(run: Run, published: Published, reports: Path | None = None) -> None:
     """Prints the outcome of a run and the paths of its results."""
     colour = {"published": "green", "up_to_date": "green", "blocked": "red", "failed": "red"}[run.status]
     table = Table(show_header=False, box=None, pad_edge=False)

@@ -6,13 +6,20 @@ import shutil
 import sys
 import tempfile
 from contextlib import nullcontext, redirect_stdout
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks import paths, warehouse
 from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.warehouse.query import check_statement, quoted_path, restrict, with_comments
+from market_rotation.tasks.warehouse.query import (
+    check_statement,
+    is_open_to_files,
+    quoted_path,
+    restrict,
+    with_comments,
+)
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
 TABLE_ROWS = 10_000
 
 
-def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: bool = False) -> None:
+def query_warehouse(
+    query: str, form: str, output: Path | None, *, allow_files: bool = False, as_of: datetime | None = None
+) -> None:
     """Prints the result of one read-only statement, or writes it to `output`.
 
     The statement can neither write nor read any other file; with `allow_files` it can read. Raises `UsageError` for no statement, several
@@ -34,10 +43,10 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
         raise UsageError("Parquet cannot be shown on the screen; name a file with -o FILE.")
     if output is not None:
         _refuse_warehouse_file(output, settings)
-    with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published) as con:
+    with tempfile.TemporaryDirectory() as folder, warehouse.reading(settings.published, as_of) as con:
         result = Path(folder) / "result"
         try:
-            check_statement(query, only_reading=allow_files)
+            check_statement(query, only_reading=allow_files or is_open_to_files(con))
             restrict(con, result, allow_files=allow_files)
             relation = con.sql(with_comments(con, query))
             if relation is None:
@@ -57,8 +66,8 @@ def query_warehouse(query: str, form: str, output: Path | None, *, allow_files: 
 
 
 def _refuse_warehouse_file(output: Path, settings: Settings) -> None:
-    files = [settings.published, settings.build, settings.home / "rotation.toml"]
-    files += [path.with_name(path.name + ".wal") for path in files[:2]]
+    files = [*settings.database_files, *(path.with_name(path.name + ".wal") for path in settings.database_files)]
+    files.append(settings.home / "rotation.toml")
     if any(paths.is_same_file(output, path) for path in files):
         raise UsageError(
             f"{output} is a file of the warehouse, which `rotation sql` never writes; choose another file."

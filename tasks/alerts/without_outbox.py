@@ -105,9 +105,12 @@ def _what_readers_see(settings: Settings) -> str:
         with warehouse.reading(settings.published) as con:
             return outbox.what_readers_see(con)
     except (RotationError, duckdb.Error):
-        if settings.published.exists():
-            return f"{settings.published} cannot be read."
-        return f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."
+        with suppress(RotationError):
+            if not warehouse.exists(settings.published):
+                return (
+                    f"There is no warehouse at {settings.published}; if there was one, check that its disk is mounted."
+                )
+        return f"{settings.published} cannot be read."
 
 
 def _notify(channel: deliver.Channel, title: str, text: str, kind: str) -> bool:
@@ -122,8 +125,8 @@ def _paths(settings: Settings) -> list[Path]:
 
     What is written below the mount point of a disk could not be found again once the disk is mounted.
     """
-    state = paths.of_state(settings.published, "watch")
-    has_warehouse = settings.published.exists() or settings.build.exists()
+    state = paths.of_state(settings.database_files[-1], "watch")
+    has_warehouse = any(path.exists() for path in settings.database_files)
     return [settings.home / "watch.json", state] if has_warehouse else [state]
 
 

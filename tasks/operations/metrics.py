@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from market_rotation.tasks import calendar, warehouse
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations.gauges import DATASETS, METRICS, Metrics
@@ -19,7 +21,6 @@ from market_rotation.tasks.warehouse.macros import rows_if_known
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import duckdb
     from prometheus_client import CollectorRegistry
 
     from market_rotation.tasks.calendar import Calendar
@@ -29,7 +30,10 @@ PREFIX = "market_rotation"
 
 
 def write(
-    warehouse_: duckdb.DuckDBPyConnection | Path, settings: Settings, now: datetime, days: Calendar | None = None
+    warehouse_: duckdb.DuckDBPyConnection | warehouse.Published,
+    settings: Settings,
+    now: datetime,
+    days: Calendar | None = None,
 ) -> Path:
     """Writes `metrics/rotation.prom` in ROTATION_HOME, replacing it in one step; returns its path.
 
@@ -40,7 +44,11 @@ def write(
 
     days = days or calendar.load(min(settings.history_start, now.date()), now.date())
     registry = CollectorRegistry()
-    with warehouse.reading(warehouse_) if isinstance(warehouse_, Path) else nullcontext(warehouse_) as con:
+    with (
+        nullcontext(warehouse_)
+        if isinstance(warehouse_, duckdb.DuckDBPyConnection)
+        else warehouse.reading(warehouse_) as con
+    ):
         days = days.with_closures(closures.in_force(con, settings))
         last_closed = days.last_closed(now)
         due = days.sessions(min(settings.history_start, last_closed - timedelta(days=14)), last_closed)
@@ -49,7 +57,7 @@ def write(
         _fill(registry, DATASETS, rows_if_known(con, DATASETS.query, [due]))
     path = settings.home / "metrics" / "rotation.prom"
     try:
-        size = settings.published.stat().st_size if settings.published.exists() else None
+        size = warehouse.engine(settings.published).size_bytes()
         sizes = Metrics("", (), {"published_size_bytes": "Size of the warehouse that readers open."})
         _fill(registry, sizes, [{"published_size_bytes": size}])
         path.parent.mkdir(parents=True, exist_ok=True)

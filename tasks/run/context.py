@@ -19,7 +19,7 @@ from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import Source, check_sources, open_source
 from market_rotation.tasks.sources.simulated.faults import parse_fault
 from market_rotation.tasks.universe import load_universe
-from market_rotation.tasks.warehouse import closures, recovery
+from market_rotation.tasks.warehouse import closures
 
 if TYPE_CHECKING:
     import duckdb
@@ -132,6 +132,20 @@ def _resolved(resolved: Resolved, parameters: Parameters) -> Resolved:
 
 
 @contextmanager
+def writing_alone(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build database with all that is published, while no other process of this machine or another one publishes.
+
+    Raises `WarehouseBusy` when another one keeps writing, `RotationError` when the build database or the lake cannot be opened.
+    """
+    readers = warehouse.engine(settings.published)
+    with readers.alone(settings.wait_s):
+        readers.prepare(settings.build)
+        with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+            readers.catch_up(con)
+            yield con
+
+
+@contextmanager
 def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source | None = None) -> Iterator[RunContext]:
     """The context of `run`, once no other process writes the warehouse; its row is in `ops.runs` from here on.
 
@@ -139,8 +153,7 @@ def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source 
     the build database cannot be opened.
     """
     settings = resolved.settings
-    recovery.prepare(settings.build, settings.published)
-    with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+    with writing_alone(settings) as con:
         if closed := closures.in_force(con, settings):
             resolved = _resolved(replace(resolved, calendar=resolved.calendar.with_closures(closed)), parameters)
         clock_check.refuse_behind(con, parameters.now, parameters.session)

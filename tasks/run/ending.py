@@ -92,7 +92,7 @@ def _end(context: RunContext, error: BaseException) -> None:
     try:
         if run.is_built and not run.has_reached_readers:
             ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
-            if settings.published.exists():
+            if warehouse.exists(settings.published):
                 publish_ledgers(con, settings.published, ledgers)
         else:
             publish(con, settings.build, settings.published)

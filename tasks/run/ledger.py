@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from market_rotation.tasks.settings import Settings
+    from market_rotation.tasks.warehouse import Published
 
 
 #: The columns that `finish` writes into a run's row.
@@ -124,7 +125,7 @@ def _run_id(known_at: datetime) -> str:
     return f"{known_at:%Y%m%dT%H%M%S%f}-{uuid4().hex[:6]}"
 
 
-def _close_killed(con: duckdb.DuckDBPyConnection, published: Path, now: datetime) -> None:
+def _close_killed(con: duckdb.DuckDBPyConnection, published: Published, now: datetime) -> None:
     """Ends the rows of killed runs. A run that was killed after publishing is recorded as in the published file."""
     killed = [run_id for (run_id,) in con.execute("select run_id from ops.runs where status = 'running'").fetchall()]
     if not killed:

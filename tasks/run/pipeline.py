@@ -142,7 +142,7 @@ def publish(context: RunContext) -> None:
     replace_published(
         context.con, settings.build, settings.published, lambda copy: ledger.finish(copy, ended, finished_at)
     )
-    unmounted.remember(settings.published, context.session)
+    unmounted.remember(settings.database_files[-1], context.session)
     run.status, run.published = ended.status, ended.published
     ledger.finish(context.con, run, finished_at)
 

@@ -7,6 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import data_docs
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.operations import metrics
@@ -64,9 +65,9 @@ def show_outcome(resolved: Resolved, run: Run) -> None:
     """Updates the Data Docs and, once anything is published, the metrics file with how `run` ended. A fault is a warning in the log."""
     settings = resolved.settings
     data_docs.update(settings.home / "data_docs", run.results, run.run_id, run.known_at)
-    if not settings.published.is_file():
-        return
     try:
+        if not warehouse.exists(settings.published):
+            return
         metrics.write(settings.published, settings, run.finished_at or run.known_at, resolved.calendar)
     except RotationError as error:
         log.warning("%s", error)

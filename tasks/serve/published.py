@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks import warehouse
@@ -61,7 +60,7 @@ class _Opened:
 class Published:
     """The published file at `path`. Each reader gets a connection of its own to the newest state; one that is reading keeps the state it has."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: warehouse.Published) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
@@ -69,9 +68,7 @@ class Published:
     @property
     def version(self) -> str:
         """Identifies the file that is published now. Raises `RotationError` where there is none."""
-        warehouse.refuse_missing(self.path)
-        found = self.path.stat()
-        return f"{found.st_ino:x}-{found.st_mtime_ns:x}"
+        return warehouse.version(self.path)
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Edition, duckdb.DuckDBPyConnection]]:
@@ -118,7 +115,7 @@ class Published:
             opened.con.close()
 
 
-def _edition(con: duckdb.DuckDBPyConnection, version: str, path: Path) -> Edition:
+def _edition(con: duckdb.DuckDBPyConnection, version: str, path: warehouse.Published) -> Edition:
     import duckdb
 
     with warehouse.upgrading(con, path):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from market_rotation.tasks.warehouse.engine import Published
+
 #: The memory that DuckDB may use, and the address space of the whole process, in bytes.
 MEMORY = "1GB"
 ADDRESS_SPACE = 4 << 30
@@ -58,10 +60,10 @@ class Rows(NamedTuple):
     is_cut: bool
 
 
-def run(path: Path, query: str, limits: Limits) -> Rows:
-    """The result of `query` over the published file at `path`.
+def run(path: Published, query: str, limits: Limits) -> Rows:
+    """The result of `query` over the published warehouse at `path`.
 
-    Raises `UsageError` for what is not one query, fails, or exceeds a limit, and `RotationError` when the file cannot be read or too many
+    Raises `UsageError` for what is not one query, fails, or exceeds a limit, and `RotationError` when the warehouse cannot be read or too many
     statements are running.
     """
     if not _turns.acquire(timeout=limits.seconds):
@@ -75,10 +77,11 @@ def run(path: Path, query: str, limits: Limits) -> Rows:
     return answer
 
 
-def _in_process(path: Path, query: str, limits: Limits) -> Rows | Exception:
+def _in_process(path: Published, query: str, limits: Limits) -> Rows | Exception:
     receiving, sending = _processes.Pipe(duplex=False)
     # A folder that no longer exists would keep the process from starting.
-    child = _processes.Process(target=_child, args=(sending, path.absolute(), query, limits), daemon=True)
+    place = path.absolute() if isinstance(path, Path) else path
+    child = _processes.Process(target=_child, args=(sending, place, query, limits), daemon=True)
     with receiving:
         with sending:
             child.start()
@@ -108,8 +111,8 @@ def _too_slow(limits: Limits) -> UsageError:
     )
 
 
-def _child(sending: Connection, path: Path, query: str, limits: Limits) -> None:
-    _restrict_process(limits)
+def _child(sending: Connection, path: Published, query: str, limits: Limits) -> None:
+    _be_silent()
     try:
         answer: Rows | Exception = _rows(path, query, limits)
     except MemoryError:
@@ -125,13 +128,16 @@ def _child(sending: Connection, path: Path, query: str, limits: Limits) -> None:
     sending.send_bytes(sent)
 
 
-def _restrict_process(limits: Limits) -> None:
-    """Limits this process for good: no output, no file written, no more memory and processor time than a statement may take."""
+def _be_silent() -> None:
     # Ctrl-C is for the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+
+
+def _restrict_process(limits: Limits) -> None:
+    """Limits this process for good: no file written, no more memory and processor time than a statement may take."""
     seconds = int(limits.seconds + GRACE_S + 1) * (THREADS + 1)
     wanted: list[tuple[int, int]] = [
         (resource.RLIMIT_CORE, 0),
@@ -145,10 +151,12 @@ def _restrict_process(limits: Limits) -> None:
             resource.setrlimit(kind, (value, value))
 
 
-def _rows(path: Path, query: str, limits: Limits) -> Rows:
+def _rows(path: Published, query: str, limits: Limits) -> Rows:
     import duckdb
 
+    # A reader of a DuckLake makes a copy of its catalog.
     con = warehouse.open_alone(path)
+    _restrict_process(limits)
     try:
         con.execute(f"set memory_limit = '{MEMORY}'")
         con.execute(f"set threads = {THREADS}")

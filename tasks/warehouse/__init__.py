@@ -3,20 +3,27 @@
 from market_rotation.tasks.warehouse.amend import amend
 from market_rotation.tasks.warehouse.connect import (
     cursor,
+    exists,
     open_alone,
     reading,
     refuse_missing,
     transaction,
-    upgrading,
+    version,
     writing,
     writing_in_turn,
 )
 from market_rotation.tasks.warehouse.derive import build, load, parameters, quoted
+from market_rotation.tasks.warehouse.engine import Engine, Published, engine
+from market_rotation.tasks.warehouse.formats import upgrading
 
 __all__ = [
+    "Engine",
+    "Published",
     "amend",
     "build",
     "cursor",
+    "engine",
+    "exists",
     "load",
     "open_alone",
     "parameters",
@@ -25,6 +32,7 @@ __all__ = [
     "refuse_missing",
     "transaction",
     "upgrading",
+    "version",
     "writing",
     "writing_in_turn",
 ]

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse import recovery
 from market_rotation.tasks.warehouse.connect import writing
-from market_rotation.tasks.warehouse.publish import clear_stage, publish
+from market_rotation.tasks.warehouse.engine import engine
+from market_rotation.tasks.warehouse.publish import clear_stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,17 +25,20 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises `WarehouseBusy` while another process writes, and `RotationError` where there is no build database or the published file
     cannot be replaced; the change is then on record, and the next run publishes it.
     """
-    recovery.prepare(settings.build, settings.published)
-    if not settings.build.is_file():
-        raise RotationError(
-            f"There is no warehouse at {settings.published} yet; create one with `rotation run`, or set ROTATION_HOME."
-        )
-    with writing(settings.build) as con:
-        yield con
-        # Data staged by an interrupted run is not audited and must not reach readers.
-        clear_stage(con)
-        if settings.published.is_file():
-            try:
-                publish(con, settings.build, settings.published)
-            except RotationError as error:
-                raise RotationError(f"The change is recorded in {settings.build}, but {error}") from error
+    readers = engine(settings.published)
+    with readers.alone(wait_s=0):
+        readers.prepare(settings.build)
+        if not settings.build.is_file() and not readers.exists():
+            raise RotationError(
+                f"There is no warehouse at {settings.published} yet; create one with `rotation run`, or set ROTATION_HOME."
+            )
+        with writing(settings.build) as con:
+            readers.catch_up(con)
+            yield con
+            # Data staged by an interrupted run is not audited and must not reach readers.
+            clear_stage(con)
+            if readers.exists():
+                try:
+                    readers.publish(con, settings.build)
+                except RotationError as error:
+                    raise RotationError(f"The change is recorded in {settings.build}, but {error}") from error

@@ -1,21 +1,23 @@
-"""Connections to the warehouse: to write to the build database, and to read the published file."""
+"""Connections to the warehouse: to write to the build database, and to read what is published."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from market_rotation.tasks import paths
 from market_rotation.tasks.datasets import maximum_ages
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.retries import retrying
 from market_rotation.tasks.warehouse import derive, formats
+from market_rotation.tasks.warehouse.engine import Published, engine
 from market_rotation.tasks.warehouse.lock import holder
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
+from market_rotation.tasks.warehouse.open_file import first_line
 
 log = logging.getLogger("rotation.warehouse")
 
@@ -36,7 +38,7 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.IOException as error:
         if "Could not set lock" not in str(error):
             raise RotationError(
-                f"{path} cannot be opened: {_first_line(error)}; check the file and its permissions."
+                f"{path} cannot be opened: {first_line(error)}; check the file and its permissions."
             ) from None
         held = holder(path)
         raise WarehouseBusy(
@@ -98,40 +100,37 @@ def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
         con.execute(f"alter table {model.name} add column {column} {model.columns[column]}")
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published file at `path`, read-only. Raises `RotationError` when it does not exist, or lacks a table or column of the query,
-    `ConfigError` where it does because a newer version published it."""
-    refuse_missing(path)
-    try:
-        con = duckdb.connect(str(path), read_only=True)
-    except duckdb.Error as error:
-        raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
-    try:
-        con.execute("set timezone = 'UTC'")
-        with upgrading(con, path):
-            yield con
-    finally:
-        con.close()
+def reading(published: Published, as_of: datetime | None = None) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """The published warehouse, read-only; as it was published at `as_of`, where the engine keeps earlier states.
+
+    Raises `RotationError` when it does not exist, or lacks a table or column of the query, `ConfigError` where it does because a newer
+    version published it, and `UsageError` for an `as_of` of which there is no state.
+    """
+    return engine(published).reading(as_of)
 
 
-def open_alone(path: Path) -> duckdb.DuckDBPyConnection:
-    """The published file at `path`, read-only, apart from all other connections of this process; raises as `reading` does.
+def open_alone(published: Published) -> duckdb.DuckDBPyConnection:
+    """The published warehouse, read-only, apart from all other connections of this process; raises as `reading` does.
 
     DuckDB gives all connections of a process to one path the same open database: one that outlives a publish would pass the old file on
     to later ones, and restrictions of one would hold for all.
     """
-    refuse_missing(path)
-    con = duckdb.connect()
-    try:
-        con.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as rotation (read_only)")
-        con.execute("use rotation")
-        # For all cursors of the connection.
-        con.execute("set global timezone = 'UTC'")
-    except duckdb.Error as error:
-        con.close()
-        raise RotationError(f"{path} cannot be opened: {_first_line(error)}.") from None
-    return con
+    return engine(published).open_alone()
+
+
+def exists(published: Published) -> bool:
+    """Whether anything was published. Raises `RotationError` when a server cannot be asked."""
+    return engine(published).exists()
+
+
+def version(published: Published) -> str:
+    """Identifies what readers see now. Raises `RotationError` where there is nothing."""
+    return engine(published).version()
+
+
+def refuse_missing(published: Published) -> None:
+    """Raises `RotationError` when nothing was published."""
+    version(published)
 
 
 def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -140,37 +139,6 @@ def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     # Which database names refer to is not passed on to a cursor.
     made.execute("use rotation")
     return made
-
-
-@contextmanager
-def upgrading(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
-    """Says that the file at `path`, which `con` has open, needs an upgrade where a query finds that it lacks a table or column."""
-    try:
-        yield
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        formats.refuse_newer(con, path)
-        raise RotationError(
-            f"{path} was published by an older version ({_first_line(error)}); the next `rotation run` upgrades it."
-        ) from error
-
-
-def refuse_missing(path: Path) -> None:
-    """Raises `RotationError` when there is no database file at `path`."""
-    refuse_other_than_file(path)
-    if not path.is_file():
-        raise RotationError(
-            f"There is no warehouse at {path} yet; create one with `rotation run`, or set ROTATION_HOME."
-        )
-
-
-def refuse_other_than_file(path: Path) -> None:
-    """Raises `RotationError` when there is a folder or a broken link where the database file `path` belongs."""
-    try:
-        paths.refuse_other_than_file(path)
-    except ValueError as error:
-        raise RotationError(
-            f"{path} cannot be used as a database file ({error}); move it away, or set ROTATION_HOME to another folder."
-        ) from None
 
 
 @contextmanager
@@ -183,7 +151,3 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         con.rollback()
         raise
     con.commit()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:300]

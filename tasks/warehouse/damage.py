@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+
+from market_rotation.tasks.errors import RotationError
 
 #: What DuckDB says of a file whose content is wrong, and not of one that is locked, forbidden, or of a newer version.
 _DAMAGE = (
@@ -25,6 +29,20 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, kinds) or (
         isinstance(error, duckdb.Error) and any(words in str(error) for words in _DAMAGE)
     )
+
+
+@contextmanager
+def refused(build: Path) -> Iterator[None]:
+    """Raises `RotationError` where DuckDB finds in the block that the content of `build`, or of its copy, is wrong."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not is_damage(error):
+            raise
+        raise RotationError(
+            f"{build} is damaged ({str(error).splitlines()[0][:200]}), so it is not published and readers still see the previous state; "
+            "run again: the next run goes on from what is published."
+        ) from error
 
 
 def read_all(con: duckdb.DuckDBPyConnection) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from market_rotation.tasks.errors import ConfigError
+import duckdb
 
-if TYPE_CHECKING:
-    import duckdb
+from market_rotation.tasks.errors import ConfigError, RotationError
 
 #: Raise it with a change after which this version would misread or damage the warehouse: another meaning or type of a column of `raw` or of a
 #: ledger of `ops`, a table that must be written as well. New columns and tables alone need no new number.
@@ -34,14 +34,26 @@ def newest(con: duckdb.DuckDBPyConnection) -> Format:
     return Format(*row) if row else Format(0, "0.1.0 or earlier")
 
 
-def refuse_newer(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def refuse_newer(con: duckdb.DuckDBPyConnection, path: object) -> None:
     """Raises `ConfigError` where a newer version wrote `path`, which `con` has open, in a format that this version does not know."""
     found = newest(con)
     if found.number > FORMAT:
         raise ConfigError(newer(path, found))
 
 
-def newer(path: Path, found: Format) -> str:
+@contextmanager
+def upgrading(con: duckdb.DuckDBPyConnection, path: object) -> Iterator[None]:
+    """Says that the warehouse at `path`, which `con` has open, needs an upgrade where a query finds that it lacks a table or column."""
+    try:
+        yield
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        refuse_newer(con, path)
+        raise RotationError(
+            f"{path} was published by an older version ({str(error).splitlines()[0][:300]}); the next `rotation run` upgrades it."
+        ) from error
+
+
+def newer(path: object, found: Format) -> str:
     """What is wrong with a file of a newer format, and what to do."""
     return (
         f"{path} has the format {found.number} of market-rotation {found.version}, and this version ({installed()}) knows no format after "

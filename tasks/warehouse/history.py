@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse.connect import reading
 from market_rotation.tasks.warehouse.models import models
+from market_rotation.tasks.warehouse.open_file import reading_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def measure(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def measure_published(published: Path) -> dict[str, int] | None:
     """What the file of the readers holds; None where there is none that can be read."""
     try:
-        with reading(published) as con:
+        with reading_file(published) as con:
             return measure(con)
     except (RotationError, duckdb.Error):
         return None

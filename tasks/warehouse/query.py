@@ -17,6 +17,11 @@ from market_rotation.tasks.warehouse.connect import reading
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from market_rotation.tasks.warehouse.engine import Published
+
+_READING = {duckdb.StatementType.SELECT}
+_EXPLAIN = re.compile(r"^\s*explain\b\s*(analyze\b\s*|\([^)]*\)\s*)*", re.IGNORECASE)
+
 
 def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
     """Raises `UsageError` unless `query` is one statement, and with `only_reading` one that only reads; `place` is where it was written."""
@@ -30,13 +35,21 @@ def check_statement(query: str, *, only_reading: bool, place: str = "`rotation s
         raise UsageError("The statement must be a query; write a `select …` or `from …`.")
 
 
+def is_open_to_files(con: DuckDBPyConnection) -> bool:
+    """Whether statements on `con` reach files after `restrict`: the data files of a DuckLake, which a statement could also write."""
+    (folders,) = con.execute("select len(current_setting('allowed_directories')::varchar[])").fetchone() or (0,)
+    return bool(folders)
+
+
 def _only_reads(statement: duckdb.Statement) -> bool:
-    """Whether it is a query, or explains one: `explain analyze` executes what it explains, which may be a `copy … to`."""
     if statement.type != duckdb.StatementType.EXPLAIN:
-        return statement.type == duckdb.StatementType.SELECT
-    match = re.match(r"\s*explain\b(?:\s+analyze\b|\s*\([^)]*\))?", statement.query, re.IGNORECASE)
-    explained = duckdb.extract_statements(statement.query[match.end() :]) if match else []
-    return bool(explained) and all(_only_reads(inner) for inner in explained if inner.query.strip())
+        return statement.type in _READING
+    # `explain analyze` runs what it explains.
+    explained = _EXPLAIN.sub("", statement.query)
+    try:
+        return all(inner.type == duckdb.StatementType.SELECT for inner in duckdb.extract_statements(explained))
+    except duckdb.Error:
+        return False
 
 
 def restrict(con: DuckDBPyConnection, result: Path | None = None, *, allow_files: bool = False) -> None:
@@ -67,9 +80,9 @@ def with_comments(con: DuckDBPyConnection, query: str) -> str:
 
 
 @contextmanager
-def reading_restricted(path: Path) -> Iterator[DuckDBPyConnection]:
-    """The published file at `path`, read-only, with no access to other files; raises as `reading` does."""
-    with reading(path) as con:
+def reading_restricted(published: Published) -> Iterator[DuckDBPyConnection]:
+    """The published warehouse, read-only, with no access to other files; raises as `reading` does."""
+    with reading(published) as con:
         restrict(con)
         yield con
 

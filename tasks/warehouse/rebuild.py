@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market_rotation.tasks import paths, warehouse
+from market_rotation.tasks import lake_address, paths, warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.run import audit, stop_if_blocked
 from market_rotation.tasks.errors import ConfigError, RotationError
+from market_rotation.tasks.lake_address import LakeAddress
 from market_rotation.tasks.own import derive as own
 from market_rotation.tasks.own import files
 from market_rotation.tasks.warehouse import formats
@@ -30,34 +31,35 @@ log = logging.getLogger("rotation.rebuild")
 class Rebuilt:
     """The result of `rebuild`: the file, when its newest prices were fetched, its last session, rows of `raw.prices`."""
 
-    path: Path
+    path: Path | LakeAddress
     known_at: datetime
     session: date
     rows: int
     is_simulated: bool
 
 
-def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now: datetime) -> Rebuilt:
+def rebuild(settings: Settings, as_of: datetime | None, target: str | Path | None, now: datetime) -> Rebuilt:
     """Derives `core`, `signals` and `ops.revisions` from the published `raw` as known at `as_of` (default: all) into `target`.
 
-    The published file is only read, also during a run. `target` (default: rebuilt.duckdb beside it) is replaced as a whole
-    once everything is derived and audited. Raises `ConfigError` for an invalid time or file, `AuditFailed` when what was derived
+    The published warehouse is only read, also during a run. `target` (default: rebuilt.duckdb beside the build database) is replaced as a whole
+    once everything is derived and audited; a DuckLake as target must not hold a warehouse yet. Raises `ConfigError` for an invalid time or file, `AuditFailed` when what was derived
     is not as it must be.
     """
     if as_of and as_of > now:
         raise ConfigError(f"--as-of {as_of:%Y-%m-%d %H:%M %Z} is in the future; choose a past time.")
     files.check_names(settings.home)
-    path = target or settings.published.with_name("rebuilt.duckdb")
-    _refuse_other_files(path, settings)
+    path = _target(target, settings)
     with warehouse.reading(settings.published) as published:
         formats.refuse_newer(published, settings.published)
         _refuse_before_first(published, as_of)
-    temporary = path.with_name(f".{path.name}.tmp")
+    beside = settings.build.with_name("rebuilt.duckdb") if isinstance(path, LakeAddress) else path
+    temporary = beside.with_name(f".{beside.name}.tmp")
     _remove(temporary)
     try:
         with warehouse.writing(temporary) as con:
             log.info("Copying the raw data known then")
-            _copy_known(con, settings.published, as_of)
+            with warehouse.engine(settings.published).attached(con, "published"):
+                _copy_known(con, as_of)
             log.info("Building core and signals")
             with warehouse.transaction(con):
                 warehouse.build(con, *DERIVED)
@@ -66,10 +68,32 @@ def rebuild(settings: Settings, as_of: datetime | None, target: Path | None, now
             own.derive(con, settings.home)
             con.execute("drop schema stage cascade")
             made = _describe(con, path)
-        os.replace(temporary, path)
+            if isinstance(path, LakeAddress):
+                readers = warehouse.engine(path)
+                with readers.alone(settings.wait_s):
+                    readers.publish(con, temporary)
+        if not isinstance(path, LakeAddress):
+            os.replace(temporary, path)
     finally:
         _remove(temporary)
     return made
+
+
+def _target(given: str | Path | None, settings: Settings) -> Path | LakeAddress:
+    """Where to write. Raises `ConfigError` for a place that is not free."""
+    if not lake_address.is_lake(str(given or "")):
+        path = Path(given) if given else settings.build.with_name("rebuilt.duckdb")
+        _refuse_other_files(path, settings)
+        return path
+    try:
+        address = lake_address.parse(str(given), settings.lake_data)
+    except ValueError as error:
+        raise ConfigError(f"--to: {error}.") from None
+    if warehouse.exists(address):
+        raise ConfigError(
+            f"{address} holds a warehouse already, which a rebuild does not change; choose another catalog with --to."
+        )
+    return address
 
 
 def _refuse_other_files(path: Path, settings: Settings) -> None:
@@ -77,7 +101,7 @@ def _refuse_other_files(path: Path, settings: Settings) -> None:
         paths.usable_by_duckdb(paths.usable(path))
     except ValueError as error:
         raise ConfigError(f"--to {path}: {error}.") from None
-    if paths.is_same_file(path, settings.published) or paths.is_same_file(path, settings.build):
+    if any(paths.is_same_file(path, file) for file in settings.database_files):
         raise ConfigError(
             f"{path} is the warehouse itself, which a rebuild does not change; choose another file with --to."
         )
@@ -100,10 +124,9 @@ def _refuse_before_first(con: duckdb.DuckDBPyConnection, as_of: datetime | None)
         )
 
 
-def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime | None) -> None:
-    """Copies the rows of `raw` known at `as_of`, and of the ledgers those of the runs until then."""
+def _copy_known(con: duckdb.DuckDBPyConnection, as_of: datetime | None) -> None:
+    """Copies from the database `published` the rows of `raw` known at `as_of`, and of the ledgers those of the runs until then."""
     moment = as_of or datetime.max.replace(tzinfo=UTC)
-    con.execute(f"attach {warehouse.quoted(str(published))} as published (read_only)")
     held = {
         name
         for (name,) in con.execute(
@@ -135,7 +158,6 @@ def _copy_known(con: duckdb.DuckDBPyConnection, published: Path, as_of: datetime
         )
     for table in _overrides(con):
         con.execute(f"insert into {table} by name from published.{table} where accepted_at <= $1", [moment])
-    con.execute("detach published")
 
 
 def _overrides(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -146,7 +168,7 @@ def _overrides(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [f"ops.{name}" for (name,) in found]
 
 
-def _describe(con: duckdb.DuckDBPyConnection, path: Path) -> Rebuilt:
+def _describe(con: duckdb.DuckDBPyConnection, path: Path | LakeAddress) -> Rebuilt:
     row = con.execute(
         "select max(known_at), (select max(session) from core.sessions), count(*), bool_or(source = 'sample') from raw.prices"
     ).fetchone()

@@ -14,8 +14,8 @@ import duckdb
 
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.warehouse import damage, formats, history, unmounted
-from market_rotation.tasks.warehouse.connect import reading, refuse_other_than_file
 from market_rotation.tasks.warehouse.files import copy, sync
+from market_rotation.tasks.warehouse.open_file import reading_file, refuse_other_than_file
 
 log = logging.getLogger("rotation.warehouse")
 
@@ -88,12 +88,12 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
     try:
         copy(published, temporary)
         temporary.chmod(0o644)
-        with reading(temporary) as con:
+        with reading_file(temporary) as con:
             formats.refuse_newer(con, published)
             if words := history.lacking(history.measure(con), has):
                 raise RotationError(f"The copy of {published} is not whole ({words}); check the disk, then run again.")
             damage.read_all(con)
-        kept = _move_away(build)
+        kept = move_away(build)
         sync(temporary)
         os.replace(temporary, build)
         sync(build.parent)
@@ -113,7 +113,7 @@ def _copy_back(build: Path, published: Path, has: dict[str, int], fault: str) ->
     )
 
 
-def _move_away(build: Path) -> Path | None:
+def move_away(build: Path) -> Path | None:
     """Renames `build` and its write-ahead log, so that neither is lost nor used; returns the new name."""
     wal = build.with_name(f"{build.name}.wal")
     if not build.exists() and not wal.exists():

@@ -30,6 +30,7 @@ GROUND = frozenset(
         "wording",
         "secret_files",
         "paths",
+        "lake_address",
     )
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -29,8 +28,8 @@ class Readers:
         self.raw: dict[str, Rows] = {name: Counter() for name in _RAW}
         self.session = date.min
 
-    def check(self, path: Path, expected: Expected, vendor: Vendor) -> None:
-        """Compares the published file at `path` with the model; raises `AssertionError` for the first promise that is broken."""
+    def check(self, path: warehouse.Published, expected: Expected, vendor: Vendor) -> None:
+        """Compares the warehouse published at `path` with the model; raises `AssertionError` for the first promise that is broken."""
         with warehouse.reading(path) as con:
             self._only_grows(con)
             check_prices(con, expected.readers, vendor)

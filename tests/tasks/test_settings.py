@@ -10,6 +10,7 @@ import pytest
 
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.fallback_settings import fallback_settings
+from market_rotation.tasks.lake_address import LakeAddress
 from market_rotation.tasks.settings import load_settings, unknown_variables
 
 SECRET = "slack://token-4711@channel"  # noqa: S105
@@ -237,7 +238,7 @@ def test_paths_follow_the_warehouse(home, tmp_path, monkeypatch):
     monkeypatch.setenv("ROTATION_WAREHOUSE", str(tmp_path / "other" / "mine.duckdb"))
     settings = load_settings()
     assert settings.published == tmp_path / "other" / "mine.duckdb"
-    assert settings.build.parent == settings.published.parent
+    assert settings.build.parent == settings.database_files[-1].parent
     assert settings.build != settings.published
 
 
@@ -251,12 +252,56 @@ def test_the_build_database_is_never_the_published_one(home, tmp_path, monkeypat
     assert settings.build != settings.published
 
 
-@pytest.mark.parametrize("uri", ["ducklake:postgres:dbname=x password=hush", "ducklake:meta.db", "md:hush"])
-def test_a_warehouse_uri_is_refused(home, monkeypatch, uri):
-    """A DuckLake or other URI is refused in one sentence that does not repeat a possible password."""
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("md:hush", "md:… is not supported"),
+        ("ducklake:", "the catalog of a DuckLake is a DuckDB file"),
+        ("ducklake:mysql:password=hush", "the catalog of a DuckLake is a DuckDB file"),
+        ("ducklake:postgres:hush", "is not a PostgreSQL connection string"),
+        ("ducklake:postgres://me@host/x?password=hush", "use PGPASSWORD"),
+    ],
+)
+def test_a_warehouse_uri_is_refused(home, monkeypatch, uri, words):
+    """What is no DuckLake is refused in one sentence that does not repeat a possible password."""
     monkeypatch.setenv("ROTATION_WAREHOUSE", uri)
-    message = refused("ROTATION_WAREHOUSE", uri.split(":")[0], "not supported yet", "DuckDB file")
-    assert "hush" not in message
+    assert "hush" not in refused("ROTATION_WAREHOUSE", words)
+
+
+def lake() -> LakeAddress:
+    """The lake of the settings in force."""
+    published = load_settings().published
+    assert isinstance(published, LakeAddress)
+    return published
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "password"),
+    [
+        ("ducklake:postgres:dbname=x host=h password='a b\\'c'", "ducklake:postgres:dbname=x host=h", "a b'c"),
+        ("ducklake:postgres:dbname=x password=hush host=h", "ducklake:postgres:dbname=x host=h", "hush"),
+        (
+            "ducklake:postgres://me:h%40sh@h:5/x?sslmode=require",
+            "ducklake:postgres:postgresql://me@h:5/x?sslmode=require",
+            "h@sh",
+        ),
+        ("ducklake:/a/x.ducklake", "ducklake:/a/x.ducklake", None),
+        ("ducklake:sqlite:/a/x.sqlite", "ducklake:sqlite:/a/x.sqlite", None),
+    ],
+)
+def test_a_lake(home, tmp_path, monkeypatch, uri, shown, password):
+    """A DuckLake is shown without its password; the build database stays in ROTATION_HOME, the data files beside a catalog in a file."""
+    monkeypatch.setenv("ROTATION_WAREHOUSE", uri)
+    settings = load_settings()
+    assert str(settings.published) == shown
+    assert lake().password == password
+    assert settings.build == home / "build.duckdb"
+    assert lake().data == (f"{shown.rpartition(':')[2]}.files/" if lake().file else None)
+    assert not password or password not in f"{settings!r}{settings.published!r}"
+    monkeypatch.setenv("ROTATION_LAKE_DATA", "s3://bucket/some/")
+    assert lake().data == "s3://bucket/some/"
+    monkeypatch.setenv("ROTATION_LAKE_DATA", "gs://bucket")
+    refused("ROTATION_LAKE_DATA", "an address s3://BUCKET")
 
 
 def test_files_folder(home, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.operations.doctor.findings import Finding
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ CLOCK_SLACK = timedelta(minutes=5)
 
 def home(settings: Settings) -> Iterator[Finding]:
     """Whether the folders that a run writes to can be written."""
-    for folder in dict.fromkeys([settings.home, settings.published.parent]):
+    for folder in dict.fromkeys([settings.home, settings.build.parent]):
         there = _nearest(folder)
         try:
             with tempfile.TemporaryFile(dir=there):
@@ -42,8 +43,8 @@ def home(settings: Settings) -> Iterator[Finding]:
 def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]:
     """Whether the disk has space for one more copy of the warehouse, which publishing needs."""
     if free_bytes is None:
-        free_bytes = shutil.disk_usage(_nearest(settings.published.parent)).free
-    sizes = [path.stat().st_size for path in (settings.build, settings.published) if path.is_file()]
+        free_bytes = shutil.disk_usage(_nearest(settings.build.parent)).free
+    sizes = [path.stat().st_size for path in settings.database_files if path.is_file()]
     copy = max(sizes, default=0)
     takes = f"the warehouse takes {_size(sum(sizes))}, and {_size(copy)} more while it is being published"
     usage = f"{_size(free_bytes)} free; {takes if sizes else 'there is no warehouse yet'}."
@@ -58,7 +59,6 @@ def disk(settings: Settings, free_bytes: int | None = None) -> Iterator[Finding]
 
 def published(settings: Settings) -> Iterator[Finding]:
     """Whether the published file opens, its content, the version that derived it, and whether a process is writing."""
-    from market_rotation.tasks import warehouse
     from market_rotation.tasks.run import ledger
     from market_rotation.tasks.warehouse import formats
     from market_rotation.tasks.warehouse.lock import holder
@@ -70,7 +70,7 @@ def published(settings: Settings) -> Iterator[Finding]:
             f"{settings.build} is being {'written' if held.is_writing else 'read'} by {held}.",
             "Wait until it ends. If it hangs, end that process: an unfinished run publishes nothing.",
         )
-    if not settings.published.is_file():
+    if not warehouse.exists(settings.published):
         yield Finding(
             "warn", "warehouse", f"There is no warehouse at {settings.published} yet.", "Create it with `rotation run`."
         )
@@ -99,7 +99,7 @@ def last_run(settings: Settings, now: datetime, into: list[Status]) -> Iterator[
     """The problems that `rotation status` shows; appends the status to `into`, for later checks."""
     from market_rotation.tasks.operations import health, status
 
-    if not settings.published.is_file():
+    if not warehouse.exists(settings.published):
         return
     state = status.read(settings, now)
     into.append(state)

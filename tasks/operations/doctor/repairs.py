@@ -53,15 +53,15 @@ def files(settings: Settings, now: datetime, fix: bool = False) -> Iterator[Find
 
 
 def _folders(settings: Settings) -> Iterator[Repair]:
-    for folder in dict.fromkeys([settings.home, settings.published.parent]):
+    for folder in dict.fromkeys([settings.home, settings.build.parent]):
         if not folder.exists():
             make = partial(folder.mkdir, parents=True, exist_ok=True)
             yield Repair(f"The folder {folder} is missing.", make, f"Created the folder {folder}.", is_warning=False)
 
 
 def _modes(settings: Settings) -> Iterator[Repair]:
-    published, build, toml = settings.published, settings.build, home_folder() / "rotation.toml"
-    if (mode := _mode(published)) is not None and mode & WRITABLE:
+    build, toml = settings.build, home_folder() / "rotation.toml"
+    for published in [path for path in settings.database_files[1:] if (_mode(path) or 0) & WRITABLE]:
         yield Repair(
             f"{published} can be written to, so a reader may open it for writing and lock out the others.",
             partial(published.chmod, 0o444),
@@ -85,10 +85,10 @@ def _abandoned(settings: Settings, now: datetime) -> Iterator[Repair]:
     """Temporary files of processes that were killed. While a process holds the build database, all may be in use."""
     if holder(settings.build):
         return
-    rebuilt = settings.published.with_name("rebuilt.duckdb")
-    names = {f".{path.name}.tmp" for path in (settings.build, settings.published, rebuilt)}
+    rebuilt = settings.build.with_name("rebuilt.duckdb")
+    names = {f".{path.name}.tmp" for path in (*settings.database_files, rebuilt)}
     names |= {f"{name}.wal" for name in names}
-    found = {path for folder in {settings.home, settings.published.parent} for path in _in(folder)}
+    found = {path for folder in {settings.home, settings.build.parent} for path in _in(folder)}
     for path in sorted(found):
         is_ours = path.name in names or (path.name.startswith(".report-") and path.is_dir() and not path.is_symlink())
         if is_ours and now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) > ABANDONED_AFTER and not holder(path):
@@ -108,6 +108,7 @@ def _holds_secret(toml: Path) -> bool:
     import tomllib
 
     try:
-        return any(tomllib.loads(toml.read_text(encoding="utf-8")).get(name) for name in SECRET)
+        found = tomllib.loads(toml.read_text(encoding="utf-8"))
+        return any(found.get(name) for name in SECRET) or "password" in str(found.get("warehouse"))
     except (OSError, ValueError):
         return False

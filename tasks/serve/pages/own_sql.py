@@ -12,9 +12,9 @@ from market_rotation.tasks.serve.pages.base import Page
 from market_rotation.tasks.serve.parameters import Field, Parameters
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
+
+    from market_rotation.tasks import warehouse
 
 #: The time after which a statement is interrupted, and the rows it may give.
 LIMIT_S = 10.0
@@ -27,11 +27,11 @@ EXAMPLES = {
     "the regime": "select session, label, size_score, leadership_score from signals.rotation_regime order by session desc limit 252",
     "sectors by return": "select sector, return_3m, rank_3m from signals.sector_leadership where session = (select max(session) from core.sessions) order by rank_3m",
     "the last runs": "select session, status, rows_new, rows_quarantined, started_at from ops.runs order by started_at desc limit 20",
-    "all tables": "select schema_name || '.' || table_name as name, split_part(comment, chr(10), 1) as about from duckdb_tables() order by name",
+    "all tables": "select schema_name || '.' || table_name as name, split_part(comment, chr(10), 1) as about from duckdb_tables() where database_name = current_database() order by name",
 }
 
 
-def build(path: Path, asked: Parameters) -> Page:
+def build(path: warehouse.Published, asked: Parameters) -> Page:
     """The rows of the statement `q`, drawn as `mark` of column `y` against `x`, coloured by `series`.
 
     Raises `UsageError` with DuckDB's reason for a statement that fails, takes longer than `LIMIT_S`, or is not a query.

@@ -443,7 +443,7 @@ def test_usage_errors(monkeypatch, arguments, part):
         ("ROTATION_UNIVERSE", "none.csv", "none.csv: cannot be read"),
         ("ROTATION_HISTORY_START", "soon", "ROTATION_HISTORY_START"),
         ("ROTATION_HISTORY_START", "2999-01-01", "ROTATION_HISTORY_START"),
-        ("ROTATION_WAREHOUSE", "ducklake:x", "ROTATION_WAREHOUSE"),
+        ("ROTATION_WAREHOUSE", "ducklake:mysql:x", "ROTATION_WAREHOUSE"),
         ("ROTATION_FAULT", "bad-tock", "ROTATION_FAULT=bad-tock: unknown fault"),
         ("ROTATION_FAULT", "bad-tick:NONE", "the symbol NONE is not in the universe"),
     ],

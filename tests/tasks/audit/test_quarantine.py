@@ -29,7 +29,7 @@ from market_rotation.tasks.audit.overrides import without_overridden
 from market_rotation.tasks.datasets import FUND_FACTS_COLUMNS, Offer
 from market_rotation.tasks.errors import ConfigError, RotationError, SourceUnavailable, WarehouseBusy
 from market_rotation.tasks.sources.base import typed
-from market_rotation.tasks.warehouse import publish as publishing
+from market_rotation.tasks.warehouse import database_file
 from market_rotation.tasks.warehouse.publish import publish
 
 DAYS = world.days(date(2024, 1, 2))
@@ -655,7 +655,7 @@ def test_a_full_disk(blemished, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "copy", fail)
+        patch.setattr(database_file, "copy", fail)
         with pytest.raises(
             RotationError,
             match=r"^The change is recorded in .*build\.duckdb, .*No space left on device.*run again\.$",

@@ -79,7 +79,7 @@ def test_a_good_run() -> None:
         ("market_rotation_latest_session_timestamp_seconds", "prices"): utc("2024-03-28T00:00").timestamp(),
         ("market_rotation_sessions_behind", "prices"): 0,
         ("market_rotation_symbols_behind", "prices"): 0,
-        ("market_rotation_published_size_bytes", ""): settings.published.stat().st_size,
+        ("market_rotation_published_size_bytes", ""): settings.database_files[-1].stat().st_size,
     }
     assert {key: found[key] for key in expected} == pytest.approx(expected, abs=1e-3)
 

@@ -165,4 +165,4 @@ def test_the_command(settings: Settings, capsys: pytest.CaptureFixture[str], mon
     examine(NOW, fix=True)
     shown = " ".join(capsys.readouterr().out.split())
     assert "fixed files Made " in shown
-    assert mode(settings.published) == 0o444
+    assert mode(settings.database_files[-1]) == 0o444

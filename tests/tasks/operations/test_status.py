@@ -328,8 +328,8 @@ def test_a_run_that_was_killed_is_not_going_on(home, build_is_here):
             "insert into ops.runs (run_id, started_at, status, source, published, code_version) "
             "values ('20240328T233500000000-000000', '2024-03-28 23:35:00+00', 'running', 'yahoo', false, 'x')"
         )
-    settings.published.unlink()
-    (shutil.copy if build_is_here else shutil.move)(settings.build, settings.published)
+    settings.database_files[-1].unlink()
+    (shutil.copy if build_is_here else shutil.move)(settings.build, settings.database_files[-1])
     state = status.read(settings, utc("2024-03-28T23:45"))
     if build_is_here:
         assert (state.running, state.healthy) == (False, False)

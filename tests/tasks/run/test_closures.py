@@ -159,7 +159,7 @@ def test_accepted_by_command() -> None:
         ).fetchone() == (0,)
     settings = load_settings()
     rebuilt = rebuild(settings, None, None, evening(date(2025, 1, 13)))
-    assert published(rebuilt.path) == january(7, 8, 10, 13)
+    assert published(Path(str(rebuilt.path))) == january(7, 8, 10, 13)
     assert status.read(settings, evening(date(2025, 1, 14)) - timedelta(hours=6)).freshness[0].sessions_behind == 0
     listed = CliRunner().invoke(main, ["closures", "list"]).output
     assert "2025-01-09" in listed

@@ -16,6 +16,7 @@ import pytest
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
 from market_rotation.tasks.settings import Settings, load_settings
+from market_rotation.tasks.warehouse import database_file
 from market_rotation.tasks.warehouse import publish as publishing
 from market_rotation.tasks.warehouse.lock import holder
 
@@ -61,7 +62,7 @@ def test_a_change_is_published(settings: Settings) -> None:
     """Readers see the change, and nothing that was staged."""
     with warehouse.amend(settings) as con:
         insert(con)
-    assert alerts(settings.published) == 1
+    assert alerts(settings.database_files[-1]) == 1
 
 
 def test_an_error_publishes_nothing(settings: Settings) -> None:
@@ -70,16 +71,16 @@ def test_an_error_publishes_nothing(settings: Settings) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    before = settings.published.read_bytes()
+    before = settings.database_files[-1].read_bytes()
     with pytest.raises(ZeroDivisionError), warehouse.amend(settings) as con:
         insert(con)
         fail()
-    assert settings.published.read_bytes() == before
+    assert settings.database_files[-1].read_bytes() == before
 
 
 def test_no_empty_warehouse(settings: Settings) -> None:
     """Where there is neither file nothing is made, and the sentence names the warehouse and the command."""
-    settings.published.unlink()
+    settings.database_files[-1].unlink()
     settings.build.unlink()
     with (
         pytest.raises(
@@ -89,15 +90,15 @@ def test_no_empty_warehouse(settings: Settings) -> None:
     ):
         insert(con)
     assert not settings.build.exists()
-    assert not settings.published.exists()
+    assert not settings.database_files[-1].exists()
 
 
 def test_nothing_published_yet(settings: Settings) -> None:
     """Where nothing was ever published the change is kept in the build database, and readers are not given a file without data."""
-    settings.published.unlink()
+    settings.database_files[-1].unlink()
     with warehouse.amend(settings) as con:
         insert(con)
-    assert not settings.published.exists()
+    assert not settings.database_files[-1].exists()
     assert alerts(settings.build) == 1
 
 
@@ -108,16 +109,16 @@ def test_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "copy", fail)
+        patch.setattr(database_file, "copy", fail)
         with (
             pytest.raises(RotationError, match=r"The change is recorded in .*No space left on device"),
             warehouse.amend(settings) as con,
         ):
             insert(con)
-    assert alerts(settings.published) == 0
+    assert alerts(settings.database_files[-1]) == 0
     with warehouse.amend(settings):
         pass
-    assert alerts(settings.published) == 1
+    assert alerts(settings.database_files[-1]) == 1
 
 
 @pytest.mark.parametrize("read_only", [False, True], ids=["written", "read"])

@@ -19,8 +19,7 @@ import world
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
-from market_rotation.tasks.warehouse import connect
-from market_rotation.tasks.warehouse import publish as publishing
+from market_rotation.tasks.warehouse import connect, database_file
 from market_rotation.tasks.warehouse.models import SCHEMAS, models
 from market_rotation.tasks.warehouse.publish import publish
 
@@ -311,7 +310,7 @@ def test_a_failure_leaves_the_old_file(build, monkeypatch, step, error):
             Path(str(args[1])).write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(publishing if step == "copy" else os, step, fail)
+    monkeypatch.setattr(database_file if step == "copy" else os, step, fail)
     # A full disk is a sentence of ours, with what the system said.
     with pytest.raises(RotationError if isinstance(error, OSError) else KeyboardInterrupt):
         publish(con, source, published)

@@ -39,18 +39,22 @@ def owner() -> str | None:
 
 
 class Database:
-    """A cluster in `folder` with an empty database at `url`, of a user who needs no password."""
+    """A cluster in `folder` with an empty database at `url`, of the user `login`, who needs `password` where one is given."""
 
-    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
+    def __init__(self, folder: Path, programs: Path, user: str | None, login: str, password: str | None) -> None:
         self.folder, self.programs, self.port = folder, programs, free_port()
-        self.url = f"postgresql+asyncpg://prefect@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql+asyncpg://{login}@127.0.0.1:{self.port}/postgres"
         self._quiet: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.DEVNULL,
             "cwd": folder,
             "user": user,
         }
-        cluster = ["--pgdata", str(folder / "data"), "--username", "prefect", "--auth", "trust", "--no-sync"]
+        (folder / "password").write_text(password or "")
+        if user:
+            shutil.chown(folder / "password", user)
+        auth = ["scram-sha-256", "--pwfile", str(folder / "password")] if password else ["trust"]
+        cluster = ["--pgdata", str(folder / "data"), "--username", login, "--no-sync", "--auth", *auth]
         subprocess.run(
             [str(programs / "initdb"), *cluster, "--encoding", "UTF8", "--no-locale"],
             check=True,
@@ -83,14 +87,14 @@ class Database:
 
 
 @contextmanager
-def databases() -> Iterator[Database]:
+def databases(login: str = "prefect", password: str | None = None) -> Iterator[Database]:
     """A running database, which is gone afterwards. Skips the test where PostgreSQL is not installed."""
     found, user = programs(), owner()
     # Not below pytest's folder, which only its owner may enter.
     with tempfile.TemporaryDirectory(prefix="rotation-postgresql-") as name:
         if user:
             shutil.chown(name, user)
-        database = Database(Path(name), found, user)
+        database = Database(Path(name), found, user, login, password)
         database.start()
         try:
             yield database
