@@ -66,7 +66,7 @@ def update(
     A new incident is a `failure`. One already open is a `reminder` once `repeat` has passed and there is news, and an `escalation`
     once it has lasted three days. An open incident is over, one `recovery` with its duration, where its fingerprint begins with one of
     `scope` and `found` lacks it, unless it is about a session later than `session`: that an older one succeeds says nothing about it.
-    A day that is no session by `calendar`, such as an accepted closure, counts as the session before it. One whose fingerprint
+    A day that is not a session by `calendar`, such as an accepted closure, counts as the session before it. One whose fingerprint
     `is_undecided` stays open.
     """
     opened = open_incidents(con)

@@ -28,7 +28,7 @@ def remember(published: Path, session: date) -> None:
 def refuse(build: Path, published: Path) -> None:
     """Raises `RotationError` where `published` was published earlier and its folder is empty now.
 
-    A folder that was deleted is not: then the next run begins anew, as its owner wants.
+    A folder that was deleted is not: then the next run begins from nothing, as its owner wants.
     """
     folder = published.parent
     if build.exists() or published.exists() or not folder.is_dir():

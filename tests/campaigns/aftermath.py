@@ -94,7 +94,7 @@ def repeated(
 ) -> int:
     """The number of alerts that arrived twice. Raises `Broken` where one was lost, or more than `unrecorded` arrived twice.
 
-    `is_lenient`: a power cut took the record of what was sent, or a run stopped at a damaged file and said so.
+    `is_lenient`: a power cut took the record of what was sent, or a run stopped at a damaged file and reported it.
     """
     if lost := expected - got:
         raise Broken(f"alerts were lost: {sorted(lost)}")

@@ -85,7 +85,7 @@ def report(seed: int, seconds: float, tallies: dict[str, Tally]) -> None:
             f"{seconds / 60:.0f} minutes; {sum(len(t.broken) for t in every)} broken promises.",
             f"In {sum(t.ended_before for t in every)} of the kills the process had just ended.",
             f"Meanwhile the published file was opened {sum(t.reads for t in every):,} times; each time it opened.",
-            f"{sum(t.stopped for t in every)} runs stopped at a file that a power cut had damaged, and said so; the next one went on.",
+            f"{sum(t.stopped for t in every)} runs stopped at a file that a power cut had damaged, and reported it; the next one went on.",
             f"No alert was lost; {sum(t.repeated_alerts for t in every)} were sent twice, where the kill came between sending and recording, "
             "or a power cut took the record.",
         ],

@@ -53,7 +53,7 @@ class Undisturbed(NamedTuple):
 class Tally:
     """What became of trials of one scenario. `ended_before`: processes that had ended when the kill came.
 
-    `stopped`: runs that stopped at a damaged file and said so.
+    `stopped`: runs that stopped at a damaged file and reported it.
     """
 
     trials: int = 0

@@ -151,7 +151,8 @@ def wrong(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> 
     extra = 0
     for name, frame in found.items():
         columns = [c for c in frame if not frame[c].isna().all() or not expected[name][c].isna().all()]
-        rounded = [table[columns].round(9) for table in (frame, expected[name])]
+        places = {column: 9 for column in frame[columns].select_dtypes("number")}
+        rounded = [table[columns].round(places) for table in (frame, expected[name])]
         merged = rounded[0].merge(rounded[1].drop_duplicates(), how="left", on=columns, indicator=True)
         extra += int((merged["_merge"] == "left_only").sum())
         extra += max(0, len(frame) - len(frame.drop_duplicates()))
@@ -189,7 +190,7 @@ def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
         if before:
             shutil.copytree(before, "warehouse")
         already = published()
-        run = world.run(market.spoilt(cell.dataset, cell.fault), market.SESSION)
+        run = world.run(market.with_fault(cell.dataset, cell.fault), market.SESSION)
         found = published()
         # A run that publishes nothing leaves what was there, on its former basis of splits.
         count = wrong(found, already if run.status in ("blocked", "failed") else expected)

@@ -68,7 +68,7 @@ def market() -> ShortSource:
     return ShortSource()
 
 
-class Spoilt:
+class Faulty:
     """`market()` with `apply` on the frames of one dataset of `SYMBOL` (every symbol: `everywhere`) that reach the session of the fault."""
 
     def __init__(self, dataset: str, apply: Apply, everywhere: bool = False) -> None:
@@ -195,10 +195,10 @@ def cells() -> list[tuple[str, str]]:
     return [*shown, *more, *down_only]
 
 
-def spoilt(dataset: str, fault: str) -> FaultySource | Spoilt:
+def with_fault(dataset: str, fault: str) -> FaultySource | Faulty:
     """The market with a fault of `cells`."""
     if fault in FAULTS and FAULTS[fault].dataset == dataset:
         return FaultySource(market(), fault, SYMBOL, SESSION)
     if fault == "source-down":
-        return Spoilt(dataset, down, everywhere=True)
-    return Spoilt(dataset, OF_DATASET[dataset][fault])
+        return Faulty(dataset, down, everywhere=True)
+    return Faulty(dataset, OF_DATASET[dataset][fault])

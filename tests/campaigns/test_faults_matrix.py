@@ -38,4 +38,4 @@ def test_each_cell_can_be_made() -> None:
     cells = faults.plan()
     assert len(set(cells)) == len(cells)
     for cell in cells:
-        faults.market.spoilt(cell.dataset, cell.fault)
+        faults.market.with_fault(cell.dataset, cell.fault)

@@ -43,7 +43,7 @@ def newest(address: LakeAddress) -> Path:
         with said_plainly(address, "cannot be read"):
             _copy(address, target)
         if known:
-            # Who has it open keeps it.
+            # A reader that has it open keeps it.
             known[1].unlink(missing_ok=True)
         _newest[address] = (version, target)
         return target

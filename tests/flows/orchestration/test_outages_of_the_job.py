@@ -46,7 +46,7 @@ def fails(drill: Drill, session: date, after: timedelta = timedelta(0)) -> str:
 
 
 def disk_not_mounted(drill: Drill, _: Vendor, session: date) -> None:
-    """The folder of the warehouse is an empty one, or one that cannot be written: nothing is begun anew there."""
+    """The folder of the warehouse is an empty one, or one that cannot be written: no new history is begun there."""
     for options in ((), ("-o", "ro")):
         with mounted(home(drill), *options):
             assert "mount its disk" in fails(drill, session)

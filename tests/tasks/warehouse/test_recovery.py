@@ -221,7 +221,7 @@ def test_an_empty_folder_where_something_was_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "forgotten", "damaged"])
 def test_an_empty_folder_that_is_meant(tmp_path: Path, how: str) -> None:
-    """The next run begins anew where the folder was deleted, where the file in the folder of state was removed, and where it names no session."""
+    """The next run begins from nothing where the folder was deleted, where the file in the folder of state was removed, and where it names no session."""
     world.run(market(), DAYS[22])
     shutil.rmtree("warehouse")
     if how != "deleted":
