@@ -16,6 +16,7 @@ DEPLOYMENTS = {
     "watchdog/watchdog": True,
     "backfill/backfill": False,
     "rebuild/rebuild": False,
+    "maintenance/maintenance": False,
     "resend-alerts/resend-alerts": False,
 }
 #: The names of the automations that `rotation deploy` makes, and of the notification block that the last two need.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, date, datetime
 from typing import Any
 
 from market_rotation.tasks.report.exhibits.base import Kind
@@ -65,6 +65,9 @@ def exact(value: Any) -> str:
     """`value` in full precision, as in the CSV; empty when it is not known."""
     if not is_known(value):
         return ""
+    if isinstance(value, datetime) and not MINYEAR <= value.year <= MAXYEAR:
+        # pandas has years that Python's own dates have not.
+        return str(value.to_datetime64())  # type: ignore[attr-defined]
     if isinstance(value, datetime):
         return value.date().isoformat() if (value.hour, value.minute, value.second) == (0, 0, 0) else value.isoformat()
     if isinstance(value, date):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _READING = {duckdb.StatementType.SELECT}
 _EXPLAIN = re.compile(r"^\s*explain\b\s*(analyze\b\s*|\([^)]*\)\s*)*", re.IGNORECASE)
+# DuckDB itself refuses it where no file can be reached. It hides the secret values of each, and shows the identifiers of their keys.
+_OF_SECRETS = re.compile(r"\b(duckdb_secrets|which_secret)\b", re.IGNORECASE)
 
 
 def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
@@ -33,6 +35,8 @@ def check_statement(query: str, *, only_reading: bool, place: str = "`rotation s
         raise UsageError(f"{place} takes one statement and found {found}; write one `select …` or `from …`.")
     if only_reading and not all(_only_reads(statement) for statement in statements if statement.query.strip()):
         raise UsageError("The statement must be a query; write a `select …` or `from …`.")
+    if only_reading and _OF_SECRETS.search(query):
+        raise UsageError("The statement must not list secrets.")
 
 
 def is_open_to_files(con: DuckDBPyConnection) -> bool:

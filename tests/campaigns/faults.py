@@ -151,7 +151,7 @@ def wrong(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> 
     extra = 0
     for name, frame in found.items():
         columns = [c for c in frame if not frame[c].isna().all() or not expected[name][c].isna().all()]
-        places = {column: 9 for column in frame[columns].select_dtypes("number")}
+        places = dict.fromkeys(frame[columns].select_dtypes("number"), 9)
         rounded = [table[columns].round(places) for table in (frame, expected[name])]
         merged = rounded[0].merge(rounded[1].drop_duplicates(), how="left", on=columns, indicator=True)
         extra += int((merged["_merge"] == "left_only").sum())

@@ -48,7 +48,7 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
 
 
 def test_the_metadata(wheel: Path) -> None:
-    """Licence, Python versions, typing, the command; no extra for developers, and no host that packages come from."""
+    """Licence, Python versions, typing, the command; one extra, for DuckLake, none for developers, and no host that packages come from."""
     (name,) = (name for name in distribution.content(wheel) if name.endswith(".dist-info/METADATA"))
     held = distribution.content(wheel)
     found = message_from_bytes(held[name])
@@ -63,7 +63,7 @@ def test_the_metadata(wheel: Path) -> None:
         match[1] for c in classifiers if (match := re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", c))
     ]
     assert minors == ["11", "12", "13"]
-    assert found.get_all("Provides-Extra") is None
+    assert found.get_all("Provides-Extra") == ["lake"]
     assert not re.search(rb"pypi|simple/|index-url", held[name].split(b"\n\n")[0])
     commands = held[name.replace("METADATA", "entry_points.txt")].decode()
     (line,) = re.findall(r"\[console_scripts\]\n(rotation = .*)", commands)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import MAXYEAR, MINYEAR
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import UsageError
@@ -104,19 +106,30 @@ def _kind(values: pd.Series[Any]) -> Kind:
 
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         known = values.dropna()
-        return "session" if (known == known.dt.normalize()).all() else "text"
+        is_days = (known == known.dt.normalize()).all() and known.dt.year.between(MINYEAR, MAXYEAR).all()
+        return "session" if is_days else "text"
     is_number = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     return "value" if is_number else "text"
 
 
+def _is_nested(values: pd.Series[Any]) -> bool:
+    """Whether `values` are lists, structures or maps, which have no order and no place on an axis."""
+    return any(isinstance(value, Iterable) and not isinstance(value, str | bytes) for value in values)
+
+
 def _chart(rows: pd.DataFrame, kinds: dict[str, Kind], axes: dict[str, str], drawn_as: str) -> dict[str, Any] | None:
     """The chart of the columns chosen, and of sensible ones where none are; None where there is nothing to draw."""
+    nested = [name for name in kinds if _is_nested(rows[name])]
     for name, column in axes.items():
         if column and column not in kinds:
             raise UsageError(f"{name}={column!r} is not a column of the result; choose from {', '.join(kinds)}.")
+        if column in nested:
+            raise UsageError(
+                f"{name}={column!r} holds lists or structures, which have no place on an axis; choose another column."
+            )
     numbers = [name for name, kind in kinds.items() if kind == "value"]
     days = [name for name, kind in kinds.items() if kind == "session"]
-    texts = [name for name, kind in kinds.items() if kind == "text"]
+    texts = [name for name, kind in kinds.items() if kind == "text" and name not in nested]
     if drawn_as == "none" or not numbers or len(rows) < 2:
         return None
     x = axes["x"] or next(iter([*days, *texts, *numbers]))

@@ -92,7 +92,14 @@ class Lake:
 
     def _open(self, as_of: datetime | None) -> DuckDBPyConnection:
         # No extension comes in later, through a statement that names one of its functions.
-        con = duckdb.connect(config={"autoload_known_extensions": "false", "autoinstall_known_extensions": "false"})
+        con = duckdb.connect(
+            config={
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                # A statement sees none of the user's own.
+                "allow_persistent_secrets": "false",
+            }
+        )
         try:
             data = self._attach(con, "rotation", as_of)
             con.execute("use rotation")

@@ -604,7 +604,7 @@ def server(said: dict[str, Any]) -> Iterator[str]:
             ["ok", "ok", "ok", "warn", "ok"],
             "rotation-free-crashed-runs is disabled",
         ),
-        ({}, ["ok", "ok", "ok", "ok"], "The server itself reports no late or crashed runs"),
+        ({}, ["ok", "ok", "ok", "ok"], "The server itself does not report late or crashed runs"),
         (
             {"automations": [automation(name) for name in (*FREEING, prefect_api.LATE, prefect_api.CRASHED)]},
             ["ok", "ok", "ok", "ok"],

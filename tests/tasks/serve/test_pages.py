@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attacks
+import duckdb
 import httpx
 import pytest
 import serving
@@ -326,6 +327,7 @@ def test_no_statement_changes_anything_or_reads_a_file(
         "explain from core.pairs",
         "with a as (select 1) from a;",
         "values (1)",
+        "select timestamp '290000-01-01' as far, 1 as n from range(3)",
         "select [1, 2] as list, {'a': 1} as struct, null as nothing, true as flag, 1::hugeint as huge, interval 1 day as span",
         "select 'a' as a, 'b' as a",
         "from core.prices_as_of(now()) limit 1",
@@ -338,6 +340,25 @@ def test_queries_of_every_kind(client: httpx.Client, query: str) -> None:
         answer = client.get("/sql", params={"q": query, "format": form})
         assert answer.status_code == 200, (form, answer.text)
     assert answer.json()
+
+
+def test_values_of_every_type_are_shown(client: httpx.Client) -> None:
+    """Each type of DuckDB beside a number as a page with a chart, and all together as files; pandas cannot hold some, which DuckDB says."""
+    with duckdb.connect() as con:
+        types = [name for name, *_ in con.execute("describe from test_all_types()").fetchall()]
+    shown = []
+    for name in types:
+        answer = client.get("/sql", params={"q": f'select "{name}", 1 as n from test_all_types()', "series": name})
+        if "Unsupported type" in answer.text or "Could not convert DATE" in answer.text:
+            continue
+        assert answer.status_code == 200 or "no place on an axis" in sentence(answer), (name, answer.text)
+        shown += [f'"{name}"']
+    assert len(shown) > 45
+    for form in ("", "csv", "json"):
+        answer = client.get(
+            "/sql", params={"q": f"select {', '.join(shown)}, 1 as n from test_all_types()", "format": form}
+        )
+        assert answer.status_code == 200, (form, answer.text)
 
 
 def test_a_result_is_limited(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

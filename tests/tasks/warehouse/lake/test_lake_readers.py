@@ -41,7 +41,6 @@ ON_A_LAKE = [
 HARMLESS = [
     "from ducklake_cleanup_old_files('rotation', cleanup_all => true)",
     "from ducklake_merge_adjacent_files('rotation')",
-    "from duckdb_secrets()",
     "from duckdb_databases()",
     "from duckdb_settings()",
     "from __ducklake_metadata_rotation.ducklake_metadata",
