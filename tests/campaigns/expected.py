@@ -25,6 +25,13 @@ def differs(new: float | None, known: float | None) -> bool:
     return abs(new - known) > 1e-6 * abs(known)
 
 
+def _is_restated(said: Bar | None, known: Bar) -> bool:
+    """Whether the oldest bar requested differs in what bars before it can share."""
+    return said is not None and any(
+        differs(getattr(said, column), getattr(known, column)) for column in ("close", "dividend", "split_ratio")
+    )
+
+
 @dataclass
 class State:
     """What the warehouse knows: bars and events by symbol, open entries of the quarantine, values accepted by hand, and all restatements."""
@@ -95,7 +102,7 @@ class Expected:
                 for day in sorted(known)
                 if day >= starts[symbol] and (said := vendor.says(symbol, day)) and said.close
             ]
-            if compared and differs(vendor.says(symbol, compared[0]).close, known[compared[0]].close):
+            if compared and _is_restated(vendor.says(symbol, compared[0]), known[compared[0]]):
                 starts[symbol] = CALENDAR[0]
                 self.requests.append((symbol, CALENDAR[0], sessions[-1]))
         if interrupted == "audit":
@@ -117,8 +124,9 @@ class Expected:
         if not known:
             return CALENDAR[0]
         recent = sessions[-RECENT:][0]
+        # The audit compares a bar with the one before it.
         held = [
-            day or date.max
+            max((before for before in sessions if day and before < day), default=day or date.max)
             for name, day in self.state.quarantine
             if name == symbol and (day is None or day >= recent or (symbol, day) in self.accepted)
         ]

@@ -22,7 +22,8 @@ from market_rotation.tasks.warehouse.lake.maintenance import maintain
 BUILD = Path("warehouse/build.duckdb")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long_after(2)
+@pytest.mark.parametrize("kind", sorted(KINDS, key=["postgres-s3", "duckdb", "postgres", "sqlite"].index))
 def test_a_lake_holds_what_a_file_holds(kind: str, use_lake: UseLake, history: Path) -> None:
     """After a first run, a day, a split that restates everything, and one more day, every table of a lake equals that of the file, bit by bit."""
     use_lake(kind)
@@ -71,6 +72,7 @@ def test_growing_tables_are_added_to(use_lake: UseLake, history: Path) -> None:
     assert all(found[0][name] < found[1][name] for name in found[0])
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_readers_are_never_disturbed(kind: str, use_lake: UseLake, history: Path) -> None:
     """Readers before, during and after publishes see one state each, and no error."""
@@ -108,6 +110,7 @@ def test_readers_are_never_disturbed(kind: str, use_lake: UseLake, history: Path
     assert sessions() == DAYS[:24]
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_a_killed_publish_leaves_the_snapshot(kind: str, use_lake: UseLake, history: Path) -> None:
     """A process that is killed with everything written and nothing committed changes nothing; the next one publishes."""
@@ -161,6 +164,7 @@ def test_an_earlier_state(use_lake: UseLake, history: Path) -> None:
         warehouse.reading(Path("rotation.duckdb"), between)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_maintenance(kind: str, use_lake: UseLake, history: Path) -> None:
     """Small files are merged, old snapshots and their files go, and readers see the same; one that was open reads on."""

@@ -60,7 +60,7 @@ def asked(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.long)])
 def data(request: pytest.FixtureRequest, use_lake: UseLake, history: Path) -> Path:
     """The folder of the data files of a lake that has files to delete."""
     use_lake(request.param)

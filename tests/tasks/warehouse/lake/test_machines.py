@@ -56,6 +56,7 @@ def test_machines_in_turn(kind: str, use_lake: UseLake, history: Path) -> None:
     assert {name for name, held in content(with_runs=False).items() if of_file[name] != held} == set()
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", ["duckdb", "sqlite", "postgres"])
 def test_one_machine_at_a_time(kind: str, use_lake: UseLake, history: Path) -> None:
     """While one machine publishes, another one waits, and says why when that takes too long."""
@@ -73,7 +74,7 @@ def test_one_machine_at_a_time(kind: str, use_lake: UseLake, history: Path) -> N
         con.execute("from nowhere")
 
 
-@pytest.mark.long_after(1)
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["postgres", "duckdb"])
 def test_two_publishes_at_once(kind: str, use_lake: UseLake, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the lock is lost and another machine publishes during a run, that run fails in one sentence, and its rows come with the next run."""
@@ -184,6 +185,7 @@ def test_two_warehouses_never_become_one(use_lake: UseLake, history: Path) -> No
     assert content() == before
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres-s3"])
 def test_a_warehouse_moves_to_a_lake_and_back(
     kind: str, use_lake: UseLake, history: Path, monkeypatch: pytest.MonkeyPatch
