@@ -90,6 +90,11 @@ SLOW = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for a server, a worker or a browser."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the slow tests, and puts them first; marks as long the cases of a test after the first n that `long_after(n)` leaves it.
 

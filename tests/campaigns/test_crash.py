@@ -22,6 +22,7 @@ def made() -> Iterator[Campaign]:
         yield found
 
 
+@pytest.mark.long
 def test_killed_and_cut(made: Campaign) -> None:
     """Killed before a step, at an operation and at a random moment, with a file damaged after one: all promises hold."""
     disturbances = [
@@ -35,7 +36,7 @@ def test_killed_and_cut(made: Campaign) -> None:
     assert tally.reads > 0
 
 
-@pytest.mark.long_after(0)
+@pytest.mark.long
 def test_another_state_is_noticed(made: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were another state expected, the trial would say so."""
     known = made.undisturbed[NAME]

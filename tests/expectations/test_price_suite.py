@@ -183,6 +183,7 @@ STOCK = {"has_companions": False, "usual_deviation": 0.02, "expected_return": 0.
 LONE = {"times_usual_volume": 1.0, "share_at_open": 0.0}
 
 
+@pytest.mark.long_after(12)
 @pytest.mark.parametrize(
     ("values", "jump"),
     [

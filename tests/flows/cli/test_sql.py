@@ -28,15 +28,15 @@ def sql(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sql", *arguments])
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_no_statement_changes_anything_or_reads_a_file(home: Path, tmp_path: Path, attack: str) -> None:
+def test_no_statement_changes_anything_or_reads_a_file(home: Path, tmp_path: Path) -> None:
     """Each is refused with a sentence; every file is as it was, and none is new."""
     before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
-    result = sql(attack.format(home=home, folder=tmp_path))
-    assert result.exit_code == 1, result.output
-    assert result.stderr.startswith("Error: ")
-    assert "8675309" not in result.output
-    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+    for attack in ATTACKS:
+        result = sql(attack.format(home=home, folder=tmp_path))
+        assert result.exit_code == 1, (attack, result.output)
+        assert result.stderr.startswith("Error: "), attack
+        assert "8675309" not in result.output, attack
+        assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before, attack
 
 
 @pytest.mark.long_after(1)

@@ -67,6 +67,7 @@ def test_agrees_with_pandas():
     assert found["holdings_as_of"].dt.date.tolist() == [DAYS[240]] * 40 + [DAYS[280]] * 20
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("last", [240, 260, 279, 280])
 def test_later_data_changes_no_row(last):
     """The table of a day is the same whether or not later prices and files exist."""

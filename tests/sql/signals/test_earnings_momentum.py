@@ -82,6 +82,7 @@ def test_growth_of_an_aggregate_is_no_mean_of_growth():
     assert row["large_growth_next_year"] == pytest.approx(0.15)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize(
     "outlier",
     [

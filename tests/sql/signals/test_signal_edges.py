@@ -447,6 +447,7 @@ def test_missing_on_the_last_day_is_null_in_mega_cap(gone):
     assert {name for name in found.index if found[name] != full[name]} == NOT_KNOWN[gone][0] | fewer
 
 
+@pytest.mark.long_after(2)
 def test_missing_on_the_last_day_is_counted_in_breadth(gone):
     """One symbol is missing and one fewer counts; the measures that need it are NULL."""
     found, full = market(missing=gone)["breadth"].loc[LAST], market()["breadth"].loc[LAST]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,13 +17,11 @@ import pytest
 import world
 from browsing import CHROMIUM, axe, launched
 
-from market_rotation.tasks import calendar, warehouse
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.report import files
 from market_rotation.tasks.report.exhibits.base import Exhibit, Report
 from market_rotation.tasks.report.exhibits.collect import TOP, collect
 from market_rotation.tasks.report.page import render
-from market_rotation.tasks.sources.simulated.source import SampleSource
-from market_rotation.tasks.universe import load_universe
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; install it to test the page")
 
@@ -36,11 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the simulated market of 16 January 2026 and its report."""
 
     def make(folder: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ROTATION_HOME", str(folder))
-            patch.setenv("ROTATION_SOURCE", "sample")
-            days = calendar.load(date(1993, 1, 29), SESSION)
-            assert world.run(SampleSource(days, load_universe().instruments), SESSION).status == "published"
+        shutil.copy(world.sample_of_january(tmp_path_factory), folder)
         with warehouse.reading(folder / "rotation.duckdb") as con:
             files.write(collect(con), folder / "reports", NOW)
 

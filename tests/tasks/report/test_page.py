@@ -309,6 +309,7 @@ def test_same_report_again_is_the_same(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "latest" / "report.json").read_text())["size_score"] == 0.5
 
 
+@pytest.mark.long_after(3)
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("stop", range(1, 9))
 def test_crash_leaves_whole_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:

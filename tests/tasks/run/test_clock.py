@@ -67,6 +67,7 @@ def test_the_first_run_with_a_clock_a_year_ahead() -> None:
     assert (made.status, made.known_at) == ("published", NOW)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("ahead", [timedelta(days=5), timedelta(days=40), YEAR], ids=str)
 def test_the_alert_of_a_clock_that_was_ahead_ends_with_the_next_run(ahead: timedelta) -> None:
     """The session of the alert has not come yet, by the right clock; the incident is over all the same, once."""

@@ -115,6 +115,7 @@ def test_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     assert published() == january(7, 8)
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("fault", ["a dead symbol", "a bad bar", "no answer"])
 def test_the_question_is_asked_although_rows_are_set_aside(fault: str) -> None:
     """What is set aside of other days or for want of an answer explains no session without bars, so the question comes first."""

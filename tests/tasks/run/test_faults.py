@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ WARNING = [
     Case("truncated-history", "history_not_truncated", symbol="XLK", before=EARLY, rows=(None,)),
 ]
 
+Clean = Callable[[date], Path]
+
 
 def members() -> Universe:
     shipped = load_universe()
@@ -100,25 +102,22 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Warehouses of good runs: `<first session>/<session>/` for runs of the first session, the fault's and the next."""
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    """The folder with warehouses of good runs that began with a session: one after that session, the fault's and the next."""
 
-    def make(folder: Path) -> None:
-        for first in (EARLY, BEFORE):
-            home = folder / str(first)
-            home.mkdir()
-            with pytest.MonkeyPatch.context() as patch:
-                settle(home, patch)
-                for session in (first, SESSION, NEXT):
-                    assert world.run(vendor(), session).status == "published"
-                    shutil.copytree(home / "warehouse", home / str(session))
+    def make(first: date, folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            settle(folder, patch)
+            for session in (first, SESSION, NEXT):
+                assert world.run(vendor(), session).status == "published"
+                shutil.copytree(folder / "warehouse", folder / str(session))
 
-    return world.made_once(tmp_path_factory, "clean-market", make)
+    return lambda first: world.made_once(tmp_path_factory, f"clean-market-{first}", partial(make, first))
 
 
-def start(clean: Path, case: Case) -> None:
+def start(clean: Clean, case: Case) -> None:
     """The warehouse as it was before the fault."""
-    shutil.copytree(clean / str(case.before) / str(case.before), "warehouse")
+    shutil.copytree(clean(case.before) / str(case.before), "warehouse")
 
 
 def rows(query: str, path: Path = PUBLISHED) -> list[tuple[Any, ...]]:
@@ -145,9 +144,9 @@ def derived(path: Path) -> Iterator[tuple[str, pd.DataFrame]]:
             yield name, world.table(con, name).drop(columns=["known_at", "run_id"], errors="ignore")
 
 
-def assert_as_if_nothing_had_happened(clean: Path, case: Case, session: date) -> None:
+def assert_as_if_nothing_had_happened(clean: Clean, case: Case, session: date) -> None:
     """core and signals are those of good runs, and nothing is left in quarantine."""
-    expected = dict(derived(clean / str(case.before) / str(session) / "rotation.duckdb"))
+    expected = dict(derived(clean(case.before) / str(session) / "rotation.duckdb"))
     for name, found in derived(PUBLISHED):
         pd.testing.assert_frame_equal(found, expected[name], rtol=1e-12, obj=name)
     assert rows("from ops.quarantine where resolved_at is null") == []
@@ -160,7 +159,7 @@ def test_each_fault_has_a_case() -> None:
 
 @pytest.mark.long_after(1)
 @pytest.mark.parametrize("case", CRITICAL, ids=lambda case: case.name)
-def test_batch_that_cannot_be_trusted(clean: Path, case: Case) -> None:
+def test_batch_that_cannot_be_trusted(clean: Clean, case: Case) -> None:
     """It blocks, again and again, with no table changed; with the fault gone the next run ends where good runs would have."""
     start(clean, case)
     before = content()
@@ -179,7 +178,7 @@ def test_batch_that_cannot_be_trusted(clean: Path, case: Case) -> None:
 
 @pytest.mark.long_after(0)
 @pytest.mark.parametrize("case", WARNING, ids=lambda case: case.name)
-def test_rows_that_can_be_set_aside(clean: Path, case: Case) -> None:
+def test_rows_that_can_be_set_aside(clean: Clean, case: Case) -> None:
     """They wait in quarantine while all else is published; asking again changes nothing, and with the fault gone all is as if it had not been."""
     start(clean, case)
     before = known_of(case)
@@ -187,7 +186,7 @@ def test_rows_that_can_be_set_aside(clean: Path, case: Case) -> None:
     assert run.status == "published", run.message
     check_quarantine(case)
     assert known_of(case) == before
-    check_published(clean / str(case.before) / str(SESSION) / "rotation.duckdb", case)
+    check_published(clean(case.before) / str(SESSION) / "rotation.duckdb", case)
 
     after, entries = content(), rows("from ops.quarantine")
     assert world.run(faulty(case), SESSION).status == "up_to_date"
@@ -248,7 +247,7 @@ def check_published(good: Path, case: Case) -> None:
 
 
 @pytest.mark.long_after(0)
-def test_vendor_that_answers_nobody(clean: Path) -> None:
+def test_vendor_that_answers_nobody(clean: Clean) -> None:
     """An outage is a failed run that changes nothing, and the next run catches up."""
     case = Case("source-down", "")
     start(clean, case)

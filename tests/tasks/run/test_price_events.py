@@ -213,6 +213,7 @@ def test_known_distribution_that_is_doubled_later(later: int) -> None:
     assert rows("select session from ops.revisions where dataset = 'prices'") == []
 
 
+@pytest.mark.long
 def test_distribution_in_quarantine_for_long() -> None:
     """The bar stays set aside as long as the vendor contradicts itself, also once it is older than the overlap; then it is published."""
     for day in (EX - 1, EX, EX + 12, EX + 13, EX + 14):

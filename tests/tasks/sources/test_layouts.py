@@ -90,6 +90,7 @@ def check(layout: Layout, content: bytes) -> bool:
 
 
 @each
+@pytest.mark.long_after(4)
 def test_damage_of_any_kind(layout: Layout) -> None:
     """Hundreds of damaged documents: typed errors or the right values, and some of either."""
     chance = random.Random(layout.name)

@@ -1,4 +1,4 @@
-"""Deriving again from `raw`: eight daily runs, one that catches up, and the warehouse as it was known after each of them."""
+"""Deriving again from `raw`: five daily runs, one that catches up, and the warehouse as it was known after each of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from market_rotation.tasks.universe import Universe, load_universe
 from market_rotation.tasks.warehouse import rebuild
 
 #: Across the split of XLK on 5 December 2025, which restates its whole history.
-DAYS = world.days(date(2025, 12, 2), date(2025, 12, 12))
+DAYS = world.days(date(2025, 12, 2), date(2025, 12, 9))
 MEMBERS = {"SPY", "IWB", "IWM", "SPSM", "RSP", "XLK", "XLE", "XLF", "AAPL", "NVDA"}
 NOW = datetime(2025, 12, 13, tzinfo=UTC)
 #: A snapshot of a past day cannot be requested later: vendors publish only current costs and holdings.
@@ -103,9 +103,9 @@ def known_after(homes: Homes, day: date) -> datetime:
 
 
 @pytest.mark.long_after(0)
-def test_catching_up_eight_sessions_equals_eight_daily_runs(homes: Homes) -> None:
+def test_catching_up_five_sessions_equals_five_daily_runs(homes: Homes) -> None:
     """All of core and signals is the same, except for what only a run of that day can ask: snapshots of facts."""
-    assert len(DAYS) == 9
+    assert len(DAYS) == 6
     daily, at_once = (tables(home / "rotation.duckdb") for home in (homes.daily, homes.at_once))
     for found in (daily, at_once):
         assert len(found) > 20
@@ -124,7 +124,7 @@ def test_rebuild_equals_what_was_built_day_by_day(homes: Homes, settings) -> Non
 
 
 @pytest.mark.long_after(0)
-@pytest.mark.parametrize("day", [DAYS[0], DAYS[2], DAYS[6]], ids=str)
+@pytest.mark.parametrize("day", [DAYS[0], DAYS[2], DAYS[5]], ids=str)
 def test_rebuild_as_of_a_day_is_what_was_published_then(homes: Homes, settings, tmp_path: Path, day: date) -> None:
     """As known right after the run of a day, also before the split was known, every table is the published one of that day."""
     made = rebuild.rebuild(settings, known_after(homes, day) + timedelta(seconds=1), tmp_path / "then.duckdb", NOW)

@@ -219,6 +219,7 @@ def test_an_empty_folder_where_something_was_published(tmp_path: Path) -> None:
     assert len(sessions()) == 24
 
 
+@pytest.mark.long_after(1)
 @pytest.mark.parametrize("how", ["deleted", "forgotten", "damaged"])
 def test_an_empty_folder_that_is_meant(tmp_path: Path, how: str) -> None:
     """The next run begins from nothing where the folder was deleted, where the file in the folder of state was removed, and where it names no session."""

@@ -40,7 +40,7 @@ def machine(name: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.long_after(1)
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["postgres", "duckdb"])
 def test_machines_in_turn(kind: str, use_lake: UseLake, history: Path) -> None:
     """Two machines that run in turn hold and publish what one machine alone does, to the last row of `raw`."""
