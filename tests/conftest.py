@@ -87,6 +87,13 @@ SLOW = (
     "tests/sql/core/test_context.py",
     "tests/sql/signals/test_fund_flows_monthly.py",
     "tests/campaigns",
+    "tests/tasks/warehouse/lake",
+)
+
+#: What `make test` leaves out as well; CI runs it after `make test`. Servers and workers of these take minutes.
+LONG = (
+    "tests/flows/orchestration/test_deployments.py",
+    "tests/tasks/warehouse/lake",
 )
 
 
@@ -100,9 +107,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Raises `UsageError` when one of the paths is no longer there.
     """
-    if gone := [path for path in SLOW if not (world.REPOSITORY / path).exists()]:
+    if gone := [path for path in SLOW + LONG if not (world.REPOSITORY / path).exists()]:
         raise pytest.UsageError(
-            f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW."
+            f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW or LONG."
         )
 
     def place(item: pytest.Item) -> int:
@@ -113,6 +120,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if place(item) < len(SLOW):
             item.add_marker(pytest.mark.slow)
+        if item.path.relative_to(world.REPOSITORY).as_posix().startswith(LONG):
+            item.add_marker(pytest.mark.long)
         if mark := item.get_closest_marker("long_after"):
             cases[_function(item)] += 1
             if cases[_function(item)] > mark.args[0]:

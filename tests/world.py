@@ -148,10 +148,17 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         root = root.parent
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        making, failed = root / f"{name}.making", root / f"{name}.failed"
+        if failed.exists():
+            pytest.fail(f"{name} could not be made: {failed.read_text()}")
         if not (root / name).exists():
-            (root / f"{name}.making").mkdir()
-            make(root / f"{name}.making")
-            (root / f"{name}.making").rename(root / name)
+            making.mkdir()
+            try:
+                make(making)
+            except BaseException as error:
+                failed.write_text(f"{type(error).__name__}: {error}")
+                raise
+            making.rename(root / name)
     return root / name
 
 

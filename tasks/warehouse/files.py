@@ -20,7 +20,9 @@ def copy(source: Path, target: Path) -> None:
     for left in (target, target.with_name(f"{target.name}.wal")):
         left.unlink(missing_ok=True)
     # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
-    done = subprocess.run(["cp", "-f", *_REFLINK, "--", str(source), str(target)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["cp", "-f", *_REFLINK, "--", str(source), str(target)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise OSError(f"{source} cannot be copied: {done.stderr.strip()}")
 

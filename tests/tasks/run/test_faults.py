@@ -157,7 +157,7 @@ def test_each_fault_has_a_case() -> None:
     assert sorted(case.name for case in [*CRITICAL, *WARNING]) == sorted(set(FAULTS) - {"source-down"})
 
 
-@pytest.mark.long_after(1)
+@pytest.mark.long_after(0)
 @pytest.mark.parametrize("case", CRITICAL, ids=lambda case: case.name)
 def test_batch_that_cannot_be_trusted(clean: Clean, case: Case) -> None:
     """It blocks, again and again, with no table changed; with the fault gone the next run ends where good runs would have."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -37,14 +39,14 @@ OF_SNAPSHOTS = (
 
 @dataclass(frozen=True)
 class Homes:
-    """Two homes with the same sessions: one run day by day, with a copy of the published file of each day, one caught up at once."""
+    """A home that was run day by day, and a copy of the published file of each day."""
 
     daily: Path
-    at_once: Path
     copies: dict[date, Path]
 
 
-def make_homes(root: Path) -> None:
+def run_on(days: Sequence[date], root: Path) -> None:
+    """Runs of `days` in the home `root / "home"`, with a copy of the published file of each."""
     shipped = load_universe()
     pairs = tuple(pair for pair in shipped.pairs if {pair.small_symbol, pair.large_symbol} <= MEMBERS)
     members = Universe(instruments=tuple(i for i in shipped.instruments if i.symbol in MEMBERS), pairs=pairs)
@@ -54,19 +56,22 @@ def make_homes(root: Path) -> None:
         patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(root, members)))
         patch.setenv("ROTATION_HISTORY_START", "2024-09-03")
         patch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "0")
-        patch.setenv("ROTATION_HOME", str(root / "daily"))
-        for day in DAYS:
+        patch.setenv("ROTATION_HOME", str(root / "home"))
+        for day in days:
             assert world.run(source, day).status == "published"
-            shutil.copy(root / "daily" / "rotation.duckdb", root / f"{day}.duckdb")
-        patch.setenv("ROTATION_HOME", str(root / "at_once"))
-        for day in (DAYS[0], DAYS[-1]):
-            assert world.run(source, day).status == "published"
+            shutil.copy(root / "home" / "rotation.duckdb", root / f"{day}.duckdb")
 
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    root = world.made_once(tmp_path_factory, "rebuild-homes", make_homes)
-    return Homes(root / "daily", root / "at_once", {day: root / f"{day}.duckdb" for day in DAYS})
+    root = world.made_once(tmp_path_factory, "rebuild-daily", partial(run_on, DAYS))
+    return Homes(root / "home", {day: root / f"{day}.duckdb" for day in DAYS})
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the same sessions, of which one run caught up with all but the first."""
+    return world.made_once(tmp_path_factory, "rebuild-at-once", partial(run_on, (DAYS[0], DAYS[-1]))) / "home"
 
 
 @pytest.fixture
@@ -103,15 +108,15 @@ def known_after(homes: Homes, day: date) -> datetime:
 
 
 @pytest.mark.long_after(0)
-def test_catching_up_five_sessions_equals_five_daily_runs(homes: Homes) -> None:
+def test_catching_up_five_sessions_equals_five_daily_runs(homes: Homes, at_once: Path) -> None:
     """All of core and signals is the same, except for what only a run of that day can ask: snapshots of facts."""
     assert len(DAYS) == 6
-    daily, at_once = (tables(home / "rotation.duckdb") for home in (homes.daily, homes.at_once))
-    for found in (daily, at_once):
+    daily, caught_up = (tables(home / "rotation.duckdb") for home in (homes.daily, at_once))
+    for found in (daily, caught_up):
         assert len(found) > 20
         for name in (*SNAPSHOTS, "ops.revisions"):
             del found[name]
-    assert_same(daily, at_once, ignored=("known_at", "run_id", *OF_SNAPSHOTS))
+    assert_same(daily, caught_up, ignored=("known_at", "run_id", *OF_SNAPSHOTS))
 
 
 @pytest.mark.long_after(0)

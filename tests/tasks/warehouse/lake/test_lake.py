@@ -23,7 +23,7 @@ BUILD = Path("warehouse/build.duckdb")
 
 
 @pytest.mark.long_after(1)
-@pytest.mark.parametrize("kind", ["postgres-s3", *KINDS[:3]])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_lake_holds_what_a_file_holds(kind: str, use_lake: UseLake, history: Path) -> None:
     """After a first run, a day, a split that restates everything, and one more day, every table of a lake equals that of the file, bit by bit."""
     use_lake(kind)
@@ -137,7 +137,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.long_after(1)
+@pytest.mark.long
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_lost_build_database_is_made_from_the_lake(name: str, use_lake: UseLake, history: Path) -> None:
     """Whatever became of it, and although the vendor no longer has the past, readers lose nothing."""
@@ -192,6 +192,7 @@ def test_a_file_needs_no_maintenance() -> None:
         maintain(load_settings(), datetime.now(UTC))
 
 
+@pytest.mark.long
 def test_a_change_outside_a_run(use_lake: UseLake, history: Path) -> None:
     """A change such as an accepted closure is one snapshot, which changes nothing else, from a machine that never ran as well."""
     use_lake("duckdb")
