@@ -72,6 +72,13 @@ def address(value: str) -> str:
     return value.rstrip("/")
 
 
+def memory(value: str | None) -> str | None:
+    """`value`, a size with its unit as DuckDB reads it."""
+    if value and not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", value, re.IGNORECASE):
+        raise ValueError("not a size; write a number and its unit, as in 2GB")
+    return value or None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean …?)` with the setting of `known` whose name is nearest to `name`, written as `name` is; empty when none is near."""
     prefix = "ROTATION_" if name.upper().startswith("ROTATION_") else ""

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         description="Address of a dead man's switch, such as a check of [healthchecks.io](https://healthchecks.io), called when a run begins "
         "(`/start`), ends well, and ends badly (`/fail`, with the message). Secret.",
     )
+    memory_limit: Annotated[str | None, AfterValidator(setting_values.memory)] = Field(
+        default=None,
+        description="The memory that DuckDB may use in a run or a rebuild, such as `2GB`; what needs more is written to the disk meanwhile, into "
+        "`build.duckdb.tmp`. Python and its libraries take some 400 MB beside it. Empty: four fifths of the machine's memory.",
+    )
     report: bool = Field(default=True, description="Whether each run writes the report of its session.")
     base_url: Annotated[str, AfterValidator(setting_values.address)] = Field(
         default="",

@@ -141,6 +141,7 @@ def writing_alone(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     with readers.alone(settings.wait_s):
         readers.prepare(settings.build)
         with warehouse.writing_in_turn(settings.build, settings.wait_s) as con:
+            warehouse.limit_memory(con, settings.memory_limit)
             readers.catch_up(con)
             yield con
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver, outbox, without_outbox
 from market_rotation.tasks.alerts.failures import of_failure
@@ -155,6 +157,11 @@ def _describe(run: Run, error: BaseException) -> None:
         run.message = (
             f"The build database is damaged ({str(error).splitlines()[0][:200]}). Nothing was published; run again: the next run goes on from "
             "the published file."
+        )
+    elif isinstance(error, duckdb.OutOfMemoryException):
+        run.message = (
+            f"DuckDB needs more memory than it may use ({str(error).splitlines()[0][:200]}). Nothing was published; raise ROTATION_MEMORY_LIMIT, or "
+            "take symbols or years away, then run again."
         )
     elif "No space left" in str(error):
         run.message = (

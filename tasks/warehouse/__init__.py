@@ -4,6 +4,7 @@ from market_rotation.tasks.warehouse.amend import amend
 from market_rotation.tasks.warehouse.connect import (
     cursor,
     exists,
+    limit_memory,
     open_alone,
     reading,
     refuse_missing,
@@ -24,6 +25,7 @@ __all__ = [
     "cursor",
     "engine",
     "exists",
+    "limit_memory",
     "load",
     "open_alone",
     "parameters",

@@ -89,6 +89,12 @@ def writing_in_turn(path: Path, wait_s: float) -> Iterator[duckdb.DuckDBPyConnec
         yield con
 
 
+def limit_memory(con: duckdb.DuckDBPyConnection, limit: str | None) -> None:
+    """Lets DuckDB use `limit` of memory, such as `2GB`; None leaves four fifths of the machine's. What needs more goes to the disk meanwhile."""
+    if limit:
+        con.execute("set memory_limit = $1", [limit])
+
+
 def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     """Adds the columns of a newer version to a growing table of an older version; they are NULL in its old rows."""
     schema, table = model.name.split(".")

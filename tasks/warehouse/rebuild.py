@@ -57,6 +57,7 @@ def rebuild(settings: Settings, as_of: datetime | None, target: str | Path | Non
     _remove(temporary)
     try:
         with warehouse.writing(temporary) as con:
+            warehouse.limit_memory(con, settings.memory_limit)
             log.info("Copying the raw data known then")
             with warehouse.engine(settings.published).attached(con, "published"):
                 _copy_known(con, as_of)

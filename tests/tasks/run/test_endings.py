@@ -254,3 +254,38 @@ def test_exit_codes_of_the_command(monkeypatch: pytest.MonkeyPatch, hook: webhoo
     no_session = CliRunner().invoke(main, ["run", "--session", "2024-01-06", "--source", "sample"])
     assert no_session.exit_code == 2
     assert "is not a session" in no_session.output
+
+
+def test_a_limit_of_memory(hook: webhook.Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB keeps within the limit in every step; where that is too little, the run says which setting to raise, and publishes nothing."""
+    seen = []
+
+    def build(context: Any) -> None:
+        (limit,) = context.con.execute("select current_setting('memory_limit')").fetchone()
+        seen.append(limit)
+        pipeline.derive(context)
+
+    monkeypatch.setenv("ROTATION_MEMORY_LIMIT", "300MB")
+    assert run(DAYS[20], derive=build).status == "published"
+    assert seen == ["286.1 MiB"]
+
+    monkeypatch.setenv("ROTATION_MEMORY_LIMIT", "12MB")
+    failed = run(DAYS[21])
+    assert failed.status == "failed"
+    assert "raise ROTATION_MEMORY_LIMIT" in failed.message
+    assert "Nothing was published" in failed.message
+    assert latest() == DAYS[20]
+    assert "raise ROTATION_MEMORY_LIMIT" in str(hook.messages[-1])
+
+    monkeypatch.delenv("ROTATION_MEMORY_LIMIT")
+    assert run(DAYS[21], hours=1).status == "published"
+
+
+@pytest.mark.parametrize("value", ["2", "much", "2 gigabytes", "-2GB", "80%"])
+def test_a_limit_of_memory_that_is_no_size(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit without a number and a unit is refused with the form it must have."""
+    monkeypatch.setenv("ROTATION_MEMORY_LIMIT", value)
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 2
+    assert "ROTATION_MEMORY_LIMIT" in result.output
+    assert "2GB" in result.output
