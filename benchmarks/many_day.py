@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import world
@@ -29,9 +31,11 @@ def measure(folder: Path, symbols: int = SYMBOLS) -> Iterator[Ratio]:
     preload()
     before, last = world.days(START, SESSION)[-2:]
     for session in (before, last):
-        day_s = seconds(lambda session=session: published(source, session))
+        day_s = seconds(partial(published, source, session))
     with warehouse.writing(home / "build.duckdb") as con:
-        run_id, known_at = con.execute("select run_id, started_at from ops.runs order by run_id desc limit 1").fetchone()
+        run_id, known_at = con.execute(
+            "select run_id, started_at from ops.runs order by run_id desc limit 1"
+        ).fetchone()
         warehouse.parameters(
             con, run_id=run_id, known_at=known_at, source=source.name, target_session=SESSION, history_start=START
         )
@@ -39,9 +43,12 @@ def measure(folder: Path, symbols: int = SYMBOLS) -> Iterator[Ratio]:
         with warehouse.transaction(con):
             rebuild_s = seconds(lambda: warehouse.build(con, *DERIVED))
     claim = f"A day's run on {symbols:,} symbols, ten years"
-    yield Ratio(claim, "a run in one process, plan to publish", "`warehouse.build` of all its tables", day_s, rebuild_s, 0.03)
+    yield Ratio(
+        claim, "a run in one process, plan to publish", "`warehouse.build` of all its tables", day_s, rebuild_s, 0.03
+    )
 
 
-def published(source: world.FakeSource, session: object) -> None:
+def published(source: world.FakeSource, session: date) -> None:
+    """A run up to `session`, which must publish."""
     made = world.run(source, session)
     assert made.status == "published", made.message

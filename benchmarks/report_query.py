@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from benchmarks import day
@@ -48,8 +49,8 @@ def figures(many: Path, rows: int) -> Iterator[Figure]:
     """The median of five answers of each query, rows fetched as a frame; the first, which reads the file, is left out and said."""
     with warehouse.reading(many) as con:
         for name, what in QUERIES.items():
-            first_ms = 1000 * seconds(lambda name=name: queries.run(con, name, SESSION))
-            found_ms = 1000 * median_seconds(lambda name=name: queries.run(con, name, SESSION))
+            first_ms = 1000 * seconds(partial(queries.run, con, name, SESSION))
+            found_ms = 1000 * median_seconds(partial(queries.run, con, name, SESSION))
             yield Figure(
                 f"`sql/report/{name}.sql` on {rows / 1e6:.0f} M rows of signals.relative_strength",
                 f"{what}; median of five after the first, which took {first_ms:.0f} ms",

@@ -49,8 +49,16 @@ def measure(folder: Path) -> Iterator[Ratio]:
     query = "`sql/signals/relative_rotation.sql` written as a table, daily and weekly, with quadrants and headings"
     version = "of openbb-technical, daily"
     yield Ratio(f"Relative rotation, {panel}", query, f"`RelativeRotation` {version}", ours_s, as_called_s, 0.1)
-    yield Ratio("The same against the arithmetic alone", query, f"`process_data` {version}, on a frame in memory", ours_s, bare_s, 0.1)
+    yield Ratio(
+        "The same against the arithmetic alone",
+        query,
+        f"`process_data` {version}, on a frame in memory",
+        ours_s,
+        bare_s,
+        0.1,
+    )
 
 
 def years(closes: pd.DataFrame) -> int:
+    """The years from the first session to the last, rounded."""
     return round((closes.index[-1] - closes.index[0]).days / 365.25)
