@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+
 from benchmarks import prefect_server
-from benchmarks.measure import Figure, Ratio, command
+from benchmarks.measure import Figure, Ratio, command, median_seconds
+from market_rotation.tasks.warehouse import history
 
 HISTORY = "A day's run, shipped universe, 21 years"
 DAY = ("-m", "market_rotation", "run", "--session", "2026-01-16")
@@ -27,12 +29,13 @@ def measure(folder: Path) -> Iterator[Ratio | Figure]:
         # A run whose server does not answer goes on without it.
         assert prefect_server.completed(server) == 1, "the run is not on the server"
     build = built(folder)
-    bare_s = command("-m", "benchmarks.day", str(build), env=env)
+    bare_s = command("-m", "benchmarks.bare", str(build), env=env)
     same = "a process that runs the same SQL files and copies the file"
     yield Ratio(f"{HISTORY}, without a Prefect server", "`rotation run`", same, alone_s, bare_s, 3.5)
     yield Ratio(f"{HISTORY}, as a flow run of a Prefect server", "`rotation run`", same, served_s, bare_s, 2.0)
     how = "seconds of `rotation run` without a server, less those of the bare process"
     yield Figure(f"Our own work in it: {HISTORY[0].lower()}{HISTORY[1:]}", how, alone_s - bare_s, 1.0, "s")
+    yield guard(build, home / "rotation.duckdb")
 
 
 def built(folder: Path) -> Path:
@@ -42,29 +45,9 @@ def built(folder: Path) -> Path:
     return copy
 
 
-def bare(build: Path) -> None:
-    """Derives the tables of `build` from its `raw`, as the run of 2026-01-16 does, and copies the file: no request, audit or report."""
-    from datetime import date
-
-    from market_rotation.tasks import warehouse
-
-    # Opened as a run does: with the same optimizers.
-    with warehouse.writing(build) as con:
-        found = con.execute("select run_id, started_at from ops.runs order by run_id desc limit 1").fetchone()
-        assert found
-        warehouse.parameters(
-            con,
-            run_id=found[0],
-            known_at=found[1],
-            source="sample",
-            target_session=date(2026, 1, 16),
-            history_start=date(2005, 1, 3),
-        )
-        con.execute("begin")
-        warehouse.build(con, "core", "signals")
-        con.execute("commit")
-    shutil.copy(build, build.with_suffix(".published"))
-
-
-if __name__ == "__main__":
-    bare(Path(sys.argv[1]))
+def guard(build: Path, published: Path) -> Figure:
+    """The check before publishing that readers do not get less history than they have."""
+    with duckdb.connect(str(build), read_only=True) as con:
+        taken_s = median_seconds(lambda: history.refuse_shorter(con, build, published))
+    what = "The check that the build holds no less history than the published file, 21 years"
+    return Figure(what, "median of five calls in one process", 1000 * taken_s, 100.0, "ms")

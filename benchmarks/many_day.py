@@ -22,9 +22,10 @@ def measure(folder: Path, symbols: int = SYMBOLS) -> Iterator[Ratio]:
     members, frame = market(symbols)
     source = world.FakeSource(dict(tuple(frame.groupby("symbol"))))
     home = folder / "many-day"
+    home.mkdir()
     os.environ |= {
         "ROTATION_HOME": str(home),
-        "ROTATION_UNIVERSE": str(world.write_universe(folder, members)),
+        "ROTATION_UNIVERSE": str(world.write_universe(home, members)),
         "ROTATION_HISTORY_START": str(START),
         "ROTATION_REPORT": "false",
     }
