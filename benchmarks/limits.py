@@ -32,56 +32,47 @@ def expected(values: pd.Series, factor: int) -> float:
 
 def section(table: pd.DataFrame) -> list[str]:
     """The lines of the page."""
-    of_symbols = {
-        step: series(table, "symbols", step) for step in table.loc[table["axis"] == "symbols", "step"].unique()
-    }
-    few = of_symbols[TOTAL].index[0]
+    steps = [name for name in table.loc[table["axis"] == "symbols", "step"].unique() if name not in (TOTAL, MEMORY)]
+    costs = pd.DataFrame({name: outlook(series(table, "symbols", name)) for name in steps}).T
+    memory_mb = outlook(series(table, "symbols", MEMORY))
+    few = int(table.loc[table["axis"] == "symbols", "size"].min())
     lines = [
         "## Where the next limit lies",
         "",
         "Computed from the exponents of a first run with 21 years, not measured. Fixed costs flatten an exponent of small sizes, so that the true cost is",
         "rather more. The lines of 2,000 symbols above are measured.",
         "",
-        f"| | {few} symbols | {' | '.join(f'{few * factor:,}' for factor in FACTORS)} |",
-        "|---|---:|" + "---:|" * len(FACTORS),
+        f"| | {' | '.join(f'{few * factor:,} symbols' for factor in costs)} |",
+        "|---|" + "---:|" * len(costs.columns),
     ]
-    for step, values in of_symbols.items():
-        unit = "" if step == MEMORY else ", s"
-        numbers = [values.iloc[0], *(expected(values, factor) for factor in FACTORS)]
-        lines.append(
-            f"| {step}{unit} | " + " | ".join(f"{number:,.{0 if step == MEMORY else 1}f}" for number in numbers) + " |"
-        )
-    return [*lines, "", *longest(of_symbols), *carried(of_symbols[MEMORY])]
-
-
-def longest(of_symbols: dict[str, pd.Series]) -> list[str]:
-    """What takes longest at each factor."""
-    steps = {step: values for step, values in of_symbols.items() if step not in (TOTAL, MEMORY)}
-    found = []
+    lines += [row(f"{name}, s", "{:,.1f}", costs.loc[name]) for name in steps]
+    lines += [row("all of these, s", "{:,.1f}", costs.sum()), row(MEMORY, "{:,.0f}", memory_mb), ""]
     for factor in FACTORS:
-        costs = {step: expected(values, factor) for step, values in steps.items()}
-        most = max(costs, key=lambda step: costs[step])
-        found.append(
-            f"At {factor} times the symbols `{most}` takes longest: {costs[most] / sum(costs.values()):.0%} of {sum(costs.values()):,.0f} s."
+        share = costs[factor].max() / costs[factor].sum()
+        lines.append(
+            f"At {factor} times the symbols, `{costs[factor].idxmax()}` takes longest: {share:.0%} of the time."
         )
-    return found
+    return [*lines, *carried(memory_mb)]
 
 
-def carried(memory: pd.Series) -> list[str]:
+def outlook(values: pd.Series) -> pd.Series:
+    """The value at the smallest size, and at each factor of it."""
+    return pd.Series({1: values.iloc[0], **{factor: expected(values, factor) for factor in FACTORS}})
+
+
+def row(name: str, form: str, values: pd.Series) -> str:
+    """A row of the table."""
+    return f"| {name} | {' | '.join(form.format(value) for value in values)} |"
+
+
+def carried(memory_mb: pd.Series) -> list[str]:
     """Whether the memory of this machine carries it, and what happens where it does not."""
     with duckdb.connect() as con:
         (limit,) = con.execute("select current_setting('memory_limit')").fetchone() or ("",)
     has_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
-    needed = {factor: expected(memory, factor) for factor in FACTORS}
-    fits = [f"{factor} times" for factor, mb in needed.items() if mb <= has_mb]
-    lacks = [f"{factor} times" for factor, mb in needed.items() if mb > has_mb]
-    words = [f"Memory of this machine ({has_mb:,.0f} MB) carries {' and '.join(fits)}." if fits else ""]
-    if lacks:
-        words.append(f"It does not carry {' and '.join(lacks)}.")
-    words.append(
-        f"DuckDB takes at most 80 % of a machine's memory ({limit} here) and writes what a join, sort or window needs beyond that to a folder beside the build"
-    )
+    verdicts = [f"{'enough' if memory_mb[factor] <= has_mb else 'too little'} for {factor} times" for factor in FACTORS]
     return [
-        " ".join(word for word in words if word),
-        "database. What Python holds (the vendor's answers, the report) is not written there.",
+        f"By the exponent of peak memory, this machine's {has_mb:,.0f} MB are {' and '.join(verdicts)}. DuckDB takes at most 80 % of a machine's memory",
+        f"({limit} here) and writes what a join, sort or window needs beyond that to a folder beside the build database. What Python holds (the vendor's",
+        "answers, the report) is not written there.",
     ]

@@ -73,7 +73,7 @@ def growth(table: pd.DataFrame, chart: str) -> list[str]:
         for step in table.loc[table["axis"] == axis, "step"].unique():
             values = limits.series(table, axis, step)
             places = 0 if step == MEMORY else 2
-            cells = [f"{value:,.{places}f}" for value in values] + [f"{limits.exponent(values):.1f}"]
+            cells = [f"{value:,.{places}f}" for value in values] + [f"{round(limits.exponent(values), 1) + 0:.1f}"]
             lines.append(f"| {step} | {' | '.join(cells)} |")
     return lines
 
