@@ -25,9 +25,9 @@ def exponent(values: pd.Series) -> float:
 
 
 def expected(values: pd.Series, factor: int) -> float:
-    """The value at `factor` times the smallest size, from the value at the largest and the exponent."""
+    """The value at `factor` times the smallest size, from the value at the largest and the exponent; noise under 0 counts as 0."""
     reached = values.index[-1] / values.index[0]
-    return float(values.iloc[-1] * (factor / reached) ** exponent(values))
+    return float(values.iloc[-1] * (factor / reached) ** max(exponent(values), 0.0))
 
 
 def section(table: pd.DataFrame) -> list[str]:
