@@ -1,35 +1,46 @@
-"""Seconds each step takes on a first run of the simulated market, and how they grow with the number of symbols."""
+"""What a run costs as it grows: with the number of symbols, the years of history, and the sessions caught up at once."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+import json
+import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from market_rotation.tasks import calendar, warehouse
-from market_rotation.tasks.audit.run import preload
-from market_rotation.tasks.report import page, picture
-from market_rotation.tasks.report.charts import embed
-from market_rotation.tasks.report.exhibits import collect
-from market_rotation.tasks.run import pipeline
-from market_rotation.tasks.run.context import Parameters
-from market_rotation.tasks.settings import load_settings
-from market_rotation.tasks.sources.simulated.source import SampleSource
+from benchmarks.measure import output
+from market_rotation.tasks import calendar
 from market_rotation.tasks.universe import Instrument, load_universe
 
-SESSION, NOW = date(2026, 1, 16), datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
+SESSION = date(2026, 1, 16)
+#: The axes: times the shipped universe, first sessions by years of history, sessions caught up.
+FACTORS, STARTS, SESSIONS = (1, 3), {5: date(2021, 1, 4), 21: date(2005, 1, 3)}, (1, 5, 20)
+TOTAL, MEMORY = "all steps", "peak memory, MB"
 
 
-def measure(factors: tuple[int, ...] = (1, 3)) -> pd.DataFrame:
-    """Seconds of each step (rows) of a first run, one column for each number of symbols."""
-    preload()
-    return pd.DataFrame({len(enlarged(factor)): first_run(enlarged(factor)) for factor in factors})
+def measure(folder: Path) -> pd.DataFrame:
+    """Columns axis, size, step, value: the seconds of each step and of all, and the process's peak memory, of a run in a process of its own."""
+    days = calendar.load(min(STARTS.values()), SESSION).sessions(min(STARTS.values()), SESSION)
+    before = days[-1 - max(SESSIONS)]
+    base = folder / "growth"
+    found = []
+    for factor in FACTORS:
+        members = enlarged(factor)
+        home = base if factor == 1 else folder / f"growth-{factor}"
+        run = first_run(home, members, max(STARTS), before)
+        found += [rows("symbols", len(members), run)]
+        if factor == 1:
+            found += [rows("years", max(STARTS), run)]
+    for years in STARTS:
+        if years != max(STARTS):
+            found += [rows("years", years, first_run(folder / f"growth-{years}y", enlarged(1), years, before))]
+    for sessions in SESSIONS:
+        home = folder / f"growth-{sessions}-sessions"
+        shutil.copytree(base, home)
+        found += [rows("sessions caught up", sessions, a_run(home, max(STARTS), days[sessions - 1 - max(SESSIONS)]))]
+    return pd.concat(found, ignore_index=True)
 
 
 def enlarged(factor: int) -> list[Instrument]:
@@ -42,36 +53,27 @@ def enlarged(factor: int) -> list[Instrument]:
     ]
 
 
-def first_run(instruments: list[Instrument]) -> dict[str, float]:
-    """Seconds of each step of a first run, by name."""
-    seconds: dict[str, float] = {}
+def first_run(home: Path, members: list[Instrument], years: int, session: date) -> dict[str, Any]:
+    """The run that fills an empty `home` with that many years of history."""
+    home.mkdir()
+    pd.DataFrame([member.model_dump() for member in members]).to_csv(home / "universe.csv", index=False)
+    return a_run(home, years, session)
 
-    def timed(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        def measured(*arguments: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return step(*arguments)
-            finally:
-                seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
 
-        return measured
+def a_run(home: Path, years: int, session: date) -> dict[str, Any]:
+    """Values by name, as `benchmarks.steps` prints them."""
+    env = {
+        "ROTATION_HOME": str(home),
+        "ROTATION_SOURCE": "sample",
+        "ROTATION_UNIVERSE": str(home / "universe.csv"),
+        "ROTATION_HISTORY_START": str(STARTS[years]),
+    }
+    printed: dict[str, Any] = json.loads(output("-m", "benchmarks.steps", str(session), env=env).splitlines()[-1])
+    return printed
 
-    names = ("plan", "fetch", "stage", "audit", "load", "derive", "publish")
-    steps = pipeline.Steps(
-        **{name: timed(name, getattr(pipeline, name)) for name in names}, report=lambda context: None
-    )
-    with tempfile.TemporaryDirectory() as home:
-        universe = Path(home) / "universe.csv"
-        pd.DataFrame([instrument.model_dump() for instrument in instruments]).to_csv(universe, index=False)
-        os.environ |= {"ROTATION_HOME": home, "ROTATION_SOURCE": "sample", "ROTATION_UNIVERSE": str(universe)}
-        settings = load_settings()
-        source = SampleSource(calendar.load(settings.history_start, SESSION), instruments)
-        made = pipeline.run(Parameters(NOW, SESSION), steps, source)
-        assert made.status == "published", made.message
-        picture.warm_up()
-        embed.bundle()
-        with warehouse.reading(settings.published) as con:
-            report = timed("report: queries and charts", collect.collect)(con)
-        timed("report: page", page.render)(report, NOW)
-        timed("report: picture", picture.picture)(report)
-    return seconds
+
+def rows(axis: str, size: int, run: dict[str, Any]) -> pd.DataFrame:
+    """One run's rows of the table."""
+    steps = {name: value for name, value in run.items() if name != MEMORY}
+    values = {**steps, TOTAL: sum(steps.values()), MEMORY: run[MEMORY]}
+    return pd.DataFrame({"axis": axis, "size": size, "step": list(values), "value": list(values.values())})

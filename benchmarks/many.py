@@ -14,6 +14,7 @@ from benchmarks.measure import Ratio, seconds
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import suites
 from market_rotation.tasks.audit.run import audit, preload
+from market_rotation.tasks.universe import Universe
 from market_rotation.tasks.warehouse.models import DERIVED, models
 
 SYMBOLS, START, SESSION = 2_000, date(2016, 1, 19), date(2026, 1, 16)
@@ -21,10 +22,7 @@ SYMBOLS, START, SESSION = 2_000, date(2016, 1, 19), date(2026, 1, 16)
 
 def measure(folder: Path) -> list[Ratio]:
     """Both figures, on random walks of the pair IWM and SPY and of made-up stocks."""
-    made = [world.instrument("SPY", size_bucket="large"), world.instrument("IWM")]
-    made += [world.instrument(f"S{n:04}", kind="stock", peer_group=None) for n in range(SYMBOLS - 2)]
-    members = world.universe(*made, pairs=[("IWM", "SPY")])
-    frame = walks([i.symbol for i in made])
+    members, frame = market(SYMBOLS)
     preload()
     with world.derived([frame], members, SESSION, START, folder / "many.duckdb") as con:
         rows = len(frame)
@@ -52,6 +50,13 @@ def measure(folder: Path) -> list[Ratio]:
         ),
         Ratio(f"Price audit, {years}", "Great Expectations", "its queries run by hand", audited, queries, 2.0),
     ]
+
+
+def market(symbols: int) -> tuple[Universe, pd.DataFrame]:
+    """The pair IWM and SPY and made-up stocks, `symbols` in all, and their bars of ten years."""
+    made = [world.instrument("SPY", size_bucket="large"), world.instrument("IWM")]
+    made += [world.instrument(f"S{n:04}", kind="stock", peer_group=None) for n in range(symbols - 2)]
+    return world.universe(*made, pairs=[("IWM", "SPY")]), walks([i.symbol for i in made])
 
 
 def walks(symbols: list[str]) -> pd.DataFrame:
