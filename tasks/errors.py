@@ -68,3 +68,13 @@ class AuditFailed(RotationError):
 
 class WarehouseBusy(RotationError):
     """Another process is writing the warehouse. Wait for it to end."""
+
+
+def stop_of(error: BaseException) -> BaseException:
+    """What stopped the process, where `error` is what DuckDB makes of it; otherwise `error`.
+
+    A signal that arrives during a statement, such as Ctrl-C, ends it with `RuntimeError: Query interrupted`.
+    """
+    cause = error.__cause__
+    is_stop = isinstance(error, RuntimeError) and cause is not None and not isinstance(cause, Exception)
+    return cause if cause is not None and is_stop else error

@@ -19,6 +19,10 @@ FLAGS = [
 ]
 
 
+#: The longest that a page may take on a machine that does other things as well, in milliseconds.
+SLOWEST_MS = 180_000
+
+
 @contextmanager
 def launched() -> Iterator[Any]:
     """Chromium, without a window."""

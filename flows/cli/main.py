@@ -15,7 +15,7 @@ class Group(click.Group):
     """Prints an expected failure as one sentence; exits 2 when the user must correct something first, else 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from market_rotation.tasks.errors import ConfigError, RotationError
+        from market_rotation.tasks.errors import ConfigError, RotationError, stop_of
 
         as_json = "--json" in ctx.args
         # The settings import a heavy library, which help does not need.
@@ -31,7 +31,10 @@ class Group(click.Group):
             if as_json:
                 click.echo(json.dumps({"error": str(error)}))
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            interrupt = stop_of(error)
+            if not isinstance(interrupt, KeyboardInterrupt):
+                raise
             # The run adds its outcome as a note.
             click.secho(" ".join(getattr(interrupt, "__notes__", None) or ["Interrupted."]), fg="red", err=True)
             ctx.exit(130)

@@ -14,7 +14,7 @@ from market_rotation.tasks.alerts import deliver, outbox, without_outbox
 from market_rotation.tasks.alerts.failures import of_failure
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
-from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError
+from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError, stop_of
 from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.run import ledger, stage
 from market_rotation.tasks.sources import cache
@@ -45,8 +45,9 @@ def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
         try:
             yield
         except BaseException as error:
-            _end(context, error)
-            raise
+            stop = stop_of(error)
+            _end(context, stop)
+            raise stop from stop.__cause__
 
     try:
         yield run, ended

@@ -43,14 +43,27 @@ def refuse_newer(con: duckdb.DuckDBPyConnection, path: object) -> None:
 
 @contextmanager
 def upgrading(con: duckdb.DuckDBPyConnection, path: object) -> Iterator[None]:
-    """Says that the warehouse at `path`, which `con` has open, needs an upgrade where a query finds that it lacks a table or column."""
+    """Says that the warehouse at `path`, which `con` has open, needs an upgrade, or a first good run, where a query finds that it lacks a table
+    or column."""
     try:
         yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         refuse_newer(con, path)
+        if _is_empty(con):
+            raise RotationError(
+                f"{path} has no data yet, only records of runs that published nothing; `rotation status` says why, then run `rotation run`."
+            ) from error
         raise RotationError(
             f"{path} was published by an older version ({str(error).splitlines()[0][:300]}); the next `rotation run` upgrades it."
         ) from error
+
+
+def _is_empty(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether every run that the warehouse knows was blocked or failed, so that no table was derived."""
+    try:
+        return con.execute("select bool_or(published) is distinct from true from ops.runs").fetchone() == (True,)
+    except duckdb.Error:
+        return False
 
 
 def newer(path: object, found: Format) -> str:

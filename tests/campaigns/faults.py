@@ -137,12 +137,17 @@ def published() -> dict[str, pd.DataFrame]:
     if not PUBLISHED.exists():
         return {}
     with warehouse.reading(PUBLISHED) as con:
+        # A first run that is blocked leaves only its record.
+        derived = {
+            name
+            for (name,) in con.execute("select table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+        }
         return {
             name: con.execute(
                 f"select columns(c -> list_contains(?, c)) from core.{name} order by all", [list(dataset.columns)]
             ).df()
             for name, dataset in DATASETS.items()
-            if name in market.OF_DATASET
+            if name in market.OF_DATASET and name in derived
         }
 
 

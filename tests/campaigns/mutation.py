@@ -213,7 +213,7 @@ def _fork(copy: Path, tests: Sequence[str], allowed_s: float) -> int:
         with (copy / ".output").open("wb") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-        sys.path[:] = [str(copy), *(p for p in sys.path if p and not Path(p).is_relative_to(REPOSITORY))]
+        sys.path[:] = [str(copy), *(p for p in sys.path if p and not _is_ours(Path(p)))]
         os.environ["PYTHONPATH"] = str(copy)
         import pytest
 
@@ -237,6 +237,11 @@ def _fork(copy: Path, tests: Sequence[str], allowed_s: float) -> int:
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether modules at `path` are the repository's, not those of an environment that lies in it."""
+    return path.is_relative_to(REPOSITORY) and "site-packages" not in path.parts
 
 
 def _outcome(status: int, copy: Path) -> str:

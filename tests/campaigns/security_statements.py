@@ -74,7 +74,7 @@ def sql_command(home: Path, folder: Path, seed: int, number: int) -> Part:
         "HOME": str(folder),
         "ROTATION_ALERT_URLS": f"json://{SECRET}@127.0.0.1:9/",
     }
-    crashed = 0
+    crashed = endless = 0
     for attack in drawn(every_attack(home, folder), seed, number):
         for options in ([], ["--allow-files"]):
             if options and "mine.csv" in attack:
@@ -82,14 +82,20 @@ def sql_command(home: Path, folder: Path, seed: int, number: int) -> Part:
             code = (
                 "import sys; from market_rotation.flows.cli.main import main; main(sys.argv[1:], prog_name='rotation')"
             )
-            done = subprocess.run(
-                [sys.executable, "-c", code, "sql", *options, "--", attack],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                cwd=folder,
-            )
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-c", code, "sql", *options, "--", attack],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    cwd=folder,
+                )
+            except subprocess.TimeoutExpired:
+                # Of a command, the user is the limit.
+                endless += 1
+                part.check(state(folder) == before, f"written: {attack} {options}")
+                continue
             crashed += done.returncode < 0
             part.check(
                 SECRET not in done.stdout + done.stderr.replace(attack, "") and "Traceback" not in done.stderr,
@@ -97,7 +103,9 @@ def sql_command(home: Path, folder: Path, seed: int, number: int) -> Part:
             )
             part.check(state(folder) == before, f"written: {attack} {options}")
             before = state(folder)
-    part.said = f"{crashed} of them ended DuckDB itself, and with it this command alone" if crashed else ""
+    part.said = (
+        f"{crashed} of them ended DuckDB itself, and with it this command alone; {endless} were ended after a minute"
+    )
     return part
 
 

@@ -15,7 +15,7 @@ import made_up
 import pandas as pd
 import pytest
 import world
-from browsing import CHROMIUM, axe, launched
+from browsing import CHROMIUM, SLOWEST_MS, axe, launched
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.report import files
@@ -59,6 +59,7 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light", **options: str) -> tuple[Any, list[str]]:
     """The page with all its charts drawn, and a list that whatever goes wrong is added to."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+    page.set_default_timeout(SLOWEST_MS)
     wrong: list[str] = []
 
     def refuse(dialog: Any) -> None:
@@ -70,7 +71,7 @@ def opened(browser: Any, path: Path, width: int = 1280, scheme: str = "light", *
     page.on("dialog", refuse)
     page.on("request", lambda asked: None if asked.url == path.as_uri() else wrong.append(f"request: {asked.url}"))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-paper]", state="attached", timeout=60_000)
+    page.wait_for_selector("html[data-paper]", state="attached", timeout=SLOWEST_MS)
     return page, wrong
 
 
@@ -143,6 +144,7 @@ def test_hidden_parts_are_accessible_too(home: Path, browser: Any) -> None:
 def test_index_leads_to_the_reports(home: Path, browser: Any) -> None:
     """The index of past reports is accessible, and its link opens the report."""
     page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.set_default_timeout(SLOWEST_MS)
     page.goto((home / "reports" / "index.html").as_uri())
     assert not axe(page)
     page.get_by_role("link", name="16 Jan 2026").click()

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from click.testing import CliRunner
 
 from market_rotation.flows.cli.main import main
 from market_rotation.tasks import warehouse
-from market_rotation.tasks.errors import ConfigError, UsageError
+from market_rotation.tasks.errors import ConfigError, RotationError, UsageError
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 
@@ -289,3 +290,42 @@ def test_a_limit_of_memory_that_is_no_size(value: str, monkeypatch: pytest.Monke
     assert result.exit_code == 2
     assert "ROTATION_MEMORY_LIMIT" in result.output
     assert "2GB" in result.output
+
+
+def test_queries_before_the_first_good_run() -> None:
+    """What reads derived tables says that no run has published data; it does not speak of an older version."""
+    assert run(DAYS[20], audit=raising(ValueError("a fault"))).status == "failed"
+    with pytest.raises(RotationError, match="has no data yet"), warehouse.reading(PUBLISHED) as con:
+        con.execute("from core.prices")
+    assert runs() == [(DAYS[20], "failed", False)]
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], None]]:
+    """Executes an endless statement on a connection, which Ctrl-C interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def execute(con: Any) -> None:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        con.execute("select count(*) from range(1000000000) as a, range(1000000000) as b")
+
+    yield execute
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_during_a_statement(interrupted: Callable[[Any], None], hook: webhook.Webhook) -> None:
+    """The run is interrupted like anywhere else, not failed for a reason of DuckDB's, and nobody is alerted."""
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(DAYS[20], derive=lambda context: interrupted(context.con))
+    assert stop.value.__notes__ == [
+        "It was interrupted with Ctrl-C before anything was published; the next run repeats it."
+    ]
+    assert hook.messages == []
+
+
+def test_ctrl_c_during_a_query(interrupted: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rotation sql` ends with a word and the exit code of an interruption."""
+    assert run(DAYS[20]).status == "published"
+    monkeypatch.setattr("market_rotation.flows.cli.sql.with_comments", lambda con, query: interrupted(con))
+    result = CliRunner().invoke(main, ["sql", "select 1"])
+    assert (result.exit_code, result.output) == (130, "Interrupted.\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import serving
-from browsing import CHROMIUM, axe, launched
+from browsing import CHROMIUM, SLOWEST_MS, axe, launched
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; install it to test the page")
 
@@ -44,6 +44,7 @@ def address(small_home: Path) -> Iterator[str]:
 def opened(browser: Any, address: str, path: str, width: int = 1280, scheme: str = "light") -> tuple[Any, list[str]]:
     """The page with its charts drawn, and a list that whatever goes wrong is added to."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(SLOWEST_MS)
     wrong: list[str] = []
 
     def dismissed(dialog: Any) -> None:
@@ -62,7 +63,7 @@ def opened(browser: Any, address: str, path: str, width: int = 1280, scheme: str
 def drawn(page: Any) -> None:
     """Waits until every chart is drawn; a page of an error has none."""
     if page.locator("h1").text_content() != "Not possible":
-        page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
+        page.wait_for_selector("html[data-drawn]", state="attached", timeout=SLOWEST_MS)
 
 
 @pytest.mark.long_after(1)
@@ -152,8 +153,8 @@ def test_a_publish_is_shown_by_itself(browser: Any, tmp_path: Path) -> None:
         chosen, _ = opened(browser, address, f"/session?date={before}")
         assert page.locator("input[name=date]").input_value() == str(before)
         serving.publish(tmp_path / "rotation.duckdb", latest)
-        page.wait_for_selector(f"input[name=date][value='{latest}']", timeout=60_000)
-        chosen.wait_for_selector(".published:visible", timeout=60_000)
+        page.wait_for_selector(f"input[name=date][value='{latest}']", timeout=SLOWEST_MS)
+        chosen.wait_for_selector(".published:visible", timeout=SLOWEST_MS)
         assert chosen.locator(".published").text_content() == (
             f"New data was published; the latest session is {latest}. Load this page again"
         )
