@@ -51,6 +51,8 @@ def store(bucket: str) -> Iterator[str]:
         ports = {part: _low_port() for part in ("master", "volume", "filer", "s3")}
         command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer=true", "-s3=true"]
         command += [f"-{part}.port={port}" for part, port in ports.items()]
+        # Those ports are fixed, so that a second store would end; and it would report to its makers.
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
         command += [f"-s3.config={folder / 's3.json'}", "-volume.max=20", "-master.volumeSizeLimitMB=64"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
