@@ -182,7 +182,8 @@ def sample_of_january(factory: pytest.TempPathFactory) -> Path:
             patch.setenv("ROTATION_HOME", str(folder))
             patch.setenv("ROTATION_SOURCE", "sample")
             days = calendar.load(date(1993, 1, 29), session)
-            assert run(SampleSource(days, load_universe().instruments), session).status == "published"
+            made = run(SampleSource(days, load_universe().instruments), session)
+            assert made.status == "published", made.message
         # Published it is complete; the pipeline's own copy would only take space.
         (folder / "build.duckdb").unlink()
 
