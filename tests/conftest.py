@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -132,6 +133,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _function(item: pytest.Item) -> str:
     """The test function of `item`, without its parameters."""
     return item.nodeid.split("[", 1)[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_apart_from_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where fixtures of a session or a module keep state. pytest gives the same temporary folders again, whose warehouses would be missed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)
