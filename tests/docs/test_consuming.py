@@ -219,7 +219,8 @@ def test_the_file_is_of_the_version_that_is_said() -> None:
     """The page names the installed DuckDB, and the storage format of the published file."""
     storage = asked("select tags['storage_version'] from duckdb_databases() where database_name = 'rotation'")
     assert storage == [("v1.0.0+",)]
-    assert f"DuckDB {duckdb.__version__} writes it, in the storage format of 1.0;" in WORDS
+    minor = duckdb.__version__.rpartition(".")[0]
+    assert f"DuckDB {minor} writes it, in the storage format of 1.0;" in WORDS
 
 
 def test_status_says_by_its_exit_code_that_data_is_stale() -> None:

@@ -211,7 +211,7 @@ def test_dependencies(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: "2.0.0" if name == "duckdb" else genuine(name))
     (found,) = machine.dependencies()
     assert found.level == "fail"
-    assert "duckdb 2.0.0 (==1.5.5)" in found.finding
+    assert "duckdb 2.0.0 (<1.6,>=1.5.5)" in found.finding
 
 
 def test_network_variables(tmp_path):
