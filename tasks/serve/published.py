@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.report import queries as report_queries
 from market_rotation.tasks.report.phrases import plain
 from market_rotation.tasks.serve import queries
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,12 @@ class Published:
         try:
             with warehouse.upgrading(con, self.path):
                 yield opened.edition, con
+        except (duckdb.InternalException, duckdb.FatalException):
+            # DuckDB may refuse every later query on this connection; the next reader opens the file again.
+            with self._lock:
+                if self._opened is opened:
+                    self._retire()
+            raise
         finally:
             con.close()
             with self._lock:
@@ -116,8 +121,6 @@ class Published:
 
 
 def _edition(con: duckdb.DuckDBPyConnection, version: str, path: warehouse.Published) -> Edition:
-    import duckdb
-
     with warehouse.upgrading(con, path):
         try:
             (origin,) = plain(report_queries.run(con, "origin", None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import duckdb
 import httpx
 import pytest
 import serving
@@ -28,6 +29,26 @@ def test_readers_keep_their_state_and_new_ones_get_the_new(tmp_path: Path) -> No
             assert second.execute(latest).fetchone() == (LATEST,)
         assert first.execute(latest).fetchone() == (BEFORE,)
     assert old.version != new.version
+    published.close()
+
+
+@pytest.mark.parametrize("error", [duckdb.InternalException, duckdb.FatalException])
+def test_an_error_inside_duckdb_ends_with_its_reader(tmp_path: Path, error: type[duckdb.Error]) -> None:
+    """After an error that DuckDB keeps for the whole connection, the next reader opens the file again, once all have ended."""
+    path = tmp_path / "rotation.duckdb"
+    serving.publish(path, BEFORE)
+    published = Published(path)
+
+    def fail(published: Published) -> None:
+        with published.reading():
+            raise error("INTERNAL Error: of a test")
+
+    with published.reading() as (_, other):
+        with pytest.raises(error):
+            fail(published)
+        with published.reading() as (edition, con):
+            assert con.execute("select max(session) from core.prices").fetchone() == (edition.session,)
+        assert other.execute("select max(session) from core.prices").fetchone() == (BEFORE,)
     published.close()
 
 
