@@ -32,6 +32,8 @@ ATTACKS = [
     "create table core.x as select 1",
     "create persistent secret s (type s3, key_id 'a', secret 'b')",
     "from duckdb_secrets()",
+    "from query('from duckdb_secrets()')",
+    "from \"Query\" /* a */ ('from which_secret(''x'', ''s3'')')",
     "select getenv('PATH')",
     "insert into core.t values (2)",
     "delete from core.t",

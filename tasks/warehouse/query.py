@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 _READING = {duckdb.StatementType.SELECT}
 _EXPLAIN = re.compile(r"^\s*explain\b\s*(analyze\b\s*|\([^)]*\)\s*)*", re.IGNORECASE)
-# DuckDB itself refuses it where no file can be reached. It hides the secret values of each, and shows the identifiers of their keys.
-_OF_SECRETS = re.compile(r"\b(duckdb_secrets|which_secret)\b", re.IGNORECASE)
+# DuckDB itself refuses these where no file can be reached. It hides the secret values of each, and shows the identifiers of their keys.
+_OF_SECRETS = {"duckdb_secrets", "which_secret"}
+# They run a statement that they are given as text, which could call the others.
+_OF_STATEMENTS = {"query", "json_execute_serialized_sql"}
 
 
 def check_statement(query: str, *, only_reading: bool, place: str = "`rotation sql`") -> None:
@@ -35,8 +38,18 @@ def check_statement(query: str, *, only_reading: bool, place: str = "`rotation s
         raise UsageError(f"{place} takes one statement and found {found}; write one `select …` or `from …`.")
     if only_reading and not all(_only_reads(statement) for statement in statements if statement.query.strip()):
         raise UsageError("The statement must be a query; write a `select …` or `from …`.")
-    if only_reading and _OF_SECRETS.search(query):
-        raise UsageError("The statement must not list secrets.")
+    if only_reading and (refused := _calls(query) & (_OF_SECRETS | _OF_STATEMENTS)):
+        what = "list secrets" if refused & _OF_SECRETS else f"call {refused.pop()}, which runs other statements"
+        raise UsageError(f"The statement must not {what}.")
+
+
+def _calls(query: str) -> set[str]:
+    """The names, in lower case, that an opening parenthesis follows in `query`; text in literals and comments is none."""
+    # DuckDB counts bytes. A token has no end of its own: spaces and comments may follow it.
+    text = query.encode()
+    starts = [start for start, kind in duckdb.tokenize(query) if kind != duckdb.token_type.comment]
+    words = (text[start:end].decode() for start, end in pairwise(starts) if text[end : end + 1] == b"(")
+    return {re.sub(r"/\*.*|--.*", "", word, flags=re.DOTALL).strip().strip('"').lower() for word in words}
 
 
 def is_open_to_files(con: DuckDBPyConnection) -> bool:
