@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from functools import cache
 from pathlib import Path
-
-#: Where the file system can share blocks between files (XFS, Btrfs, APFS), a copy takes no time and no room.
-_REFLINK = {"linux": ["--reflink=auto"], "darwin": ["-c"]}.get(sys.platform, [])
 
 
 def copy(source: Path, target: Path) -> None:
@@ -21,10 +18,18 @@ def copy(source: Path, target: Path) -> None:
         left.unlink(missing_ok=True)
     # In a separate process: under POSIX, closing the file here would release all locks of this process on it, DuckDB's too, and admit a second run.
     done = subprocess.run(
-        ["cp", "-f", *_REFLINK, "--", str(source), str(target)], capture_output=True, text=True, check=False
+        ["cp", "-f", *_reflink(), "--", str(source), str(target)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OSError(f"{source} cannot be copied: {done.stderr.strip()}")
+
+
+@cache
+def _reflink() -> tuple[str, ...]:
+    """The option of this machine's `cp` that shares blocks where the file system can (XFS, Btrfs): such a copy takes no time and no room."""
+    # GNU's has it; BusyBox's, in small images, may not, and ends with an error on an option that it does not know.
+    described = subprocess.run(["cp", "--help"], capture_output=True, text=True, check=False)
+    return ("--reflink=auto",) if "--reflink" in described.stdout + described.stderr else ()
 
 
 def sync(path: Path) -> None:

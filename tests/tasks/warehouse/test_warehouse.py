@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import world
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, WarehouseBusy
-from market_rotation.tasks.warehouse import connect, database_file
+from market_rotation.tasks.warehouse import connect, database_file, files
 from market_rotation.tasks.warehouse.models import SCHEMAS, models
 from market_rotation.tasks.warehouse.publish import publish
 
@@ -33,6 +34,29 @@ def test_comments_reach_duckdb(tmp_path):
             "select comment from duckdb_columns() where schema_name = 'ops' and table_name = 'quarantine' and column_name = 'expectation'"
         )
         assert shown.fetchone()[0].startswith("expectation that it failed; `fetch`")
+
+
+@pytest.mark.parametrize(
+    ("help_text", "options"), [("--reflink[=WHEN]", ["--reflink=auto"]), ("usage: cp [-f] source target", [])]
+)
+def test_a_copy_by_any_cp(tmp_path, monkeypatch, help_text, options):
+    """A `cp` that can share blocks is asked to; one that knows no such option, as in small images, copies without it."""
+    script = tmp_path / "bin" / "cp"
+    script.parent.mkdir()
+    genuine, asked = shutil.which("cp"), tmp_path / "asked"
+    script.write_text(
+        f'#!/bin/sh\n[ "$1" = --help ] && echo "{help_text}" && exit\necho "$@" >> {asked}\nexec {genuine} "$@"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    files._reflink.cache_clear()
+    (tmp_path / "source").write_text("content")
+    try:
+        files.copy(tmp_path / "source", tmp_path / "target")
+    finally:
+        files._reflink.cache_clear()
+    assert (tmp_path / "target").read_text() == "content"
+    assert asked.read_text().split()[:-2] == ["-f", *options, "--"]
 
 
 # ---- opening ----
