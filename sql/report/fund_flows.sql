@@ -17,7 +17,6 @@ select
     members_known,
     members,
     is_partial
-from signals.fund_flows_monthly_until(getvariable('session'))
-where symbol in ('group:small_cap', 'group:large_cap')
-    and month >= date_trunc('month', getvariable('session')) - interval 36 months
+from signals.fund_flows_monthly_until(getvariable('session'), ['group:small_cap', 'group:large_cap'])
+where month >= date_trunc('month', getvariable('session')) - interval 36 months
 order by symbol desc, month

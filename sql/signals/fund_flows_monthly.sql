@@ -32,4 +32,4 @@
 --   known_symbols: members whose month is known
 --   is_provisional: a record that is not yet known may still add to the month
 --   settled_session: session after the month with whose records it was settled
-from signals.fund_flows_monthly_until((select max(session) from core.sessions))
+from signals.fund_flows_monthly_until((select max(session) from core.sessions), null)

@@ -1,13 +1,15 @@
--- signals.fund_flows_monthly_until: signals.fund_flows_monthly as it was after the session `until`, from the records up to then.
+-- signals.fund_flows_monthly_until: signals.fund_flows_monthly as it was after the session `until`, from the records up to then;
+--   of `symbols` alone, a list such as `['group:small_cap']`, or of all where it is NULL.
 -- grain: symbol, month
 -- sources: signals.fund_flows_by, fn.z_score
 -- lookback: all; see signals.fund_flows_monthly
 -- null: see signals.fund_flows_monthly
 -- formula: see signals.fund_flows_monthly
-create or replace macro signals.fund_flows_monthly_until(until) as table
+create or replace macro signals.fund_flows_monthly_until(until, symbols) as table
 with months as (
     select * rename (period as month, flow_usd as estimated_flow_usd), 100 * net_flow_usd / nullif(assets_usd, 0) as flow_pct_of_assets
     from signals.fund_flows_by('month', until)
+    where symbols is null or list_contains(symbols, symbol)
 ),
 
 -- Months in a row with one sign share an island: the sign changes, is missing, or is that of other members, at the start of each.
