@@ -113,21 +113,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             f"tests/conftest.py names slow tests that do not exist: {', '.join(gone)}; update SLOW or LONG."
         )
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item, paths: tuple[str, ...]) -> int:
         path = item.path.relative_to(world.REPOSITORY).as_posix()
-        return next((n for n, slow in enumerate(SLOW) if path == slow or path.startswith(f"{slow}/")), len(SLOW))
+        return next((n for n, named in enumerate(paths) if path == named or path.startswith(f"{named}/")), len(paths))
 
     cases: Counter[str] = Counter()
     for item in items:
-        if place(item) < len(SLOW):
+        if place(item, SLOW) < len(SLOW):
             item.add_marker(pytest.mark.slow)
-        if item.path.relative_to(world.REPOSITORY).as_posix().startswith(LONG):
+        if place(item, LONG) < len(LONG):
             item.add_marker(pytest.mark.long)
         if mark := item.get_closest_marker("long_after"):
             cases[_function(item)] += 1
             if cases[_function(item)] > mark.args[0]:
                 item.add_marker(pytest.mark.long)
-    items.sort(key=place)
+    items.sort(key=lambda item: place(item, SLOW))
 
 
 def _function(item: pytest.Item) -> str:

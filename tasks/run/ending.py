@@ -47,7 +47,10 @@ def recorded(parameters: Parameters) -> Iterator[tuple[Run, Ended]]:
         except BaseException as error:
             stop = stop_of(error)
             _end(context, stop)
-            raise stop from stop.__cause__
+            if stop is error:
+                raise
+            # DuckDB wrapped the stop; its own error says nothing more.
+            raise stop from None
 
     try:
         yield run, ended
