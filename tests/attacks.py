@@ -116,10 +116,9 @@ MORE_ATTACKS = [
     "from __builtins__",
 ]  # fmt: skip
 
-#: End DuckDB 1.5.5's process.
+#: End the process of DuckDB 1.5.5 and 1.5.6.
 CRASHES = [
     "from pandas_scan(null)",
-    "from query('from pandas_scan(null)')",
     "select json_structure(repeat('[', 5000000) || repeat(']', 5000000))",
 ]
 
