@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import combinations
 
 import numpy as np
@@ -74,6 +75,24 @@ def test_spread_across_the_sectors(found: tuple[pd.DataFrame, pd.DataFrame]) -> 
 def test_percentiles_need_five_years(found: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     """Before 1260 rows there is no percentile."""
     assert found[0][["correlation_percentile_5y", "dispersion_percentile_5y"]].isna().all(axis=None)
+
+
+def test_percentiles_of_five_years() -> None:
+    """From 1260 known values on, the share of the others of the last 1260 that are lower; the correlation is known 42 sessions after the return."""
+    count, start = 1330, date(2020, 1, 2)
+    rng = np.random.default_rng(3)
+    frames = [bars("SPY", [100.0] * count, start)]
+    frames += [bars(symbol, list(50 * np.cumprod(1 + rng.normal(0, 0.01, count))), start) for symbol in ("XLA", "XLB")]
+    members = universe(instrument("SPY"), *(instrument(s, kind="sector", sector=s.lower()) for s in ("XLA", "XLB")))
+    with derived(frames, members, days(start)[count - 1], start) as con:
+        rows = con.sql("from signals.dispersion order by session").df()
+    for value, percentile, first in (
+        ("return_dispersion_1m", "dispersion_percentile_5y", 21 + 1259),
+        ("mean_correlation_63d", "correlation_percentile_5y", 63 + 1259),
+    ):
+        wanted = rows[value].rolling(1260).apply(lambda window: 100 * (window[:-1] < window[-1]).mean(), raw=True)
+        assert wanted.first_valid_index() == first
+        np.testing.assert_allclose(rows[percentile].to_numpy(float), wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("cut", [62, 64, 101])

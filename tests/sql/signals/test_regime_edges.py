@@ -269,6 +269,14 @@ def test_names_are_those_of_the_table_of_states(con):
     assert {(axis, state, value) for axis, names in wanted.items() for value, state in names.items() if state} == set(
         rows
     )
+    # Readers order by the place: from the most to the least in favour of the rotation.
+    ordered = con.sql(
+        "select axis, list(value order by place), list(place order by place) from core.regime_states group by axis"
+    )
+    assert {axis: (values, places) for axis, values, places in ordered.fetchall()} == {
+        **dict.fromkeys(wanted, ([1, 0, -1], [1, 2, 3])),
+        "label": ([None] * 5, [1, 2, 3, 4, 5]),
+    }
     labels = con.sql(
         """
         select distinct core.regime_label(z.state, l.state, p.state)

@@ -168,6 +168,14 @@ def test_actions_that_are_none(con: duckdb.DuckDBPyConnection, values: dict[str,
     assert set(failed(audit(con, suites.staged("prices")))) == {"actions_plausible"}
 
 
+@pytest.mark.parametrize(("share", "is_refused"), [(1.0, True), (0.999, False)])
+def test_all_of_the_price_cannot_be_distributed(con: duckdb.DuckDBPyConnection, share: float, is_refused: bool) -> None:
+    """A distribution must be smaller than the close before it, which `total_return_index` divides by what remains of it."""
+    before = float(good_frames()["IWM"]["close"].iloc[6])
+    put(con, changed("IWM", 7, dividend=share * before))
+    assert ("actions_plausible" in failed(audit(con, suites.staged("prices")))) == is_refused
+
+
 def test_missing_quotes_are_no_fault(con: duckdb.DuckDBPyConnection) -> None:
     """A vendor that gives closes only, as some do, fails nothing."""
     put(
