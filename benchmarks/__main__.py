@@ -10,17 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import backfill, chart, day, growth, lake, many, many_day, report_query, rotation_graph
+from benchmarks import backfill, chart, day, growth, lake, many, many_day, memory, report_query, rotation_graph
 from benchmarks.measure import REPOSITORY, Figure, Ratio
 from benchmarks.page import page
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 CHART = PAGE.with_suffix(".svg")
-#: In this order: the second and third read what the first leaves in the folder.
+#: In this order: the second to the fourth read what the first leaves in the folder.
 MEASURES = (
     day.measure,
     rotation_graph.measure,
     report_query.measure,
+    memory.measure,
     backfill.measure,
     many.measure,
     many_day.measure,

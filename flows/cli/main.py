@@ -38,6 +38,14 @@ class Group(click.Group):
             # The run adds its outcome as a note.
             click.secho(" ".join(getattr(interrupt, "__notes__", None) or ["Interrupted."]), fg="red", err=True)
             ctx.exit(130)
+        except Exception as error:
+            from market_rotation.tasks.exhausted import exhausted
+
+            lacking = exhausted(error)
+            if lacking is None:
+                raise
+            click.secho(f"Error: {lacking[0]} Nothing was changed; {lacking[1]}, then try again.", fg="red", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

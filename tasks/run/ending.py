@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.alerts import deliver, outbox, without_outbox
 from market_rotation.tasks.alerts.failures import of_failure
 from market_rotation.tasks.alerts.ping import ping
 from market_rotation.tasks.audit import quarantine
 from market_rotation.tasks.errors import AuditFailed, RotationError, UsageError, stop_of
+from market_rotation.tasks.exhausted import exhausted
 from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.run import ledger, stage
 from market_rotation.tasks.sources import cache
@@ -162,15 +161,8 @@ def _describe(run: Run, error: BaseException) -> None:
             f"The build database is damaged ({str(error).splitlines()[0][:200]}). Nothing was published; run again: the next run goes on from "
             "the published file."
         )
-    elif isinstance(error, duckdb.OutOfMemoryException):
-        run.message = (
-            f"DuckDB needs more memory than it may use ({str(error).splitlines()[0][:200]}). Nothing was published; raise ROTATION_MEMORY_LIMIT, or "
-            "take symbols or years away, then run again."
-        )
-    elif "No space left" in str(error):
-        run.message = (
-            f"The disk is full ({str(error).splitlines()[0]}). Nothing was published; make room, then run again."
-        )
+    elif lacking := exhausted(error):
+        run.message = f"{lacking[0]} Nothing was published; {lacking[1]}, then run again."
     else:
         run.message = (
             f"{type(error).__name__}: {error}. Nothing was published; `rotation run --debug` shows where it failed."

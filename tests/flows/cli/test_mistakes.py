@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import duckdb
 import pytest
 import world
 from click.testing import CliRunner
@@ -101,3 +102,32 @@ def test_misspelt_key(tmp_path, monkeypatch):
     result = call("status")
     assert result.exit_code == 2
     assert "rotation.toml: sorce is not a setting (did you mean source?); correct it or remove it." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data"), "raise ROTATION_MEMORY_LIMIT"),
+        (OSError(28, "No space left on device"), "make room"),
+        (duckdb.IOException("IO Error: Could not write file: No space left on device"), "make room"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["rebuild"], "market_rotation.tasks.warehouse.rebuild.warehouse.build"),
+        (["report", "-o", "pages"], "market_rotation.tasks.report.daily.write"),
+    ],
+)
+def test_a_machine_that_has_not_enough(home, monkeypatch, command, place, error, remedy):
+    """Too little memory or disk is no mistake of the program: one sentence with what was short and the remedy, whatever the command."""
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(place, fail)
+    result = call(*command)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert remedy in result.stderr
+    assert "Traceback" not in result.output
