@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from datetime import time as moment
 from typing import Any
 
 from benchmarks.growth import MEMORY
+from benchmarks.peak import peak_mb
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit.run import preload
 from market_rotation.tasks.report import page, picture
@@ -51,7 +51,7 @@ def measured(session: date) -> dict[str, float]:
         report = timed("report: queries and charts", collect.collect)(con)
     timed("report: page", page.render)(report, now)
     timed("report: picture", picture.picture)(report)
-    return {**seconds, MEMORY: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {**seconds, MEMORY: peak_mb()}
 
 
 if __name__ == "__main__":
