@@ -32,19 +32,24 @@ latest as (
 ),
 
 records as (
-    select f.*, c.session_number
+    select f.*, c.session_number, c.period
     from core.fund_flows as f
     join calendar as c using (session)
 ),
 
+-- Nearly all flows are of one session, and belong to its period.
 placed as (
+    select symbol, period, session, net_flow_usd, gross_flow_usd, nav_change, quality, sessions_spanned, 1 as sessions_within
+    from records
+    where net_flow_usd is not null and sessions_spanned = 1
+    union all
     select
         r.symbol, c.period, r.session, r.net_flow_usd, r.gross_flow_usd, r.nav_change, r.quality, r.sessions_spanned,
         count(*) as sessions_within
     from (
         select *, unnest(range(session_number - sessions_spanned + 1, session_number + 1)) as covered_number
         from records
-        where net_flow_usd is not null
+        where net_flow_usd is not null and sessions_spanned > 1
     ) as r
     join calendar as c on c.session_number = r.covered_number
     group by all
