@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import AccessRefused
@@ -60,8 +61,8 @@ class CachedSource:
             (self._folder / INCOMPLETE).touch()
             raise
         self._folder.mkdir(parents=True, exist_ok=True)
-        # A partial file is not a response.
-        temporary = path.with_suffix(".tmp")
+        # A partial file is not a response. Of two processes that fetch the same answer, each writes a file of its own.
+        temporary = path.with_suffix(f".{uuid4().hex}.tmp")
         frame.to_parquet(temporary, index=False, write_page_checksum=True)
         os.utime(temporary, (self._now, self._now))
         os.replace(temporary, path)
