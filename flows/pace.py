@@ -6,13 +6,15 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 import httpx
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.context import get_settings_context
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.sources.pace import Pace, PaceOf, of_this_process
@@ -38,50 +40,64 @@ class Limit(Protocol):
         ...
 
 
+@contextmanager
+def quick_to_fail() -> Iterator[None]:
+    """A server that does not answer is an error within seconds; Prefect would try again for more than a minute.
+
+    Three retries are for a server on SQLite, which answers 503 while its database is locked.
+    """
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 3, PREFECT_API_REQUEST_TIMEOUT: 10.0}):
+        yield
+
+
 class PrefectLimit:
     """The global concurrency limit `rotation-requests-<source>`, which gives `per_minute` slots a minute; it is created or updated here."""
 
     def __init__(self, source: str, per_minute: int) -> None:
         self.name = f"rotation-requests-{source}"
         self._slots = slots_at_once(per_minute)
-        self._per_second = per_minute / 60
+        # Slots of a minute and those that were free at its beginning are together no more than `per_minute`.
+        self._per_second = (per_minute - self._slots + 1) / 60
+        # Made once: settings and client cost a tenth of a second of processor time.
+        with quick_to_fail():
+            self._quick = get_settings_context()
+            self._client = get_client(sync_client=True)
+        self._client.__enter__()
         self._call(self._put)
 
     def free(self) -> int:
-        def read() -> int:
-            with get_client(sync_client=True) as client:
-                try:
-                    found = client.read_global_concurrency_limit_by_name(self.name)
-                except ObjectNotFound:
-                    self._put()
-                    return self._slots
-                return found.limit - found.active_slots
+        def read(client: SyncPrefectClient) -> int:
+            try:
+                found = client.read_global_concurrency_limit_by_name(self.name)
+            except ObjectNotFound:
+                self._put(client)
+                return self._slots
+            # A user may have switched it off.
+            return found.limit - found.active_slots if found.active else self._slots
 
         return self._call(read)
 
     def take(self, slots: int) -> bool:
-        def increment() -> bool:
-            with get_client(sync_client=True) as client:
-                try:
-                    # A limit that is gone gives an empty list, and bounds nothing.
-                    return bool(client.increment_concurrency_slots([self.name], slots, "rate_limit").json())
-                except httpx.HTTPStatusError as error:
-                    if error.response.status_code == httpx.codes.LOCKED:
-                        return False
-                    raise
+        def increment(client: SyncPrefectClient) -> bool:
+            try:
+                # A limit that is gone gives an empty list, and bounds nothing.
+                return bool(client.increment_concurrency_slots([self.name], slots, "rate_limit").json())
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code == httpx.codes.LOCKED:
+                    return False
+                raise
 
         return self._call(increment)
 
-    def _put(self) -> None:
-        with get_client(sync_client=True) as client:
+    def _put(self, client: SyncPrefectClient) -> None:
+        # Another process may create it at the same moment.
+        with suppress(ObjectAlreadyExists):
             client.upsert_global_concurrency_limit_by_name(self.name, self._slots, self._per_second)
 
-    @staticmethod
-    def _call(asked: Callable[[], T]) -> T:
+    def _call(self, asked: Callable[[SyncPrefectClient], T]) -> T:
         try:
-            # Otherwise Prefect retries an unreachable server for more than a minute.
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
-                return asked()
+            with self._quick.model_copy():
+                return asked(self._client)
         except Exception as error:
             raise ServerSilent(type(error).__name__) from error
 
