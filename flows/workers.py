@@ -15,11 +15,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Cancelling
 from pydantic import TypeAdapter
 
 from market_rotation.flows import steps
+from market_rotation.flows.pace import quick_to_fail
 from market_rotation.tasks.run import batch
 from market_rotation.tasks.run.batch import Seen
 from market_rotation.tasks.run.context import RunContext
@@ -30,41 +30,61 @@ log = logging.getLogger("rotation.fetch")
 DEPLOYMENT = "fetch/fetch"
 #: Flow runs of one question to the server, which has a limit of 200.
 PAGE = 200
+#: Why a batch is cancelled.
+NOT_NEEDED = "The backfill that handed it out fetches what is missing itself."
 
 _REQUESTS = TypeAdapter(list[Request])
 
 
 def fetch(context: RunContext, requests: Sequence[Request]) -> list[Answer]:
     """One answer for each request, as `steps.fetch` gives them; with ROTATION_FETCH_BATCH, workers fetch them into the cache before."""
-    if context.settings.fetch_batch:
-        hand_out(context, requests)
-    return steps.fetch(context, requests)
+    left = hand_out(context, requests) if context.settings.fetch_batch else []
+    answers = steps.fetch(context, requests)
+    _end(left)
+    return answers
 
 
-def hand_out(context: RunContext, requests: Sequence[Request]) -> None:
-    """Has workers fetch what is not in the cache. Never raises for a failure of Prefect or of a worker: the run goes on by itself."""
-    settings, now = context.settings, context.run.known_at
-    wanted = batch.missing(settings, requests, now)
-    if not wanted:
-        return
+def hand_out(context: RunContext, requests: Sequence[Request]) -> list[UUID]:
+    """Has workers fetch what is not in the cache; returns the flow runs that are being cancelled.
+
+    Never raises for a failure of Prefect or of a worker: the run goes on by itself.
+    """
+    settings = context.settings
+    wanted = batch.missing(settings, requests, context.run.known_at)
     batches = batch.in_batches(wanted, settings.fetch_batch)
-    # Otherwise Prefect retries an unreachable server for more than a minute.
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
-        started: list[UUID] = []
+    if len(batches) < 2:
+        # A single batch is fetched here before a worker has started a process for it.
+        return []
+    started: list[UUID] = []
+    with quick_to_fail():
         try:
-            for number, each in enumerate(batches, start=1):
-                name = f"fetch {each[0].symbol} to {each[-1].symbol}, {number} of {len(batches)}"
-                started.append(_start(name, each, context))
-        except Exception as error:
-            log.warning(
-                "Of %d batches %d were handed out to workers (%s: %s); `rotation deploy` creates the deployment that they need.",
-                len(batches),
-                len(started),
-                type(error).__name__,
-                str(error).split("\n", 1)[0],
-            )
-        if started:
-            _wait(context, wanted, started)
+            _start_all(context, batches, started)
+            handed_out = [request for each in batches[: len(started)] for request in each]
+            if not started or _wait(context, handed_out, started):
+                # A batch whose answers are all there ends by itself within a second.
+                return []
+        except BaseException:
+            # This run is stopped; without it nobody needs the batches.
+            _cancel(started)
+            raise
+        return _cancel(started)
+
+
+def _start_all(context: RunContext, batches: Sequence[Sequence[Request]], started: list[UUID]) -> None:
+    """Appends the flow run of each batch to `started`, as far as the server creates them."""
+    try:
+        for number, each in enumerate(batches, start=1):
+            name = f"fetch {each[0].symbol} to {each[-1].symbol}, {number} of {len(batches)}"
+            started.append(_start(name, each, context))
+    except Exception as error:
+        log.warning(
+            "Only %d of %d batches were handed out to workers (%s: %s); if the server has no deployment %s, run `rotation deploy`.",
+            len(started),
+            len(batches),
+            type(error).__name__,
+            str(error).split("\n", 1)[0],
+            DEPLOYMENT,
+        )
 
 
 def _start(name: str, requests: Sequence[Request], context: RunContext) -> UUID:
@@ -81,7 +101,8 @@ def _start(name: str, requests: Sequence[Request], context: RunContext) -> UUID:
     return run.id
 
 
-def _wait(context: RunContext, wanted: Sequence[Request], started: Sequence[UUID]) -> None:
+def _wait(context: RunContext, wanted: Sequence[Request], started: Sequence[UUID]) -> bool:
+    """Waits for the answers while there is progress; returns whether all of them are there."""
     settings, now = context.settings, context.run.known_at
     log.info("Workers fetch %d answers in %d batches", len(wanted), len(started), extra={"total": len(wanted)})
     shown = 0
@@ -106,9 +127,10 @@ def _wait(context: RunContext, wanted: Sequence[Request], started: Sequence[UUID
 
     # A slow pace is no stall.
     timeout_s = settings.fetch_timeout_s + (120 / settings.requests_per_minute if settings.requests_per_minute else 0)
-    why = batch.wait(look, show, timeout_s, time.monotonic, time.sleep)
-    log.info("Workers gave %d of %d answers: %s; the run fetches what is missing", answers(), len(wanted), why)
-    _cancel(started)
+    why = batch.wait(len(wanted), look, show, timeout_s, time.monotonic, time.sleep)
+    if (given := answers()) < len(wanted):
+        log.info("Workers gave %d of %d answers: %s; the run fetches what is missing", given, len(wanted), why)
+    return given >= len(wanted)
 
 
 def _read(started: Sequence[UUID]) -> list[FlowRun]:
@@ -120,14 +142,32 @@ def _read(started: Sequence[UUID]) -> list[FlowRun]:
     return found
 
 
-def _cancel(started: Sequence[UUID]) -> None:
-    """Cancels the batches that have not ended, so that no worker requests what this run requests."""
+def _cancel(started: Sequence[UUID]) -> list[UUID]:
+    """Cancels the batches that have not ended, so that no worker requests what this run requests; returns those whose process a worker must end."""
+    running: list[UUID] = []
     try:
         left = [run for run in _read(started) if run.state_type and run.state_type.name not in batch.ENDED]
         with get_client(sync_client=True) as client:
             for run in left:
-                # The worker of a running batch ends its process, where it lives.
-                state: State[Any] = Cancelling() if run.state_type and run.state_type.name == "RUNNING" else Cancelled()
+                # The worker of a batch with a process ends that, where the worker lives.
+                has_process = run.state_type is not None and run.state_type.name != "SCHEDULED"
+                state: State[Any] = Cancelling(message=NOT_NEEDED) if has_process else Cancelled(message=NOT_NEEDED)
                 client.set_flow_run_state(run.id, state)
+                running += [run.id] * has_process
     except Exception as error:
         log.debug("Batches were not cancelled (%s)", type(error).__name__)
+    return running
+
+
+def _end(left: Sequence[UUID]) -> None:
+    """Sets what still waits to be cancelled to Cancelled: its worker is gone, and nothing else would end it."""
+    if not left:
+        return
+    with quick_to_fail():
+        try:
+            waiting = [run for run in _read(left) if run.state_type and run.state_type.name not in batch.ENDED]
+            with get_client(sync_client=True) as client:
+                for run in waiting:
+                    client.set_flow_run_state(run.id, Cancelled(message=NOT_NEEDED), force=True)
+        except Exception as error:
+            log.debug("Batches were not cancelled (%s)", type(error).__name__)

@@ -67,39 +67,42 @@ def fetch_into_cache(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at the batches showed: how many there are, have started, and have ended; and how many answers are in the cache.
+    """What a look at the batches showed: how many there are, a worker has taken, and have ended; and how many answers are in the cache.
 
     `is_known`: False where the server did not answer; then only `answers` is of this look.
     """
 
     batches: int
-    started: int
+    taken: int
     ended: int
     answers: int
     is_known: bool = True
 
 
 def wait(
+    wanted: int,
     look: Callable[[Seen | None], Seen],
     show: Callable[[Seen], None],
     timeout_s: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> str:
-    """Waits as long as there is progress; returns why the wait is over, in a clause.
+    """Waits for `wanted` answers as long as there is progress; returns why the wait is over, in a clause.
 
-    Progress is a batch that starts or ends, or a new answer. The state of the batches alone does not show it: a worker that was killed
+    Progress is a batch that is taken or ends, or a new answer. The state of the batches alone does not show it: a worker that was killed
     with its process leaves its batch `Running` for minutes. `look` gets what was seen before; `timeout_s` is that of one request.
     """
     seen = look(None)
     show(seen)
     moved_at = heard_at = clock()
     while True:
+        if seen.answers >= wanted:
+            return "all answers are there"
         if seen.is_known and seen.ended == seen.batches:
             return "all batches have ended"
         if clock() - heard_at > SILENT_S:
             return f"Prefect's server has not answered for {SILENT_S:.0f} s"
-        if not seen.started and clock() - moved_at > PICK_UP_S:
+        if not seen.taken and not seen.answers and clock() - moved_at > PICK_UP_S:
             return f"no worker took a batch within {PICK_UP_S:.0f} s"
         if clock() - moved_at > STALL_S + timeout_s:
             return f"no new answer came within {STALL_S + timeout_s:.0f} s"
@@ -107,7 +110,7 @@ def wait(
         before, seen = seen, look(seen)
         if seen.is_known:
             heard_at = clock()
-        if (seen.started, seen.ended, seen.answers) != (before.started, before.ended, before.answers):
+        if (seen.taken, seen.ended, seen.answers) != (before.taken, before.ended, before.answers):
             moved_at = clock()
             show(seen)
 
@@ -115,11 +118,11 @@ def wait(
 def looked_at(states: Mapping[str, str] | None, answers: int, batches: int, before: Seen | None) -> Seen:
     """What is seen of `batches` batches with these types of state; None: the server did not answer."""
     if states is None:
-        return Seen(batches, before.started if before else 0, before.ended if before else 0, answers, False)
+        return Seen(batches, before.taken if before else 0, before.ended if before else 0, answers, False)
     ended = sum(state in ENDED for state in states.values())
-    # A worker that takes a batch sets it to Pending, and its process sets it to Running.
-    started = sum(state not in ("SCHEDULED", "PENDING") for state in states.values())
-    return Seen(batches, started, ended, answers)
+    # A worker that takes a batch sets it to Pending; its process, which needs many seconds to start on a small machine, sets it to Running.
+    taken = sum(state != "SCHEDULED" for state in states.values())
+    return Seen(batches, taken, ended, answers)
 
 
 #: Prefect's types of state after which a flow run stays as it is.
