@@ -110,11 +110,10 @@ def slots_at_once(per_minute: int) -> int:
 class SharedPace:
     """Waits for a slot of `limit`. `alone` is used from the moment the server does not answer; None: then the request fails.
 
-    Prefect's own `rate_limit` is not used. With Prefect 3.8.8 it can wait without end: a request that the server denies loses the slots that
-    became free since the last one (it sets the time of the last change, and not the slots), so that two processes that ask again more
-    often than slots become free get none; each denial makes the server's Retry-After longer, also for others, and also when who was
-    denied is dead; and its time-out does not count the time for which other threads of the process are before it in a queue.
-    Here a process asks for slots only when the server says that enough are free, and each wait has a bound.
+    Prefect's own `rate_limit` is not used. With Prefect 3.8.8 its threads wait in a queue, one per process, and its time-out does not count
+    that time: of six threads with a time-out of three seconds the last waited thirteen. Each call to a server that answers 503 is tried again
+    for a minute, while the threads behind it wait. And a refused one asks again only after Retry-After, about the time of one slot. Here a
+    process asks for slots only when the server says that enough are free, and each wait has a bound.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Time:
 
 
 class Server:
-    """A limit as Prefect's server keeps it: slots become free with time, and a denied request loses what became free since the last one."""
+    """A limit as Prefect's server keeps it: slots become free with time, whole ones only, counted from the last that was taken."""
 
     def __init__(self, time: Time, slots: int, per_second: float) -> None:
         self.time, self.slots, self.per_second = time, slots, per_second
@@ -45,7 +45,6 @@ class Server:
             raise ServerSilent("ConnectError")
         if self._decayed() + slots > self.slots:
             self.denied += 1
-            self.updated = self.time.now
             return False
         self.active, self.updated = self._decayed() + slots, self.time.now
         return True
