@@ -9,6 +9,7 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from market_rotation.flows import workers
 from market_rotation.flows.parameters import Now, SourceName, run_name
 from market_rotation.flows.steps import run_as_tasks, state_of
 from market_rotation.tasks.run.context import Parameters
@@ -42,6 +43,7 @@ def backfill(
         run_as_tasks(
             Parameters(
                 now or datetime.now(UTC), end, source, start, tuple(symbols or ()), flow_run_id=runtime.flow_run.id
-            )
+            ),
+            fetch=workers.fetch,
         )
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from prefect import runtime, task, unmapped
@@ -12,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from market_rotation.flows.announce import announce_run
+from market_rotation.flows.pace import shared
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters, RunContext
@@ -26,6 +28,8 @@ logging.getLogger("rotation").setLevel(logging.INFO)
 
 #: The runs that ended in this process, and whether Prefect accepted their outcome, for code that calls a flow directly.
 ENDED: list[tuple[Run, bool]] = []
+#: The step `fetch`, or another way to get the same answers.
+Fetch = Callable[[RunContext, Sequence[Request]], list[Answer]]
 
 
 class RunFailed(RotationError):
@@ -40,9 +44,13 @@ class BatchUnavailable(SourceUnavailable):
         self.answers = answers
 
 
-def run_as_tasks(parameters: Parameters, source: Source | None = None) -> Run:
-    """Runs the sequence of `tasks.run.pipeline` with each step as a task, and shows the outcome in Prefect."""
-    run = pipeline.run(parameters, STEPS, source)
+def run_as_tasks(parameters: Parameters, source: Source | None = None, fetch: Fetch | None = None) -> Run:
+    """Runs the sequence of `tasks.run.pipeline` with each step as a task, and shows the outcome in Prefect.
+
+    `fetch` replaces the step of that name. All processes that use this server share the requests per minute.
+    """
+    made = replace(STEPS, fetch=fetch) if fetch else STEPS
+    run = pipeline.run(parameters, made, source, shared)
     ENDED.append((run, announce_run(run)))
     return run
 

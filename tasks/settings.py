@@ -142,6 +142,18 @@ class Settings(BaseSettings):
         description="Seconds before the second attempt; doubled for each further attempt, with random jitter.",
     )
     fetch_deadline_s: float = Field(default=600.0, gt=0, description="Seconds for all requests of a run together.")
+    fetch_batch: int = Field(
+        default=0,
+        ge=0,
+        description="Symbols per flow run of the deployment `fetch` that a backfill hands out to Prefect's workers, see "
+        "[Operations](operations.md#fetch-over-several-workers); 0, or without a Prefect server: the run fetches them itself.",
+    )
+    requests_per_minute: int = Field(
+        default=0,
+        ge=0,
+        description="Requests per minute to each remote source, of one dataset of one symbol each, in all processes that use one Prefect server; "
+        "without a server, in this process; 0: no limit. A limit may need a longer `ROTATION_FETCH_DEADLINE_S`.",
+    )
     tiingo_requests_per_hour: int = Field(
         default=50, ge=1, description="Requests per hour that your Tiingo plan allows; the default is the free plan's."
     )

@@ -29,6 +29,7 @@ SLOW = (
     "tests/flows/orchestration/test_outages.py",
     "tests/flows/orchestration/test_postgresql.py",
     "tests/flows/orchestration/test_server_gone.py",
+    "tests/flows/orchestration/test_workers.py",
     "tests/flows/cli/test_demonstration.py",
     "tests/flows/test_daily.py",
     "tests/flows/test_steps.py",
@@ -94,6 +95,7 @@ SLOW = (
 #: What `make test` leaves out as well; CI runs it after `make test`. Servers and workers of these take minutes.
 LONG = (
     "tests/flows/orchestration/test_deployments.py",
+    "tests/flows/orchestration/test_workers.py",
     "tests/tasks/warehouse/lake",
 )
 

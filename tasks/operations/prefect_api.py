@@ -15,6 +15,7 @@ DEPLOYMENTS = {
     "fund-flows-morning/fund-flows-morning": True,
     "watchdog/watchdog": True,
     "backfill/backfill": False,
+    "fetch/fetch": False,
     "rebuild/rebuild": False,
     "maintenance/maintenance": False,
     "resend-alerts/resend-alerts": False,

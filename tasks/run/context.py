@@ -17,6 +17,7 @@ from market_rotation.tasks.run import clock as clock_check
 from market_rotation.tasks.run import ledger
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.sources.base import Source, check_sources, open_source
+from market_rotation.tasks.sources.pace import Paces, of_this_process
 from market_rotation.tasks.sources.simulated.faults import parse_fault
 from market_rotation.tasks.universe import load_universe
 from market_rotation.tasks.warehouse import closures
@@ -147,11 +148,13 @@ def writing_alone(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source | None = None) -> Iterator[RunContext]:
+def opened(
+    resolved: Resolved, parameters: Parameters, run: Run, source: Source | None = None, paces: Paces = of_this_process
+) -> Iterator[RunContext]:
     """The context of `run`, once no other process writes the warehouse; its row is in `ops.runs` from here on.
 
-    `source` replaces the configured one. Raises `WarehouseBusy` when another run keeps writing, `RotationError` when
-    the build database cannot be opened.
+    `source` replaces the configured one, `paces` the pace of this process. Raises `WarehouseBusy` when another run keeps
+    writing, `RotationError` when the build database cannot be opened.
     """
     settings = resolved.settings
     with writing_alone(settings) as con:
@@ -168,7 +171,7 @@ def opened(resolved: Resolved, parameters: Parameters, run: Run, source: Source 
         def clock() -> datetime:
             return run.known_at + timedelta(seconds=time.monotonic() - started)
 
-        vendor = source or open_source(settings, resolved.calendar, resolved.universe, run.known_at)
+        vendor = source or open_source(settings, resolved.calendar, resolved.universe, run.known_at, paces)
         offered = offers(vendor, resolved.universe.instruments)
         if parameters.is_morning:
             offered = as_fresh_as_possible(offered)

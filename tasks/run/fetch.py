@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -88,8 +89,9 @@ def fetch_all(source: Source, requests: Sequence[Request], policy: RetryPolicy) 
     """One answer for each request, fetched in parallel batches. A vendor's failure is part of the answer and is not raised."""
     log_start(requests)
     with ThreadPoolExecutor(CONCURRENCY, "fetch") as pool:
-        done = pool.map(lambda batch: fetch_batch(source, batch, policy), batches(requests))
-        return [answer for answers in done for answer in answers]
+        # In the caller's context, so that in a flow run the lines of the log reach its page.
+        done = [pool.submit(copy_context().run, fetch_batch, source, each, policy) for each in batches(requests)]
+        return [answer for future in done for answer in future.result()]
 
 
 def log_start(requests: Sequence[Request]) -> None:

@@ -27,6 +27,7 @@ from market_rotation.tasks.run.ledger import Run
 from market_rotation.tasks.run.stage import BATCHES, WITHOUT_REJECTED_BARS
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.sources.base import Source
+from market_rotation.tasks.sources.pace import Paces, of_this_process
 from market_rotation.tasks.warehouse import closures, unmounted
 from market_rotation.tasks.warehouse.models import DERIVED, models
 from market_rotation.tasks.warehouse.publish import publish as replace_published
@@ -173,12 +174,15 @@ class Steps:
     alert: Callable[[RunContext], None] = alert
 
 
-def run(parameters: Parameters, steps: Steps | None = None, source: Source | None = None) -> Run:
+def run(
+    parameters: Parameters, steps: Steps | None = None, source: Source | None = None, paces: Paces = of_this_process
+) -> Run:
     """Runs the whole sequence; returns the run, whatever its outcome.
 
     An expected failure, an error of a setting and an unexpected error are recorded in `ops.runs` and alerted; then `error` of the run is
-    set. `source` replaces the one that the settings name. Raises `UsageError` for a wrong parameter, before anything is recorded, and
-    passes on what stops the process (Ctrl-C, SIGTERM, a cancelled flow run), after recording it.
+    set. `source` replaces the one that the settings name, `paces` the pace of this process at which it is requested. Raises `UsageError`
+    for a wrong parameter, before anything is recorded, and passes on what stops the process (Ctrl-C, SIGTERM, a cancelled flow run),
+    after recording it.
     """
     steps = steps or Steps()
     with ending.recorded(parameters) as (made, ended):
@@ -186,7 +190,7 @@ def run(parameters: Parameters, steps: Steps | None = None, source: Source | Non
         made.session = resolved.session
         ping(resolved.settings, "begin")
         try:
-            with opened(resolved, parameters, made, source) as context, ended(context):
+            with opened(resolved, parameters, made, source, paces) as context, ended(context):
                 sequence(context, steps)
         finally:
             reporting.show_outcome(resolved, made)

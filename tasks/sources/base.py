@@ -18,6 +18,7 @@ from market_rotation.tasks.setting_values import SOURCE_GROUP
 from market_rotation.tasks.sources.cache import CachedSource
 from market_rotation.tasks.sources.fallback import Ordered
 from market_rotation.tasks.sources.frames import price_frame, typed
+from market_rotation.tasks.sources.pace import Paces, of_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,11 +179,19 @@ def check_sources(settings: Settings, universe: Universe) -> None:
             check(settings, universe)
 
 
-def open_source(settings: Settings, calendar: Calendar, universe: Universe, now: datetime) -> Source:
-    """The configured source, or several in order as one; responses of remote sources are cached until the run ends."""
+def open_source(
+    settings: Settings, calendar: Calendar, universe: Universe, now: datetime, paces: Paces = of_this_process
+) -> Source:
+    """The configured source, or several in order as one; responses of remote sources are cached until the run ends.
+
+    `paces` makes, from ROTATION_REQUESTS_PER_MINUTE, the pace at which a remote source is requested.
+    """
+    pace_of = paces(settings.requests_per_minute)
     opened: list[Source] = [
         # Keep the responses of different vendors to the same request apart.
-        source if getattr(source, "is_local", False) else CachedSource(source, settings.cache / source.name, now)
+        source
+        if getattr(source, "is_local", False)
+        else CachedSource(source, settings.cache / source.name, now, pace_of(source.name))
         for source in open_each(SourceContext(settings, calendar, universe, now))
     ]
     return opened[0] if len(opened) == 1 else Ordered(opened)

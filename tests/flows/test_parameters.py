@@ -11,13 +11,14 @@ from prefect.utilities.callables import parameter_schema
 from market_rotation.flows import parameters
 from market_rotation.flows.backfill import backfill
 from market_rotation.flows.daily import daily
+from market_rotation.flows.fetch import fetch
 from market_rotation.flows.fund_flows_morning import fund_flows_morning
 from market_rotation.flows.maintenance import maintenance
 from market_rotation.flows.rebuild import rebuild
 from market_rotation.flows.resend_alerts import resend_alerts
 from market_rotation.flows.watchdog import watchdog
 
-FLOWS: list[Any] = [daily, backfill, fund_flows_morning, maintenance, rebuild, resend_alerts, watchdog]
+FLOWS: list[Any] = [daily, backfill, fetch, fund_flows_morning, maintenance, rebuild, resend_alerts, watchdog]
 
 
 @pytest.mark.parametrize("made", FLOWS, ids=lambda made: str(made.name))

@@ -20,8 +20,8 @@ from market_rotation.tasks.universe import Universe, load_universe
 
 SYMBOLS = ("SPY", "IWB", "IWM", "XLK", "XLE", "VB")
 TABLES = ("core.prices", "core.fund_nav", "core.fund_flows", "signals.relative_strength", "signals.rotation_regime")
-#: These only read the published warehouse, or cope with one that is being written.
-BESIDE_A_RUN = {"watchdog", "rebuild"}
+#: These only read the published warehouse, cope with one that is being written, or open none.
+BESIDE_A_RUN = {"watchdog", "rebuild", "fetch"}
 EVENTS = "market-rotation."
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -71,6 +72,25 @@ def test_damaged_answers_are_asked_again(tmp_path: Path, damage: Callable[[Path]
     os.utime(path, (NOW.timestamp(), NOW.timestamp()))
     for _ in range(2):
         pd.testing.assert_frame_equal(CachedSource(vendor, tmp_path, NOW).prices("SPY", start, END), first)
+    assert len(vendor.asked) == 2
+
+
+def test_two_processes_fetch_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writes a file of its own until its answer is whole, so that neither replaces or cuts short the other's."""
+    written: list[str] = []
+    write, vendor = pd.DataFrame.to_parquet, source()
+
+    def while_another_writes(frame: pd.DataFrame, path: Path, **options: Any) -> None:
+        written.append(path.name)
+        if len(written) == 1:
+            CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
+        write(frame, path, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", while_another_writes)
+    first = CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END)
+    assert len(set(written)) == 2
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+    pd.testing.assert_frame_equal(CachedSource(vendor, tmp_path, NOW).prices("SPY", START, END), first)
     assert len(vendor.asked) == 2
 
 
