@@ -47,7 +47,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "sql/core/earnings_growth.sql": (f"{SIGNALS}/test_earnings_momentum.py", f"{SIGNALS}/test_evidence_edges.py",),
     "sql/core/holdings.sql": (f"{SIGNALS}/test_fund_overlap.py", f"{SIGNALS}/test_earnings_momentum.py", f"{SIGNALS}/test_fund_comparison.py", f"{SIGNALS}/test_constituent_breadth.py",),
     "sql/core/fund_facts.sql": (f"{SIGNALS}/test_fund_comparison.py", f"{SIGNALS}/test_flows_by_period.py",),
-    "sql/core/unknown_distributions.sql": ("tests/tasks/run/test_price_events.py",),
+    "sql/core/unknown_distributions.sql": (f"{CORE}/test_returns.py",),
     "sql/core/instruments.sql": (f"{SIGNALS}/test_signal_truths.py", f"{CORE}/test_context.py",),
     "sql/core/pairs.sql": (f"{SIGNALS}/test_relative_strength.py", f"{SIGNALS}/test_signal_edges.py",),
     "sql/core/close_basis.sql": (f"{CORE}/test_close_basis.py", f"{CORE}/test_context.py",),

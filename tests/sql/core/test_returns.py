@@ -145,3 +145,13 @@ def test_sector_long_horizons_are_null_not_zero(sectors):
     names = [f"{kind}_{horizon}" for kind in ("return", "excess") for horizon in ("1m", "3m", "6m", "12m")]
     known = sectors.sql(f"select {', '.join(f'count({name})' for name in names)} from core.sector_returns").fetchone()
     assert known == (0,) * len(names)
+
+
+@pytest.mark.parametrize("dividend", [None, 10.0, 11.0, -10.0, -11.0])
+def test_a_distribution_that_is_not_possible_is_not_known(dividend):
+    """A distribution must be known and smaller, either way, than the last known close before it; that of a first bar counts for nothing."""
+    paid = [dividend, 0.0, 9.99, -9.99, dividend, 0.0]
+    frames = [bars("IWM", [10.0, None, 10.0, 10.0, 10.0, 10.0], NEW_YEAR, dividend=paid)]
+    with derived(frames, universe(instrument("SPY"), instrument("IWM")), DAYS[5], NEW_YEAR) as con:
+        found = con.execute("from core.unknown_distributions").fetchall()
+    assert found == [("IWM", DAYS[4], dividend, 10.0)]
