@@ -116,12 +116,13 @@ def derive(context: RunContext) -> None:
     Raises `AuditFailed` as `audit` does.
     """
     con, run = context.con, context.run
-    changed = _has_changed(context)
-    if changed:
+    changed = _changed_tables(context)
+    is_current = changed is not None and not changed
+    if not is_current:
         log.info("Building core and signals")
-        warehouse.build(con, *DERIVED)
+        warehouse.build(con, *DERIVED, changed=changed)
         _audit(context, *suites.derived())
-    run.status = "running" if changed else "up_to_date"
+    run.status = "up_to_date" if is_current else "running"
     run.rows_quarantined = quarantine.record(con, run.run_id)
     quarantine.resolve(con, run.results)
     ledger.record_results(con, run.run_id, run.results)
@@ -245,19 +246,27 @@ def _audit(context: RunContext, *checked: Suite) -> None:
     quarantine.collect(context.con, results)
 
 
-def _has_changed(context: RunContext) -> bool:
-    """Whether `raw` has rows that readers do not have, or the code is not that of the last published run."""
-    last_id, last_code = context.con.execute(
-        "select max(run_id), arg_max(code_version, run_id) from ops.runs where published and status = 'published'"
-    ).fetchone() or (None, None)
-    is_same_code = last_code == ledger.code_version(context.settings.home)
-    if last_id is None or not is_same_code or context.run.has_corrected_clock:
-        return True
+def _changed_tables(context: RunContext) -> list[str] | None:
+    """The tables of `raw` with rows that readers do not have; None when every table must be derived again.
+
+    That is when nothing was published yet, when another version of the code was in use since then, and when the clock was corrected.
+    """
+    (last_id,) = context.con.execute(
+        "select max(run_id) from ops.runs where published and status = 'published'"
+    ).fetchone() or (None,)
+    code = ledger.code_version(context.settings.home)
+    # Also the version of a run that ended after deriving and before publishing.
+    (is_same_code,) = context.con.execute(
+        "select coalesce(bool_and(code_version is not distinct from $2), false) from ops.runs where run_id >= $1",
+        [last_id, code],
+    ).fetchone() or (False,)
+    if not is_same_code or context.run.has_corrected_clock:
+        return None
     tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
     # Also those of a run that ended after loading and before publishing.
-    newer = " or ".join(f"exists (from {table} where run_id > $1)" for table in tables)
-    (is_newer,) = context.con.execute(f"select {newer}", [last_id]).fetchone() or (False,)
-    return bool(is_newer)
+    newer = ", ".join(f"exists (from {table} where run_id > $1)" for table in tables)
+    found = context.con.execute(f"select {newer}", [last_id]).fetchone() or ()
+    return [table for table, is_newer in zip(tables, found, strict=True) if is_newer]
 
 
 def _reopen(context: RunContext) -> None:

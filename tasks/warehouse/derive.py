@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +23,31 @@ def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
         con.execute(f"set variable {name} = $1", [value])
 
 
-def build(con: duckdb.DuckDBPyConnection, *wanted: str) -> None:
+def build(con: duckdb.DuckDBPyConnection, *wanted: str, changed: Collection[str] | None = None) -> None:
     """Replaces derived tables and macros, in the order of what they read; `wanted` are schemas or names of tables.
 
-    Raises `RotationError` when a file reads a variable that is not set.
+    With `changed`, the names of tables that changed since the last call, only what is derived from them is replaced. Raises `RotationError`
+    when a file reads a variable that is not set.
     """
+    stale = None if changed is None else derived_from(changed)
     for model in models():
         if model.kind == "ledger" or not {model.name, model.name.split(".")[0]} & set(wanted):
+            continue
+        if stale is not None and model.name not in stale:
             continue
         require_variables(con, model.variables, str(model.path))
         body = model.statements[0]
         con.execute(f"create or replace table {model.name} as {body}" if model.kind == "derived" else body)
         comment(con, model)
+
+
+def derived_from(changed: Collection[str]) -> set[str]:
+    """The tables and macros that read one of `changed`, directly or through others."""
+    stale = set(changed)
+    for model in models():
+        if model.reads & stale:
+            stale.add(model.name)
+    return stale - set(changed)
 
 
 def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
