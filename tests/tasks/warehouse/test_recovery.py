@@ -234,7 +234,7 @@ def test_an_empty_folder_that_is_meant(tmp_path: Path, how: str) -> None:
 
 
 def _last_block(path: Path) -> None:
-    """Cut off; nothing that opening or counting reads was in it."""
+    """Cut off; whether opening reads it depends on which table was written last."""
     os.truncate(path, path.stat().st_size - BLOCK)
 
 
@@ -254,11 +254,11 @@ HEADERS, BLOCK = 3 * 4096, 262144
 
 
 def readable(path: Path) -> bool:
-    with duckdb.connect(str(path), read_only=True) as con:
-        try:
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
             damage.read_all(con)
-        except duckdb.Error as error:
-            return not damage.is_damage(error)
+    except duckdb.Error as error:
+        return not damage.is_damage(error)
     return True
 
 
