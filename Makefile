@@ -20,7 +20,7 @@ install: $(VENV)/.installed  ## Install the locked dependencies of a run into .v
 run: $(VENV)/.installed  ## The daily job once, on the simulated market unless SOURCE names another source; with FAULT, a demonstration of fault injection
 	@$(if $(FAULT),$(BIN)/python -m market_rotation.flows.cli.demonstration "$(FAULT)",ROTATION_SOURCE=$(SOURCE) $(BIN)/rotation run $(if $(SESSION),--session $(SESSION)))
 
-test: $(VENV)/.installed-dev  ## Tests of everything but servers, workers and machines, with fewer cases of the longest ones; some eight minutes on two cores
+test: $(VENV)/.installed-dev  ## Tests of everything but servers, workers, browsers and campaigns, with fewer cases of the longest ones; under eight minutes on two cores
 	@$(BIN)/python -m pytest -m "not long" $(ARGS)
 
 test-all: $(VENV)/.installed-dev  ## All tests and all their cases; some forty minutes on two cores

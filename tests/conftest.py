@@ -24,12 +24,8 @@ os.fsync = lambda fd: None
 #: What `make test-fast` leaves out, by path: whole runs of the job, processes of their own, Prefect's server, the browser, and the search for
 #: counterexamples. In a full test run they come first, so that no core waits for the last of them.
 SLOW = (
-    "tests/flows/orchestration/test_deployments.py",
-    "tests/flows/orchestration/test_killed.py",
-    "tests/flows/orchestration/test_outages.py",
-    "tests/flows/orchestration/test_postgresql.py",
-    "tests/flows/orchestration/test_server_gone.py",
-    "tests/flows/orchestration/test_workers.py",
+    "tests/flows/orchestration",
+    "tests/flows/test_handing_out.py",
     "tests/flows/cli/test_demonstration.py",
     "tests/flows/test_daily.py",
     "tests/flows/test_steps.py",
@@ -92,11 +88,21 @@ SLOW = (
     "tests/tasks/warehouse/lake",
 )
 
-#: What `make test` leaves out as well; CI runs it after `make test`. Servers and workers of these take minutes.
+#: What `make test` leaves out as well; CI runs most of it after `make test`. Servers, workers, browsers and campaigns take minutes.
 LONG = (
     "tests/flows/orchestration/test_deployments.py",
+    "tests/flows/orchestration/test_server_gone.py",
     "tests/flows/orchestration/test_workers.py",
+    "tests/flows/test_handing_out.py",
+    "tests/flows/cli/test_demonstration.py",
+    "tests/packaging/test_wheel.py",
+    "tests/tasks/report/test_browser.py",
+    "tests/tasks/serve/test_serve_browser.py",
     "tests/tasks/warehouse/lake",
+    "tests/campaigns/test_model.py",
+    "tests/campaigns/test_mutation.py",
+    "tests/campaigns/test_security.py",
+    "tests/campaigns/test_soak.py",
 )
 
 
@@ -129,6 +135,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             cases[_function(item)] += 1
             if cases[_function(item)] > mark.args[0]:
                 item.add_marker(pytest.mark.long)
+                item.add_marker(pytest.mark.further_case)
     items.sort(key=lambda item: place(item, SLOW))
 
 

@@ -312,6 +312,7 @@ def test_good_flows_pass_everything(con: duckdb.DuckDBPyConnection) -> None:
     assert {(r.raised, r.element_count, r.unexpected_count) for r in results} == {(False, 180, 0)}
 
 
+@pytest.mark.long_after(12)
 @pytest.mark.parametrize(("name", "expectation"), BAD)
 def test_bad_batch_fails(con: duckdb.DuckDBPyConnection, name: str, expectation: str) -> None:
     """A batch with one fault fails the expectation that is meant for it, which names the offending rows."""

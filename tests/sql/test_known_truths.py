@@ -37,7 +37,7 @@ def prices(real_data):
 
 
 def tables_at(prices: pd.DataFrame, cut: date) -> dict[str, pd.DataFrame]:
-    with derived([prices], UNIVERSE, cut, START) as con:
+    with derived([prices], UNIVERSE, cut, START, wanted=list(TABLES)) as con:
         return {
             name: con.sql(f"select {columns} from {name} order by #1, #2, #3").df() for name, columns in TABLES.items()
         }
@@ -206,7 +206,7 @@ def test_iwm_beat_spy_eleven_sessions_in_a_row(returns, prices):
     """A pair of one's own tells the same of IWM against SPY."""
     members = UNIVERSE.model_copy(update={"pairs": (UNIVERSE.pairs[0].model_copy(update={"large_symbol": "SPY"}),)})
     recent = prices[prices["session"] >= "2025-01-02"]
-    with derived([recent], members, END, date(2025, 1, 2)) as con:
+    with derived([recent], members, END, date(2025, 1, 2), wanted=["signals.relative_strength"]) as con:
         found = con.sql("select max(session), last(days_leading order by session) from signals.relative_strength")
         assert found.fetchall() == [(END, 11)]
     assert streaks(returns["1d"]["IWM"] - returns["1d"]["SPY"])[-1] == 11
@@ -223,7 +223,7 @@ def test_iwm_beat_spy_eleven_sessions_in_a_row(returns, prices):
 )
 def test_returns_between(prices, index, start, end, first):
     """The total return of each of the 32 symbols between two sessions; a date without a session means the session before it."""
-    with derived([prices], UNIVERSE, END, START) as con:
+    with derived([prices], UNIVERSE, END, START, wanted=["core.returns_between"]) as con:
         rows = con.sql(f"from core.returns_between('{start}', '{end}')").df().set_index("symbol")
         before_all = con.sql("from core.returns_between('1999-01-04', '2025-12-31')").df()
     assert (rows["session_from"] == first).all()
@@ -302,7 +302,7 @@ def test_adjusted_close_is_yahoos(real_data, recording, unlisted, dividends, spl
         given.loc[given["session"] == day, "dividend"] = amount
     assert (given["dividend"] > 0).sum() == dividends
     symbol, first, last = given["symbol"].iloc[0], given["session"].iloc[0].date(), given["session"].iloc[-1].date()
-    with derived([given], universe(instrument("SPY"), instrument(symbol)), last, first) as con:
+    with derived([given], universe(instrument("SPY"), instrument(symbol)), last, first, wanted=["core.prices"]) as con:
         found = con.sql("from core.prices order by session").df()
     assert len(found) == len(given)
     assert found["split_ratio"].max() == split

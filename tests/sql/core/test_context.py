@@ -120,7 +120,7 @@ def test_units_are_named(market: duckdb.DuckDBPyConnection) -> None:
 def test_no_later_session_changes_a_row(market: duckdb.DuckDBPyConnection, frames: dict[str, pd.DataFrame]) -> None:
     """The rows up to a session are the same whether or not later data exists."""
     cut = world.days(START, END)[-70]
-    with world.derived(list(frames.values()), MEMBERS, cut, START) as con:
+    with world.derived(list(frames.values()), MEMBERS, cut, START, wanted=["core.context"]) as con:
         early = world.table(con, "core.context")
     whole = market.sql(f"from core.context where session <= date '{cut}' order by all").df()
     pd.testing.assert_frame_equal(early, whole)

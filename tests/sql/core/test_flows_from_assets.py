@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from world import bars, days, derived, instrument, records, universe
 
+#: The tables that are derived here.
+WANTED = ["signals.fund_flows_monthly"]
 BEGIN, END = date(2023, 1, 3), date(2025, 12, 31)
 SESSIONS = days(BEGIN, END)
 MEMBERS = universe(instrument("SPY"), instrument("VB", flow_group="small_cap"))
@@ -30,7 +32,7 @@ def fund(seed: int, volatility: float) -> tuple[np.ndarray, np.ndarray, pd.Serie
 
 def months_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The months that no later record can change, after the first of these records."""
-    with derived([bars("SPY", [100.0], BEGIN)], MEMBERS, END, BEGIN, fund_nav=frame) as con:
+    with derived([bars("SPY", [100.0], BEGIN)], MEMBERS, END, BEGIN, fund_nav=frame, wanted=WANTED) as con:
         rows = con.sql("from signals.fund_flows_monthly where symbol = 'VB' order by month").df()
     return rows[~rows["is_partial"] & ~rows["is_provisional"]].set_index("month").iloc[1:]
 

@@ -26,7 +26,7 @@ def tables(
     """core.fund_nav and core.fund_flows of these records."""
     given = pd.concat(frames)
     session = session or given["session"].max().date()
-    with derived(prices, MEMBERS, session, start, fund_nav=given) as con:
+    with derived(prices, MEMBERS, session, start, wanted=["core.fund_flows"], fund_nav=given) as con:
         return tuple(con.sql(f"from core.{t} order by symbol, session").df() for t in ("fund_nav", "fund_flows"))
 
 

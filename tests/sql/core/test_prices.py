@@ -13,6 +13,8 @@ from world import bars, days, derived, instrument, table, universe
 
 from market_rotation.tasks import warehouse
 
+#: The tables that are derived here.
+WANTED = ["core.prices", "core.prices_as_of", "ops.revisions"]
 FIRST = datetime(2026, 11, 20, tzinfo=UTC)
 SECOND = FIRST + timedelta(days=10)
 THIRD = FIRST + timedelta(days=20)
@@ -82,14 +84,14 @@ VALUES = ["close", "dividend", "split_ratio", "adj_close", "total_return_index",
 
 @pytest.fixture(scope="module")
 def golden():
-    with derived([PAYS, SPLITS, SKIPS], MEMBERS, DAYS[-1]) as con:
+    with derived([PAYS, SPLITS, SKIPS], MEMBERS, DAYS[-1], wanted=WANTED) as con:
         yield con
 
 
 @pytest.fixture
 def con():
     """The same world, for a test to add versions to."""
-    with derived([PAYS, SPLITS, SKIPS], MEMBERS, DAYS[-1]) as con:
+    with derived([PAYS, SPLITS, SKIPS], MEMBERS, DAYS[-1], wanted=WANTED) as con:
         yield con
 
 
@@ -167,7 +169,7 @@ def test_only_sessions_and_members_count():
     weekend = bars("PAYS", [100, 110])
     weekend = pd.concat([weekend, weekend.tail(1).assign(session=pd.Timestamp("2024-01-06"), close=500.0)])
     after = bars("PAYS", [121], start=date(2024, 1, 8))
-    with derived([weekend, after, bars("GONE", [1, 2, 3])], MEMBERS, DAYS[-1]) as con:
+    with derived([weekend, after, bars("GONE", [1, 2, 3])], MEMBERS, DAYS[-1], wanted=WANTED) as con:
         rows = con.sql("select symbol, session, total_return_index from core.prices").fetchall()
     assert rows == [
         ("PAYS", DAYS[0], 100.0),
@@ -180,7 +182,7 @@ def test_equal_prices_have_equal_index():
     """Without distributions, sessions with the same close have the very same index, to the last digit."""
     levels = [33.1, 35.9, 33.73, 34.1, 33.37]
     closes = [levels[(i * i + i // 3) % 5] for i in range(120)]
-    with derived([bars("PAYS", closes)], MEMBERS, days()[119]) as con:
+    with derived([bars("PAYS", closes)], MEMBERS, days()[119], wanted=WANTED) as con:
         distinct = con.sql(
             "select close, count(distinct total_return_index), count(distinct adj_close) from core.prices group by 1"
         ).fetchall()
@@ -195,7 +197,7 @@ def test_unchanged_prices_do_not_move_the_index():
         closes = [*np.round(100 * np.exp(np.cumsum(rng.normal(0, 0.01, 60))), 2), *[97.31] * 240]
         dividend = np.where((np.arange(300) % 9 == 8) & (np.arange(300) < 60), 0.7, 0.0) * (symbol != "SPY")
         frames.append(bars(symbol, closes, dividend=dividend))
-    with derived(frames, MEMBERS, days()[299]) as con:
+    with derived(frames, MEMBERS, days()[299], wanted=WANTED) as con:
         still = con.execute(
             "select symbol, count(distinct total_return_index) from core.prices where session >= $1 group by 1",
             [days()[60]],

@@ -7,6 +7,8 @@ from datetime import date
 import pytest
 from world import bars, days, derived, instrument, universe
 
+#: The tables that are derived here.
+WANTED = ["core.returns", "core.sector_returns", "core.unknown_distributions"]
 #: Two sessions of 2024 and seven of 2025; 9 January 2025 was a day of mourning.
 NEW_YEAR = date(2024, 12, 30)
 DAYS = days(NEW_YEAR, date(2025, 1, 13))
@@ -34,7 +36,7 @@ def new_year():
         bars("YOUNG", [None, None, None, 40, 50], NEW_YEAR),
         bars("PAYS", [100, 100, 98, 98, 98, 98, 98], NEW_YEAR, dividend=[0, 0, 2, 0, 0, 0, 0]),
     ]
-    with derived(frames, members, DAYS[-1], NEW_YEAR) as con:
+    with derived(frames, members, DAYS[-1], NEW_YEAR, wanted=WANTED) as con:
         yield con
 
 
@@ -81,7 +83,7 @@ def test_every_horizon_counts_sessions():
     start = date(2024, 2, 15)
     sessions = days(start)[:290]
     closes = [100.0 + i + (i % 7) for i in range(290)]
-    with derived([bars("SPY", closes, start)], universe(instrument("SPY")), sessions[-1], start) as con:
+    with derived([bars("SPY", closes, start)], universe(instrument("SPY")), sessions[-1], start, wanted=WANTED) as con:
         rows = con.sql(f"select {', '.join(HORIZONS)}, return_ytd, return_qtd from core.returns order by session")
         found = rows.fetchall()
 
@@ -113,7 +115,7 @@ def sectors():
         bars("QQQ", [10, 11], NEW_YEAR),
         bars("AAPL", [10, 11], NEW_YEAR),
     ]
-    with derived(frames, members, DAYS[-1], NEW_YEAR) as con:
+    with derived(frames, members, DAYS[-1], NEW_YEAR, wanted=WANTED) as con:
         yield con
 
 
@@ -152,6 +154,6 @@ def test_a_distribution_that_is_not_possible_is_not_known(dividend):
     """A distribution must be known and smaller, either way, than the last known close before it; that of a first bar counts for nothing."""
     paid = [dividend, 0.0, 9.99, -9.99, dividend, 0.0]
     frames = [bars("IWM", [10.0, None, 10.0, 10.0, 10.0, 10.0], NEW_YEAR, dividend=paid)]
-    with derived(frames, universe(instrument("SPY"), instrument("IWM")), DAYS[5], NEW_YEAR) as con:
+    with derived(frames, universe(instrument("SPY"), instrument("IWM")), DAYS[5], NEW_YEAR, wanted=WANTED) as con:
         found = con.execute("from core.unknown_distributions").fetchall()
     assert found == [("IWM", DAYS[4], dividend, 10.0)]

@@ -42,7 +42,8 @@ def table(prices: Mapping[str, list[float]], files: Files = FILES, last: int = C
     members = universe(*(instrument(s, kind="stock") for s in prices), instrument("SPY"))
     holdings = typed(pd.DataFrame(held).assign(source="issuer"), HOLDINGS_COLUMNS)
     spy = bars("SPY", [100.0] * (last + 1))
-    with derived([spy, *frames], members, DAYS[last], holdings=holdings) as con:
+    wanted = ["signals.constituent_breadth"]
+    with derived([spy, *frames], members, DAYS[last], wanted=wanted, holdings=holdings) as con:
         rows = con.sql("from signals.constituent_breadth order by session").df()
     return rows.set_index(rows.pop("session").dt.date)
 

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from world import bars, days, derived, instrument, universe
 
+#: The tables that are derived here.
+WANTED = ["signals.dispersion"]
 N = 130
 DAYS = days()[:N]
 SECTORS = {"XLA": 0, "XLB": 0, "XLC": 0, "XLD": 40}
@@ -34,7 +36,7 @@ def frames() -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(frames: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    with derived(frames, MEMBERS, DAYS[-1]) as con:
+    with derived(frames, MEMBERS, DAYS[-1], wanted=WANTED) as con:
         returns = con.sql("select symbol, session, return_1d, return_1m from core.sector_returns").df()
         return con.sql("from signals.dispersion order by session").df(), returns
 
@@ -84,7 +86,7 @@ def test_percentiles_of_five_years() -> None:
     frames = [bars("SPY", [100.0] * count, start)]
     frames += [bars(symbol, list(50 * np.cumprod(1 + rng.normal(0, 0.01, count))), start) for symbol in ("XLA", "XLB")]
     members = universe(instrument("SPY"), *(instrument(s, kind="sector", sector=s.lower()) for s in ("XLA", "XLB")))
-    with derived(frames, members, days(start)[count - 1], start) as con:
+    with derived(frames, members, days(start)[count - 1], start, wanted=WANTED) as con:
         rows = con.sql("from signals.dispersion order by session").df()
     for value, percentile, first in (
         ("return_dispersion_1m", "dispersion_percentile_5y", 21 + 1259),
@@ -100,7 +102,7 @@ def test_the_past_does_not_know_the_future(
     found: tuple[pd.DataFrame, pd.DataFrame], frames: list[pd.DataFrame], cut: int
 ) -> None:
     """Derived from the data known at the cut, every row up to it is the same."""
-    with derived(frames, MEMBERS, DAYS[cut]) as con:
+    with derived(frames, MEMBERS, DAYS[cut], wanted=WANTED) as con:
         before = con.sql("from signals.dispersion order by session").df()
     after = found[0][found[0]["session"] <= pd.Timestamp(DAYS[cut])].reset_index(drop=True)
     pd.testing.assert_frame_equal(before, after, rtol=1e-10)
@@ -113,11 +115,11 @@ def test_one_sector_has_nothing_to_compare() -> None:
     )
     moving = [100.0 + (i * 7) % 11 for i in range(70)]
     one = [bars("SPY", moving), bars("XLA", moving)]
-    with derived(one, members, DAYS[69]) as con:
+    with derived(one, members, DAYS[69], wanted=WANTED) as con:
         rows = con.sql("from signals.dispersion").df()
     assert rows[["mean_correlation_63d", "return_dispersion_1d"]].isna().all(axis=None)
     assert set(rows["pairs"]) == {0}
-    with derived([*one, bars("XLB", [50.0] * 70), bars("XLC", moving[::-1])], members, DAYS[69]) as con:
+    with derived([*one, bars("XLB", [50.0] * 70), bars("XLC", moving[::-1])], members, DAYS[69], wanted=WANTED) as con:
         last = con.sql("from signals.dispersion order by session").df().iloc[-1]
     assert last["pairs"] == 1
     assert np.isfinite(last["mean_correlation_63d"])

@@ -54,7 +54,8 @@ def momentum(
     holdings = typed(pd.DataFrame(held).assign(source="issuer"), HOLDINGS_COLUMNS)
     growth = typed(pd.DataFrame(list(estimates)), EARNINGS_GROWTH_COLUMNS)
     end = last if isinstance(last, date) else DAYS[last]
-    with derived([bars("SPY", [100.0])], members, end, holdings=holdings, earnings_growth=growth) as con:
+    wanted = ["signals.earnings_momentum"]
+    with derived([bars("SPY", [100.0])], members, end, wanted=wanted, holdings=holdings, earnings_growth=growth) as con:
         rows = con.sql("from signals.earnings_momentum order by session").df()
     return rows.set_index(rows.pop("session").dt.date)
 

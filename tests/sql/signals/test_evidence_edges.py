@@ -338,7 +338,9 @@ def test_flows_from_a_funds_records(february, verdict):
         shares.append(None if date(2024, 2, 12) <= day <= last_unknown else count)
     members = universe(instrument("SPY"), instrument("FND", peer_group="small_cap"))
     fund = records("FND", [25.0] * len(shares), shares)
-    with derived([bars("SPY", [100.0] * len(shares))], members, may, fund_nav=fund) as con:
+    with derived(
+        [bars("SPY", [100.0] * len(shares))], members, may, wanted=["signals.rotation_evidence"], fund_nav=fund
+    ) as con:
         rows = con.sql("select session, verdict from signals.rotation_evidence where evidence = 'fund_flows'").df()
         flows = con.sql("select net_flow_usd from signals.fund_flows_monthly where symbol = 'FND' order by month").df()
     april = len([day for day in sessions if day.month == 4])
@@ -372,7 +374,8 @@ def test_earnings_from_holdings_and_estimates():
         "holdings": typed(pd.DataFrame(held).assign(source="issuer"), HOLDINGS_COLUMNS),
         "earnings_growth": typed(pd.DataFrame(estimates), EARNINGS_GROWTH_COLUMNS),
     }
-    with derived([bars("SPY", [100.0])], members.model_copy(update={"pairs": (pair,)}), DAYS[39], **frames) as con:
+    members = members.model_copy(update={"pairs": (pair,)})
+    with derived([bars("SPY", [100.0])], members, DAYS[39], wanted=["signals.rotation_evidence"], **frames) as con:
         rows = con.sql("from signals.rotation_evidence where evidence = 'earnings' order by session").df()
     wanted = [None] + [1] * 4 + [0] * 4 + [-1] * 20 + [None] * 11
     assert [None if pd.isna(verdict) else verdict for verdict in rows["verdict"]] == wanted

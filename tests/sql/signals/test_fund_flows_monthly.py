@@ -34,7 +34,8 @@ def one_fund(
     frame = records("AAA", [10.0] * len(sessions), list(1000 + np.cumsum(changes)), begin)
     frame = frame[~frame["session"].isin(pd.to_datetime(list(missing)))]
     members = universe(instrument("SPY", peer_group="other"), instrument("AAA", **(more or {})))
-    with derived([bars("SPY", [100.0], begin)], members, sessions[-1], begin, fund_nav=frame) as con:
+    wanted = ["signals.fund_flows_monthly"]
+    with derived([bars("SPY", [100.0], begin)], members, sessions[-1], begin, wanted=wanted, fund_nav=frame) as con:
         return con.sql("from signals.fund_flows_monthly order by symbol, month").df()
 
 

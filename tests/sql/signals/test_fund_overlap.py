@@ -9,6 +9,8 @@ from world import bars, days, derived, instrument, universe
 from market_rotation.tasks.datasets import HOLDINGS_COLUMNS
 from market_rotation.tasks.sources.base import typed
 
+#: The tables that are derived here.
+WANTED = ["signals.fund_overlap"]
 DAYS = days()
 MEMBERS = universe(
     instrument("SPY", peer_group="large_cap"),
@@ -40,7 +42,7 @@ def rows() -> pd.DataFrame:
     ]
     holdings = typed(pd.DataFrame(files), HOLDINGS_COLUMNS)
     frames = [bars(symbol, [100.0] * 15) for symbol in MEMBERS.symbols]
-    with derived(frames, MEMBERS, DAYS[14], holdings=holdings) as con:
+    with derived(frames, MEMBERS, DAYS[14], holdings=holdings, wanted=WANTED) as con:
         return con.sql("from signals.fund_overlap order by all").df()
 
 

@@ -28,7 +28,7 @@ def prices(real_data):
 
 def lines_at(prices, cut) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """The total-return indexes up to the cut, one column per symbol, and rs and rs_ratio, day by day, in the same shape."""
-    with world.derived([prices], load_universe(), cut, START) as con:
+    with world.derived([prices], load_universe(), cut, START, wanted=["signals.relative_rotation"]) as con:
         index = con.sql("select symbol, session, total_return_index from core.prices").df()
         rows = con.sql("from signals.relative_rotation where timeframe = 'daily'").df()
     assert set(rows["benchmark"]) == {"SPY"}

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from world import bars, days, derived, instrument, universe
 
+#: The tables that are derived here.
+WANTED = ["signals.relative_strength"]
 BEGIN = date(2022, 1, 3)
 DAYS = days(BEGIN)
 PAIRS = [("OLD", "SPY"), ("YOUNG", "SPY"), ("HOLES", "BIG")]
@@ -128,7 +130,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def signals(world):
-    with derived(list(world.values()), MEMBERS, DAYS[599], BEGIN) as con:
+    with derived(list(world.values()), MEMBERS, DAYS[599], BEGIN, wanted=WANTED) as con:
         yield con.sql("from signals.relative_strength order by pair, session").df()
 
 
@@ -195,7 +197,7 @@ def two_legs(small, large):
     """The signals of IWM/SPY for these closes."""
     length = len(large)
     frames = [bars("IWM", small, BEGIN), bars("SPY", large, BEGIN)]
-    with derived(frames, TWO, DAYS[length - 1], BEGIN) as con:
+    with derived(frames, TWO, DAYS[length - 1], BEGIN, wanted=WANTED) as con:
         return con.sql("from signals.relative_strength order by session").df()
 
 
@@ -255,7 +257,7 @@ def test_z_score_uses_the_sample_deviation():
 
 def test_no_pairs_no_rows():
     """A universe without pairs has an empty table, with all its columns."""
-    with derived([bars("SPY", [1, 2], BEGIN)], universe(instrument("SPY")), DAYS[1], BEGIN) as con:
+    with derived([bars("SPY", [1, 2], BEGIN)], universe(instrument("SPY")), DAYS[1], BEGIN, wanted=WANTED) as con:
         relation = con.sql("from signals.relative_strength")
         assert relation.columns == COLUMNS
         assert relation.fetchall() == []

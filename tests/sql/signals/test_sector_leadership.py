@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from world import bars, days, derived, instrument, universe
 
+#: The tables that are derived here.
+WANTED = ["signals.sector_leadership"]
 BEGIN = date(2022, 1, 3)
 DAYS = days(BEGIN)
 HORIZONS = ["1m", "3m", "6m", "12m", "ytd"]
@@ -39,7 +41,7 @@ def tied():
     frames += [bars(f"X{k.upper()}", [100.0 + step * i for i in range(23)], BEGIN) for k, step in steps.items()]
     frames += [bars("XY", [None] * 18 + [100.0, 200.0, 300.0, 400.0, 500.0], BEGIN)]
     members = universe(instrument("SPY"), *map(sector, "bcdey"))
-    with derived(frames, members, DAYS[22], BEGIN) as con:
+    with derived(frames, members, DAYS[22], BEGIN, wanted=WANTED) as con:
         yield leadership(con)
 
 
@@ -84,7 +86,7 @@ def world():
     closes["XC"][[40, 210, DAYS.index(date(2022, 12, 30))]] = np.nan
     members = universe(instrument("SPY"), *map(sector, "abcdefghijk"))
     frames = [bars(symbol, series, BEGIN) for symbol, series in closes.items()]
-    with derived(frames, members, DAYS[299], BEGIN) as con:
+    with derived(frames, members, DAYS[299], BEGIN, wanted=WANTED) as con:
         yield leadership(con), con.sql("from core.returns").df()
 
 

@@ -36,8 +36,9 @@ def tables(closes, last, pairs=PAIRS, members=MEMBERS):
     followed = [pair for pair in pairs if set(pair) <= set(closes)]
     frames = [bars(symbol, series) for symbol, series in closes.items()]
     found = {}
-    with derived(frames, universe(*there, pairs=followed), last) as con:
-        for name in (*(f"signals.{name}" for name in TABLES), "core.sector_returns"):
+    tables = [*(f"signals.{name}" for name in TABLES), "core.sector_returns"]
+    with derived(frames, universe(*there, pairs=followed), last, wanted=tables) as con:
+        for name in tables:
             rows = con.sql(f"from {name} order by all").df()
             found[name.split(".")[1]] = rows.set_index(rows.pop("session").dt.date)
     return found
