@@ -282,7 +282,7 @@ def test_revisions_list_exactly_what_changed(con):
     say(con, "SKIPS", DAYS[3], SECOND, dividend=0.0, capital_gain=4.0, volume=700.0)
     say(con, "SPLITS", DAYS[0], SECOND, vendor_adj_close=49.0)
     withdraw(con, "SPLITS", DAYS[3], SECOND)
-    warehouse.build(con, "ops")
+    warehouse.build(con, "ops.revisions")
     assert con.sql("select * exclude (old_text, new_text, constituent) from ops.revisions").fetchall() == [
         ("prices", "PAYS", DAYS[1], "close", 110.0, 120.0, SECOND, "later"),
         ("prices", "SKIPS", DAYS[3], "capital_gain", 0.0, 4.0, SECOND, "later"),
@@ -309,7 +309,7 @@ def test_a_bar_that_comes_back_is_a_revision(con):
         """,
         [THIRD, DAYS[3]],
     )
-    warehouse.build(con, "ops")
+    warehouse.build(con, "ops.revisions")
     back = con.execute(
         "select column_name, old_value, new_value, run_id from ops.revisions where known_at = $1", [THIRD]
     )
