@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
 
@@ -161,6 +162,18 @@ def _check_pairs(path: Path, pairs: list[Pair], known: set[str], indexes: set[st
         raise ConfigError(f"{path}: more than one pair is marked earnings; mark one at most.")
 
 
+def _next_row(path: Path, reader: csv.DictReader[str]) -> dict[str, Any] | None:
+    begin = reader.line_num + 1
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        raise _not_csv(path, begin, error) from None
+
+
+def _not_csv(path: Path, line: int, error: csv.Error) -> ConfigError:
+    return ConfigError(f"{path}, line {line}: the row is not CSV ({error}); close its quotation mark, or remove it.")
+
+
 def _unique(path: Path, what: str, values: list[str]) -> None:
     repeated = [value for value, count in Counter(values).items() if count > 1]
     if repeated:
@@ -182,9 +195,13 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
         ) from error
     # A field as long as the whole file is not an error here: the row's check will report it.
     csv.field_size_limit(max(len(text), 131_072))
-    lines = text.splitlines()
-    reader = csv.DictReader(lines, restkey="")
-    header = [name.strip() for name in reader.fieldnames or []]
+    lines = list(io.StringIO(text, newline=""))
+    # Strict, so that a quotation mark that is never closed does not take the rows after it into one cell.
+    reader = csv.DictReader(lines, restkey="", strict=True)
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+    except csv.Error as error:
+        raise _not_csv(path, 1, error) from None
     if not header:
         raise ConfigError(f"{path}: the file is empty; its first line must be {','.join(columns)}.")
     for name in header:
@@ -196,7 +213,7 @@ def _read(path: Path, model: type[Row]) -> Iterator[Row]:
             raise ConfigError(f"{path}: the column {name!r} is missing; the columns are {', '.join(columns)}.")
     reader.fieldnames = header
     rows = 0
-    for values in reader:
+    while (values := _next_row(path, reader)) is not None:
         rows += 1
         # Blank cells at the end of a row may be left out, but such a row without an end of line is what an interrupted copy leaves.
         if None in values.values() and reader.line_num == len(lines) and text[-1:] not in ("\n", "\r"):

@@ -138,7 +138,10 @@ def _sheet(content: bytes, name: str) -> list[list[str]]:
     sheet = re.search(rf'<ss:Worksheet ss:Name="{name}">(.*?)</ss:Worksheet>', text, re.S)
     assert sheet
     rows = re.findall(r"<ss:Row>(.*?)</ss:Row>", sheet[1], re.S)
-    return [[html.unescape(c) for c in re.findall(r"<ss:Data[^>]*>(.*?)</ss:Data>", row, re.S)] for row in rows]
+    cells = [re.findall(r"<ss:Cell[^>]*?(?:/>|>(.*?)</ss:Cell>)", row, re.S) for row in rows]
+    # A cell may be empty.
+    data = [[re.search(r"<ss:Data[^>]*>(.*?)</ss:Data>", cell, re.S) for cell in row] for row in cells]
+    return [[html.unescape(found[1]) if found else "" for found in row] for row in data]
 
 
 def _ishares_nav(content: bytes) -> Said:

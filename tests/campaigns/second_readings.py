@@ -57,12 +57,13 @@ def chart(content: bytes, start: date, end: date) -> Said:
     quote = result["indicators"]["quote"][0]
     columns = [quote[name] for name in ("open", "high", "low", "close", "volume")]
     columns.append(result["indicators"]["adjclose"][0]["adjclose"])
+    trading = result["meta"].get("currentTradingPeriod", {}).get("regular", {})
+    if trading and trading["start"] <= result["meta"]["regularMarketTime"] < trading["end"]:
+        raise ValueError("a session that is not over, whose bar does not count yet")
     days = [datetime.fromtimestamp(stamp, NEW_YORK).date() for stamp in result.get("timestamp") or []]
     events = result.get("events") or {}
-    paid = _events(events, "dividends", lambda event: number(event["amount"]) or 0.0)
-    split = _events(
-        events, "splits", lambda event: (number(event["numerator"]) or 0.0) / (number(event["denominator"]) or 0.0)
-    )
+    paid = _events(events, "dividends", lambda event: number(event["amount"]))
+    split = _events(events, "splits", lambda event: _ratio(number(event["numerator"]), number(event["denominator"])))
     if any(day not in days for day in {*paid, *split}):
         raise ValueError("an event on a day without a bar")
     return ordered(
@@ -79,7 +80,11 @@ def chart(content: bytes, start: date, end: date) -> Said:
     )
 
 
-def _events(events: dict[str, Any], kind: str, value: Any) -> dict[date, float]:
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return None if numerator is None or denominator is None else numerator / denominator
+
+
+def _events(events: dict[str, Any], kind: str, value: Any) -> dict[date, float | None]:
     found = [(datetime.fromtimestamp(e["date"], NEW_YORK).date(), value(e)) for e in (events.get(kind) or {}).values()]
     if max(Counter(day for day, _ in found).values(), default=1) > 1:
         raise ValueError("two events of one day")
@@ -155,6 +160,8 @@ def cells(content: bytes, *flags: str) -> Said:
     found = []
     for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")):
         texts = {name.strip(): text.strip() for name, text in row.items() if isinstance(text, str)}
+        if any(name and name.strip() in flags and not (text or "").strip() for name, text in row.items()):
+            raise ValueError("a blank flag, which means what the documentation says of it")
         said = {name: FLAGS[text.lower()] for name, text in texts.items() if name in flags}
         found.append(tuple(sorted((name, text) for name, text in (texts | said).items() if text)))
     return ordered(found)

@@ -112,6 +112,23 @@ def test_a_file_that_ends_within_a_row_is_refused(tmp_path, cut):
     assert "IWM" in load_universe(write(tmp_path, text)).symbols
 
 
+@pytest.mark.parametrize(
+    "row", ['IWM,"Russell 2000,fund,small,,,,,,,,SPY,', 'IWM,"Russell" 2000,fund,small,,,,,,,,SPY,']
+)
+def test_a_quotation_mark_that_is_not_closed_is_refused(tmp_path, row):
+    """It took all rows after it into one cell, so that their instruments were lost without a word."""
+    rows = ["SPY,S&P 500,fund,large,,,,true,,,,,1993-01-29", row, "IWB,Russell 1000,fund,large,,,,true,,,,SPY,"]
+    refused(write(tmp_path, NEWER_HEADER + "\n".join(rows) + "\n"), "mine.csv, line 3", "quotation mark")
+    refused(write(tmp_path, '"symbol,name\nSPY,S&P 500\n'), "mine.csv, line 1", "quotation mark")
+
+
+def test_a_control_character_ends_no_row(tmp_path):
+    """Only a line feed or a carriage return ends a line of CSV; a vertical tab in a name is part of the name."""
+    rows = ["SPY,S&P\x0b500,fund,large,,,,true,,,,,1993-01-29", "IWB,Russell\x1c1000,fund,large,,,,true,,,,SPY,"]
+    members = load_universe(write(tmp_path, NEWER_HEADER + "\n".join(rows) + "\n")).instruments
+    assert [i.name for i in members] == ["S&P\x0b500", "Russell\x1c1000"]
+
+
 def test_blank_cells_at_the_end_of_a_row_may_be_left_out(tmp_path):
     """A short row that ends with a line break is whole."""
     text = (
