@@ -10,6 +10,11 @@ from typing import Any
 
 import click
 
+# Where this module is installed, jsonschema compiles a grammar of internationalized addresses on import: 0.9 to 2.2 s of each command that imports
+# Prefect, Great Expectations or Altair, which all import jsonschema. None of their schemas has the formats `iri` and `iri-reference`; without the
+# module jsonschema leaves these unchecked.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 
 class Group(click.Group):
     """Prints an expected failure as one sentence; exits 2 when the user must correct something first, else 1."""

@@ -35,9 +35,9 @@ pairs as (
 ),
 
 correlations as (
-    -- A sector whose returns are all the same has no correlation.
-    select session, avg(correlation order by sector, other_sector) as mean_correlation_63d, count(correlation) as pairs
-    from (select session, sector, other_sector, case when isfinite(correlation) then correlation end as correlation from pairs)
+    -- A sector whose returns are all the same has no correlation. As decimals the mean is the same in any order of the pairs.
+    select session, avg(correlation::decimal(38, 18)) as mean_correlation_63d, count(correlation) as pairs
+    from (select session, case when isfinite(correlation) then correlation end as correlation from pairs)
     group by session
 ),
 

@@ -230,6 +230,7 @@ flows as (
     select f.symbol, s.session_number, f.net_flow_usd, f.sessions_spanned
     from core.fund_flows as f
     join core.sessions as s using (session)
+    semi join bars as b on b.symbol = f.symbol
 ),
 
 flows_windowed as (

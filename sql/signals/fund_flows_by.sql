@@ -1,7 +1,7 @@
 -- signals.fund_flows_by: flows by period (`unit` = week, month or year) of each fund and each group of funds, from the records up to the
 --   session `until`.
 -- grain: symbol, period
--- sources: core.fund_flows, core.fund_nav, fn.fund_facts_known_at, core.flow_members, core.pairs, core.sessions
+-- sources: core.fund_flows, core.fund_nav, fn.exact_sum, fn.fund_facts_known_at, core.flow_members, core.pairs, core.sessions
 -- lookback: all; a flow over a gap of up to 23 sessions, and the last known assets of each fund
 -- null: net_flow_usd with under 90 % of the period's sessions so far covered; where counts are derived from assets also with an uncertainty over
 --   1 % of the flow; and of a group no member of which is known. assets_usd while not known of every known member. covered_assets_pct
@@ -59,14 +59,13 @@ summed as (
     select
         symbol,
         period,
-        sum(net_flow_usd * sessions_within / sessions_spanned order by session) as flow_usd,
+        fn.exact_sum(net_flow_usd * sessions_within / sessions_spanned) as flow_usd,
         -- Of a flow that crosses the period's start or end it is not known which part belongs here.
-        sum(
+        fn.exact_sum(
             gross_flow_usd * case
                 when sessions_within = sessions_spanned then nav_change
                 else greatest(sessions_within, sessions_spanned - sessions_within) / sessions_spanned
             end
-            order by session
         ) as uncertainty_usd,
         sum(sessions_within)::bigint as sessions_known,
         bool_or(quality = 'derived') as is_derived,
@@ -165,20 +164,20 @@ by_group as (
     select
         group_symbol as symbol,
         period,
-        sum(net_flow_usd order by symbol) as net_flow_usd,
-        sum(flow_usd order by symbol) as flow_usd,
-        sum(uncertainty_usd order by symbol) as uncertainty_usd,
+        fn.exact_sum(net_flow_usd) as net_flow_usd,
+        fn.exact_sum(flow_usd) as flow_usd,
+        fn.exact_sum(uncertainty_usd) as uncertainty_usd,
         case
             when count(distinct quality) filter (net_flow_usd is not null) = 1 then any_value(quality) filter (net_flow_usd is not null)
             when count(net_flow_usd) > 0 then 'mixed'
         end as quality,
         case when count(net_flow_usd) = count(assets_usd) filter (net_flow_usd is not null) then
-            sum(assets_usd order by symbol) filter (net_flow_usd is not null)
+            fn.exact_sum(case when net_flow_usd is not null then assets_usd end)
         end as assets_usd,
         avg(sessions_covered_pct order by symbol) as sessions_covered_pct,
         case when count(last_assets_usd) = count(*) then
-            100 * coalesce(sum(last_assets_usd order by symbol) filter (net_flow_usd is not null), 0)
-            / nullif(sum(last_assets_usd order by symbol), 0)
+            100 * coalesce(fn.exact_sum(case when net_flow_usd is not null then last_assets_usd end), 0)
+            / nullif(fn.exact_sum(last_assets_usd), 0)
         end as covered_assets_pct,
         is_partial,
         coalesce(bool_or(may_change), false) as is_provisional,

@@ -73,10 +73,10 @@ compared as (
     select
         symbol,
         month,
-        100.0 * len([pct for pct in pcts if pct < flow_pct_of_assets]) / len(pcts) as percentile,
-        fn.z_score(flow_pct_of_assets, list_avg(pcts), list_stddev_samp(pcts)) as flow_z
+        -- Not with `where`, for which DuckDB would make each list twice.
+        case when len(pcts) >= 36 then 100.0 * len([pct for pct in pcts if pct < flow_pct_of_assets]) / len(pcts) end as percentile,
+        case when len(pcts) >= 36 then fn.z_score(flow_pct_of_assets, list_avg(pcts), list_stddev_samp(pcts)) end as flow_z
     from earlier
-    where len(pcts) >= 36
 )
 
 select

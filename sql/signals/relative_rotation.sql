@@ -36,7 +36,8 @@ weekly as (
     select d.*, date_trunc('week', d.session) = r.week and isodow(d.session) < 5 as is_provisional
     from daily as d
     cross join running as r
-    qualify row_number() over (partition by d.symbol, date_trunc('week', d.session) order by d.session desc) = 1
+    semi join (select symbol, max(session) as session from daily group by symbol, date_trunc('week', session)) as l
+        on l.symbol = d.symbol and l.session = d.session
 ),
 
 lines as (
@@ -48,7 +49,8 @@ lines as (
 rated as (
     select
         *,
-        case when count(*) over last_14 = 14 then
+        row_number() over last_14 as row_of_line,
+        case when row_of_line >= 14 then
             100 + coalesce(fn.z_score(rs, avg(rs) over last_14, stddev_samp(rs) over last_14), 0)
         end as rs_ratio
     from lines
@@ -58,7 +60,7 @@ rated as (
 moved as (
     select
         *,
-        case when count(rs_ratio) over last_14 = 14 then
+        case when row_of_line >= 27 then
             100 + coalesce(fn.z_score(rs_ratio, avg(rs_ratio) over last_14, stddev_samp(rs_ratio) over last_14), 0)
         end as rs_momentum
     from rated

@@ -16,6 +16,7 @@ from market_rotation.tasks.report.charts.parts import (
     colour,
     day_axis,
     day_tip,
+    either,
     finished,
     level,
     lines,
@@ -92,7 +93,7 @@ def by_symbol(
                 scale=alt.Scale(zero=False),
             ),
             color=alt.Color("symbol:N", title=None, scale=alt.Scale(domain=list(symbols))),
-            opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
+            opacity=either(alt.OpacityValue, chosen, 1, 0.12),
         )
         .add_params(chosen)
     )
@@ -124,7 +125,7 @@ def flows(exhibit: str, symbols: Sequence[str], description: str) -> dict[str, A
                 axis=alt.Axis(grid=False, tickCount=alt.ExprRef("max(3, width / 120)")),
             ),
             y=alt.Y("net_flow_usd:Q", title=None, axis=_money_axis()),
-            color=alt.condition("datum.net_flow_usd > 0", alt.value(colour("good")), alt.value(colour("bad"))),
+            color=either(alt.ColorValue, "datum.net_flow_usd > 0", colour("good"), colour("bad")),
             tooltip=[
                 alt.Tooltip(f"{day}:T", title=day.capitalize(), format="%B %Y" if by_month else DAY),
                 alt.Tooltip("net_flow_usd:Q", title="Net flow, USD", format="+,.0f"),

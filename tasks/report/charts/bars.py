@@ -11,6 +11,7 @@ from market_rotation.tasks.report.charts.parts import (
     MONEY,
     PERCENT,
     colour,
+    either,
     finished,
     fixed,
     label_colours,
@@ -97,7 +98,7 @@ def returns(pairs: Sequence[str], description: str) -> dict[str, Any]:
             x=fixed(alt.XValue, "width"),
             y=y,
             text=alt.Text("spread:Q", format=PERCENT),
-            color=alt.condition("datum.spread > 0", alt.value(colour("good")), alt.value(colour("bad"))),
+            color=either(alt.ColorValue, "datum.spread > 0", colour("good"), colour("bad")),
         )
     )
     head = kept.mark_text(
@@ -148,7 +149,7 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
         .encode(
             x=x,
             y=y,
-            color=alt.condition("datum.away < 0", alt.value(colour("good")), alt.value(colour("bad"))),
+            color=either(alt.ColorValue, "datum.away < 0", colour("good"), colour("bad")),
             opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.62]), legend=None),
             tooltip=[
                 alt.Tooltip("name:N", title="Sector"),
@@ -161,7 +162,9 @@ def sector_ranks(sectors: Sequence[str], description: str) -> dict[str, Any]:
         )
         .transform_calculate(strength="abs(datum.away)")
     )
-    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 30, 8, 11)")).encode(x=x, y=y, text="rank_3m:Q")
+    numbers = ranked.mark_text(fontSize=alt.ExprRef("clamp(width / 30, 8, 11)")).encode(
+        x=x, y=y, text=alt.Text("rank_3m:Q")
+    )
     return finished(alt.layer(cells, numbers), description, 26 * max(len(sectors), 3) + 40)
 
 
@@ -206,15 +209,15 @@ def fund_flows(groups: Sequence[str], description: str) -> dict[str, Any]:
     bars = kept.mark_bar(cornerRadiusEnd=2, strokeDash=[3, 2], strokeWidth=1.2).encode(
         x=x,
         y=y,
-        fill=alt.condition("datum.net_flow_usd > 0", alt.value(colour("good")), alt.value(colour("bad"))),
-        stroke=alt.condition("datum.net_flow_usd > 0", alt.value(colour("good")), alt.value(colour("bad"))),
-        fillOpacity=alt.condition("datum.is_partial", alt.value(0.2), alt.value(0.8)),
-        strokeOpacity=alt.condition("datum.is_partial", alt.value(1), alt.value(0)),
+        fill=either(alt.FillValue, "datum.net_flow_usd > 0", colour("good"), colour("bad")),
+        stroke=either(alt.StrokeValue, "datum.net_flow_usd > 0", colour("good"), colour("bad")),
+        fillOpacity=either(alt.FillOpacityValue, "datum.is_partial", 0.2, 0.8),
+        strokeOpacity=either(alt.StrokeOpacityValue, "datum.is_partial", 1, 0),
         tooltip=tips,
     )
     year = kept.mark_line(
         color=colour("ink"), strokeWidth=1.4, point={"size": 14, "filled": True, "color": {"expr": "ink"}}
-    ).encode(x=x, y=alt.Y("cumulative_ytd_usd:Q", title=None), detail="year:N", tooltip=tips)
+    ).encode(x=x, y=alt.Y("cumulative_ytd_usd:Q", title=None), detail=alt.Detail("year:N"), tooltip=tips)
     gaps = (
         kept.transform_filter("!isValid(datum.net_flow_usd)")
         .mark_text(text="?", fontSize=14, fontWeight="bold", color=colour("muted"), dy=-9)
@@ -273,18 +276,18 @@ def what_followed(description: str) -> dict[str, Any]:
         ],
     )
     means = summary.mark_tick(thickness=3, size=30, color=colour("ink")).encode(
-        x="independent_mean_spread:Q", y=y, tooltip=tips
+        x=alt.X("independent_mean_spread:Q"), y=y, tooltip=tips
     )
     any_label = (
         summary.transform_aggregate(mean="min(mean_spread_any_label)")
         .mark_rule(color=colour("muted"), strokeDash=[4, 3])
-        .encode(x="mean:Q", tooltip=alt.Tooltip("mean:Q", title="Mean after any label", format=PERCENT))
+        .encode(x=alt.X("mean:Q"), tooltip=alt.Tooltip("mean:Q", title="Mean after any label", format=PERCENT))
     )
     counted = (
         summary.transform_calculate(
             text_label="'n = ' + datum.independent_observations + (isValid(datum.t_stat) ? ', t = ' + replace(format(datum.t_stat, '+.1f'), '+', '') : '')"
         )
         .mark_text(align="right", dx=-4, dy=-15, fontSize=11, color=colour("muted"))
-        .encode(x=fixed(alt.XValue, "width"), y=y, text="text_label:N")
+        .encode(x=fixed(alt.XValue, "width"), y=y, text=alt.Text("text_label:N"))
     )
     return finished(alt.layer(any_label, points, means, counted).add_params(choice), description, 300)

@@ -68,9 +68,9 @@ def compass(description: str) -> dict[str, Any]:
     strengths = alt.Scale(type="ordinal", domain=list(LABELS), range=list(LABEL_OPACITIES))
     grounds = areas.mark_rect().encode(
         x=alt.X("left:Q", scale=scale, axis=x_axis),
-        x2="right:Q",
+        x2=alt.X2("right:Q"),
         y=alt.Y("bottom:Q", scale=scale, axis=y_axis),
-        y2="top:Q",
+        y2=alt.Y2("top:Q"),
         fill=alt.Fill("area:N", scale=shades, legend=None),
         fillOpacity=alt.FillOpacity("area:N", scale=strengths, legend=None),
     )
@@ -82,7 +82,7 @@ def compass(description: str) -> dict[str, Any]:
         dx=5,
         baseline=alt.ExprRef(f"datum.top < {REACH} ? 'bottom' : 'top'"),
         dy=alt.ExprRef(f"datum.top < {REACH} ? -3 : 3"),
-    ).encode(x="left:Q", y="edge:Q", text="area:N")
+    ).encode(x=alt.X("left:Q"), y=alt.Y("edge:Q"), text=alt.Text("area:N"))
     in_force = last.transform_filter("isValid(datum.size_state)").transform_calculate(
         left=f"datum.size_state == 'leading' ? datum.leading_from : datum.size_state == 'even' ? datum.trailing_from : {-REACH}",
         right=f"datum.size_state == 'leading' ? {REACH} : datum.size_state == 'even' ? datum.leading_from : datum.trailing_from",
@@ -90,7 +90,7 @@ def compass(description: str) -> dict[str, Any]:
         top=f"datum.leadership_state == 'narrowing' ? 0 : datum.leadership_state == 'mixed' ? {MIXED} : {REACH}",
     )
     frame = in_force.mark_rect(filled=False, stroke=colour("ink"), strokeWidth=2).encode(
-        x="left:Q", x2="right:Q", y="bottom:Q", y2="top:Q"
+        x=alt.X("left:Q"), x2=alt.X2("right:Q"), y=alt.Y("bottom:Q"), y2=alt.Y2("top:Q")
     )
     known = rows().transform_filter("isValid(datum.size_mean_1m) && isValid(datum.leadership_mean_1m)")
     means = {
@@ -107,7 +107,7 @@ def compass(description: str) -> dict[str, Any]:
     ]
     path = known.mark_trail(color=colour("accent"), opacity=0.6).encode(
         **means,
-        order="session:T",
+        order=alt.Order("session:T"),
         size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[52, 0], range=[0.4, 4]), legend=None),
     )
     weeks = known.mark_circle(size=40, opacity=0).encode(**means, tooltip=tips)
@@ -196,7 +196,7 @@ def timeline(description: str) -> dict[str, Any]:
     strengths = alt.Scale(type="ordinal", domain=names, range=[strength for _, strength in STATE_COLOURS.values()])
     blocks = stretched.mark_rect().encode(
         x=x,
-        x2="end:T",
+        x2=alt.X2("end:T"),
         y=y,
         fill=alt.Fill("state:N", scale=shades, legend=None),
         fillOpacity=alt.FillOpacity("state:N", scale=strengths, legend=None),
@@ -206,6 +206,6 @@ def timeline(description: str) -> dict[str, Any]:
     words = (
         stretched.transform_filter("(datum.end - datum.start) * width > 80 * (datum.final - datum.first)")
         .mark_text(align="left", dx=5, fontSize=11)
-        .encode(x=x, y=y, text="state:N")
+        .encode(x=x, y=y, text=alt.Text("state:N"))
     )
     return finished(alt.layer(blocks, words), description, 150)

@@ -10,6 +10,7 @@ from market_rotation.tasks.report.charts.parts import (
     colour,
     day_axis,
     day_tip,
+    either,
     finished,
     fixed,
     label_colours,
@@ -30,8 +31,8 @@ def relative_strength(pair: str, description: str) -> dict[str, Any]:
     choice, kept = span("relative_strength")
     shaded = stretches(kept)
     bands = shaded.mark_rect().encode(
-        x="start:T",
-        x2="end:T",
+        x=alt.X("start:T"),
+        x2=alt.X2("end:T"),
         fill=label_colours("fill", legend=None),
         fillOpacity=label_colours("fillOpacity", legend=None),
     )
@@ -40,7 +41,7 @@ def relative_strength(pair: str, description: str) -> dict[str, Any]:
         shaded.transform_joinaggregate(first="min(start)", final="max(end)")
         .transform_filter("(datum.end - datum.start) * width > 75 * (datum.final - datum.first)")
         .mark_text(align="left", dx=5, dy=11, fontSize=11, color=colour("muted"))
-        .encode(x="start:T", y=fixed(alt.YValue, "0"), text="label:N")
+        .encode(x=alt.X("start:T"), y=fixed(alt.YValue, "0"), text=alt.Text("label:N"))
     )
     series = {"ratio": pair, "ratio_ma50": "50-session average", "ratio_ma200": "200-session average"}
     y = value_axis("value", zero=False)
@@ -82,7 +83,7 @@ def drawdowns(description: str) -> dict[str, Any]:
             x=day_axis(),
             y=value_axis("drawdown", ".0%"),
             color=alt.Color("symbol:N", title=None, sort=None),
-            opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.1)),
+            opacity=either(alt.OpacityValue, chosen, 0.9, 0.1),
             tooltip=[
                 alt.Tooltip("symbol:N", title="Fund"),
                 day_tip(),
@@ -108,8 +109,8 @@ def earnings(description: str) -> dict[str, Any]:
         .encode(
             x=day_axis(format="%-d %b %Y"),
             y=value_axis("large_growth_next_year", ".0%", zero=True),
-            y2="small_growth_next_year:Q",
-            color=alt.condition("datum.gap > 0", alt.value(colour("good")), alt.value(colour("bad"))),
+            y2=alt.Y2("small_growth_next_year:Q"),
+            color=either(alt.ColorValue, "datum.gap > 0", colour("good"), colour("bad")),
         )
     )
     return finished(alt.layer(gap, line, rule), description, 260)

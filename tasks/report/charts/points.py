@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from market_rotation.tasks.report.charts.parts import PERCENT, colour, finished, fixed, rows
+from market_rotation.tasks.report.charts.parts import PERCENT, colour, either, finished, fixed, rows
 
 #: Pixels for each name.
 STEP = 30
@@ -52,7 +52,7 @@ def day_returns(order: Sequence[str], description: str) -> dict[str, Any]:
     bars = known.mark_bar(cornerRadiusEnd=2).encode(
         x=x,
         y=y,
-        color=alt.condition("datum.return_1d < 0", alt.value(colour("bad")), alt.value(colour("good"))),
+        color=either(alt.ColorValue, "datum.return_1d < 0", colour("bad"), colour("good")),
         tooltip=tips,
     )
     labels = known.mark_text(
@@ -64,7 +64,7 @@ def day_returns(order: Sequence[str], description: str) -> dict[str, Any]:
         known.transform_aggregate(market="min(market_return_1d)")
         .transform_filter("isValid(datum.market)")
         .mark_rule(color=colour("ink"), strokeDash=[4, 3])
-        .encode(x="market:Q", tooltip=alt.Tooltip("market:Q", title="The market", format="+.2%"))
+        .encode(x=alt.X("market:Q"), tooltip=alt.Tooltip("market:Q", title="The market", format="+.2%"))
     )
     return finished(alt.layer(bars, market, labels), description, height(len(order)))
 
@@ -103,7 +103,7 @@ def places(
         rows()
         .transform_calculate(low="0", high="100")
         .mark_rule(color=colour("grid"), strokeWidth=5)
-        .encode(x=alt.X("low:Q", title=title, scale=alt.Scale(domain=[0, 100])), x2="high:Q", y=y)
+        .encode(x=alt.X("low:Q", title=title, scale=alt.Scale(domain=[0, 100])), x2=alt.X2("high:Q"), y=y)
     )
     points = folded.mark_point(size=110, filled=True, opacity=0.9).encode(
         x=x,
@@ -126,7 +126,7 @@ def places(
         rows()
         .transform_calculate(words=text)
         .mark_text(align="right", fontSize=11)
-        .encode(x=fixed(alt.XValue, "width"), y=y, text="words:N")
+        .encode(x=fixed(alt.XValue, "width"), y=y, text=alt.Text("words:N"))
     )
     return finished(alt.layer(line, points, labels), description, height(len(order)))
 
@@ -142,7 +142,7 @@ def two_sides(
     x = alt.X("value:Q", title=None, axis=alt.Axis(grid=True, tickCount=5), scale=alt.Scale(zero=False, padding=40))
     kept = rows().transform_filter(f"isValid(datum.{first}) || isValid(datum.{second})")
     line = kept.mark_rule(strokeWidth=3, color=colour("grid")).encode(
-        x=alt.X(f"{first}:Q", title=None, scale=alt.Scale(zero=False, padding=40)), x2=f"{second}:Q", y=y
+        x=alt.X(f"{first}:Q", title=None, scale=alt.Scale(zero=False, padding=40)), x2=alt.X2(f"{second}:Q"), y=y
     )
     folded = (
         kept.transform_fold([first, second], as_=["column", "value"])

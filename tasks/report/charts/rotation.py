@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from market_rotation.tasks.report.charts.parts import DAY, colour, finished, rows
+from market_rotation.tasks.report.charts.parts import DAY, colour, either, finished, rows
 
 #: The colour of each quadrant's area, and its strength.
 QUADRANTS = {
@@ -79,7 +79,7 @@ def _marks(picked: Any, step: str) -> dict[str, Any]:
 
     return {
         "color": alt.Color("symbol:N", scale=alt.Scale(range="category"), legend=None),
-        "opacity": alt.condition(picked, alt.value(1), alt.value(0.08)),
+        "opacity": either(alt.OpacityValue, picked, 1, 0.08),
         "tooltip": [
             alt.Tooltip("name:N", title="Name"),
             alt.Tooltip("symbol:N", title="Symbol"),
@@ -118,9 +118,9 @@ def _quadrants() -> tuple[Any, Any]:
     strength = alt.Scale(type="ordinal", domain=list(QUADRANTS), range=[opacity for _, opacity in QUADRANTS.values()])
     areas = corners.mark_rect().encode(
         x=_x("centre:Q"),
-        x2="across:Q",
+        x2=alt.X2("across:Q"),
         y=_y("centre:Q"),
-        y2="upwards:Q",
+        y2=alt.Y2("upwards:Q"),
         fill=alt.Fill("area:N", scale=shade, legend=None),
         fillOpacity=alt.FillOpacity("area:N", scale=strength, legend=None),
     )
@@ -132,7 +132,9 @@ def _quadrants() -> tuple[Any, Any]:
         dx=alt.ExprRef("-8 * datum.right"),
         baseline=alt.ExprRef("datum.up > 0 ? 'top' : 'bottom'"),
         dy=alt.ExprRef("8 * datum.up"),
-    ).encode(x=_x("across:Q"), y=_y("upwards:Q"), text="name:N", fill=alt.Fill("area:N", scale=shade, legend=None))
+    ).encode(
+        x=_x("across:Q"), y=_y("upwards:Q"), text=alt.Text("name:N"), fill=alt.Fill("area:N", scale=shade, legend=None)
+    )
     return areas, names
 
 
@@ -146,8 +148,8 @@ def _tails(tail: Any, picked: Any, steps: int, step: str) -> tuple[Any, Any]:
         y=_y("rs_momentum:Q"),
         color=marks["color"],
         size=alt.Size("weeks_back:Q", scale=alt.Scale(domain=[steps, 0], range=[0.8, 3.2]), legend=None),
-        order="session:T",
-        opacity=alt.condition(picked, alt.value(0.75), alt.value(0.08)),
+        order=alt.Order("session:T"),
+        opacity=either(alt.OpacityValue, picked, 0.75, 0.08),
     )
     dots = tail.transform_filter("datum.weeks_back > 0").mark_circle(size=16)
     return trails, dots.encode(x=_x("rs_ratio:Q"), y=_y("rs_momentum:Q"), **marks)
@@ -181,10 +183,10 @@ def _labels(heads: Any, picked: Any, step: str) -> tuple[Any, Any]:
     leads = aside.mark_rule(strokeWidth=0.8).encode(
         x=_x("rs_ratio:Q"),
         y=_y("rs_momentum:Q"),
-        x2="label_x:Q",
-        y2="label_y:Q",
+        x2=alt.X2("label_x:Q"),
+        y2=alt.Y2("label_y:Q"),
         color=marks["color"],
-        opacity=alt.condition(picked, alt.value(0.55), alt.value(0.05)),
+        opacity=either(alt.OpacityValue, picked, 0.55, 0.05),
     )
     labels = aside.mark_text(
         fontSize=11,
@@ -192,5 +194,5 @@ def _labels(heads: Any, picked: Any, step: str) -> tuple[Any, Any]:
         baseline="middle",
         align=alt.ExprRef("datum.side < 0 ? 'right' : 'left'"),
         dx=alt.ExprRef("datum.side < 0 ? -3 : 3"),
-    ).encode(x=_x("label_x:Q"), y=_y("label_y:Q"), text="symbol:N", **marks)
+    ).encode(x=_x("label_x:Q"), y=_y("label_y:Q"), text=alt.Text("symbol:N"), **marks)
     return leads, labels

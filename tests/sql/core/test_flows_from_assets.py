@@ -78,3 +78,14 @@ def test_month_end_counts_of_the_issuer_give_each_month(seed: int):
     assert rows["net_flow_usd"].tolist() == pytest.approx(list(wanted), rel=1e-9)
     assert set(rows["quality"]) == {"monthly_count"}
     assert ((rows["net_flow_usd"] - truth[rows.index]).abs() <= rows["uncertainty_usd"] + 1).all()
+
+
+def test_rounding_of_assets_over_nav_is_no_flow():
+    """Assets / NAV of a count that stands still differ in their last digits: each flow is 0, and a month of them begins no streak."""
+    navs = fund(0, 0.011)[0]
+    assets = [nav * 400_000.0 for nav in navs]
+    counts = np.array(assets) / navs
+    assert len(set(counts)) > 1, "no count was rounded"
+    rows = months_of(records("VB", list(navs), None, BEGIN, total_net_assets_usd=assets))
+    assert (rows["net_flow_usd"] == 0).all()
+    assert (rows["streak_months"] == 0).all()
