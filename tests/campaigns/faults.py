@@ -1,4 +1,4 @@
-"""Each vendor fault in each dataset, on a first and on a later run: what the run does, and whether the next run heals it.
+"""Each vendor fault in each dataset, on a first and on a later run, by each source: what the run does, and whether the next run heals it.
 
 A fault that is published is a broken promise, except where `BELIEVED` says why it cannot be recognised.
 """
@@ -13,9 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -25,12 +27,15 @@ from rich.console import Console
 from rich.progress import track
 
 from campaigns import faulty_market as market
+from campaigns import faulty_vendors as vendors
 from campaigns.record import record
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.run.ledger import Run
 
 PUBLISHED = Path("warehouse/rotation.duckdb")
+#: The good runs of this worker process.
+KEPT: Clean | None = None
 #: Faults that nothing in the data shows, and why.
 BELIEVED: dict[tuple[str, str, str], str] = {
     ("prices", "frozen-price", "later"): "a close that stands still for less than five sessions may be true",
@@ -47,14 +52,22 @@ NOT_HEALED: dict[tuple[str, str, str], str] = {
     ): "nothing says how old a new history must be; `rotation backfill` requests it again",
 }
 
+#: The outcome of a run that neither published what it should nor recorded that it did not.
+MISSING = "missing without a word"
+#: Why that is allowed of a fund that the user's files no longer have.
+ABSENT = (
+    "what the files do not have is not requested; `ops.freshness` reports it once the dataset is older than it may be"
+)
+
 
 @dataclass(frozen=True)
 class Cell:
-    """A fault of a dataset, on the `first` run of a warehouse or on a `later` one."""
+    """A fault of a dataset, on the `first` run of a warehouse or on a `later` one, as it comes by a source."""
 
     dataset: str
     fault: str
     run: str
+    source: str = vendors.DIRECT
 
 
 @dataclass(frozen=True)
@@ -67,13 +80,19 @@ class Outcome:
 
 
 def plan() -> list[Cell]:
-    """All cells of the matrix."""
-    return [Cell(dataset, fault, run) for run in ("later", "first") for dataset, fault in market.cells()]
+    """All cells of the matrix: every dataset by the simulated market and by files, prices also by each vendor's wire format."""
+    return [
+        Cell(dataset, fault, run, source)
+        for run in ("later", "first")
+        for dataset, fault in market.cells()
+        for source in (vendors.DIRECT, vendors.FILES, *vendors.VENDORS)
+        if source not in vendors.VENDORS or dataset == "prices"
+    ]
 
 
 @contextmanager
-def home(folder: Path) -> Iterator[None]:
-    """`folder` as working directory, with the settings of a run of the small market."""
+def home(folder: Path, source: str) -> Iterator[None]:
+    """`folder` as working directory, with the settings of a run of the small market by `source`."""
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("ROTATION_")]:
@@ -82,9 +101,9 @@ def home(folder: Path) -> Iterator[None]:
         patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(folder, market.members())))
         patch.setenv("ROTATION_HISTORY_START", str(market.HISTORY_START))
         patch.setenv("ROTATION_EARNINGS_CONSTITUENTS", "0")
-        patch.setenv("ROTATION_SOURCE", "sample")
         patch.setenv("ROTATION_REPORT", "false")
-        yield
+        with vendors.reached(source, patch, folder):
+            yield
 
 
 class Clean:
@@ -92,42 +111,42 @@ class Clean:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tables: dict[tuple[str, date], dict[str, pd.DataFrame]] = {}
-        #: What a good run of `market.SESSION` records, on a first and on a later run.
-        self.noted: dict[str, set[str]] = {}
+        self._tables: dict[tuple[str, str, date], dict[str, pd.DataFrame]] = {}
+        #: What a good run of `market.SESSION` records, by source and by whether it is a first or a later run.
+        self.noted: dict[tuple[str, str], set[str]] = {}
 
-    def start(self, run: str) -> Path | None:
+    def start(self, source: str, run: str) -> Path | None:
         """The warehouse before the fault; None before a first run."""
         if run == "first":
             return None
-        made = self._folder / "before"
+        made = self._folder / f"{source}-before"
         if not made.exists():
-            with home(self._folder / "making"):
-                good(market.BEFORE)
+            with home(self._folder / f"{source}-making", source):
+                good(source, market.BEFORE)
                 shutil.copytree("warehouse", made)
         return made
 
-    def tables(self, run: str, session: date) -> dict[str, pd.DataFrame]:
+    def tables(self, source: str, run: str, session: date) -> dict[str, pd.DataFrame]:
         """What good runs have published after `session`."""
-        if (run, session) not in self._tables:
-            kept = self._folder / f"{run}-{market.SESSION}"
-            with home(self._folder / f"clean-{run}-{session}"):
-                before = self.start(run) if session == market.SESSION else kept
+        if (source, run, session) not in self._tables:
+            kept = self._folder / f"{source}-{run}-{market.SESSION}"
+            with home(self._folder / f"{source}-clean-{run}-{session}", source):
+                before = self.start(source, run) if session == market.SESSION else kept
                 if session != market.SESSION:
-                    self.tables(run, market.SESSION)
+                    self.tables(source, run, market.SESSION)
                 if before:
                     shutil.copytree(before, "warehouse")
-                made = good(session)
-                self._tables[run, session] = published()
+                made = good(source, session)
+                self._tables[source, run, session] = published()
                 if session == market.SESSION:
-                    self.noted[run] = noted(made)
+                    self.noted[source, run] = noted(made)
                     shutil.copytree("warehouse", kept)
-        return self._tables[run, session]
+        return self._tables[source, run, session]
 
 
-def good(session: date) -> Run:
+def good(source: str, session: date) -> Run:
     """A run without a fault. Raises `AssertionError` when it does not publish."""
-    run = world.run(market.market(), session)
+    run = vendors.evening(source, market.market(), session)
     assert run.status in ("published", "up_to_date"), run.message
     return run
 
@@ -155,6 +174,9 @@ def wrong(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> 
     """How many published rows good runs would not have published."""
     extra = 0
     for name, frame in found.items():
+        # A source of prices alone has nothing of the other datasets.
+        if frame.empty:
+            continue
         columns = [c for c in frame if not frame[c].isna().all() or not expected[name][c].isna().all()]
         places = dict.fromkeys(frame[columns].select_dtypes("number"), 9)
         rounded = [table[columns].round(places) for table in (frame, expected[name])]
@@ -189,21 +211,23 @@ def findings(run: Run, usual: set[str]) -> str:
 
 def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
     """Runs one cell in `folder`: the run with the fault, then runs without it."""
-    before = clean.start(cell.run)
-    expected = clean.tables(cell.run, market.SESSION)
-    with home(folder):
+    before = clean.start(cell.source, cell.run)
+    expected = clean.tables(cell.source, cell.run, market.SESSION)
+    with home(folder, cell.source):
         if before:
             shutil.copytree(before, "warehouse")
         already = published()
-        run = world.run(market.with_fault(cell.dataset, cell.fault), market.SESSION)
+        run = vendors.evening(cell.source, market.with_fault(cell.dataset, cell.fault), market.SESSION)
         found = published()
         # A run that publishes nothing leaves what was there, on its former basis of splits.
         count = wrong(found, already if run.status in ("blocked", "failed") else expected)
-        what = {"blocked": "blocked", "failed": "failed"}.get(run.status) or findings(run, clean.noted[cell.run])
+        what = {"blocked": "blocked", "failed": "failed"}.get(run.status) or findings(
+            run, clean.noted[cell.source, cell.run]
+        )
         if count:
             what = f"believed ({count} rows)" + (f", {what}" if what else "")
         return Outcome(
-            what or ("no effect" if same(found, expected) else "missing without a word"),
+            what or ("no effect" if same(found, expected) else MISSING),
             bool(count),
             heals(cell, clean),
         )
@@ -212,8 +236,8 @@ def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
 def heals(cell: Cell, clean: Clean) -> str:
     """With which run without the fault the warehouse is as if it had not been."""
     for session, answer in ((market.SESSION, "yes"), (market.NEXT, "with the next session")):
-        good(session)
-        if same(published(), clean.tables(cell.run, session)):
+        good(cell.source, session)
+        if same(published(), clean.tables(cell.source, cell.run, session)):
             return answer
     return "no"
 
@@ -221,48 +245,101 @@ def heals(cell: Cell, clean: Clean) -> str:
 def broken(cell: Cell, outcome: Outcome) -> bool:
     """Whether the outcome breaks a promise: a wrong row published, a gap without a word, or a fault that stays."""
     key = (cell.dataset, cell.fault, cell.run)
-    hidden = outcome.published_wrong or outcome.what == "missing without a word"
-    return (hidden and key not in BELIEVED) or (outcome.heals == "no" and key not in NOT_HEALED)
+    is_silent = outcome.what == MISSING and not is_absent_file(cell)
+    return ((outcome.published_wrong or is_silent) and key not in BELIEVED) or (
+        outcome.heals == "no" and key not in NOT_HEALED
+    )
+
+
+def is_absent_file(cell: Cell) -> bool:
+    """Whether the fault is that the user's files have nothing of the fund."""
+    return (
+        cell.source == vendors.FILES
+        and cell.dataset != "prices"
+        and cell.fault in ("source-down", "missing-symbol", "empty-answer")
+    )
+
+
+def begin(folder: str) -> None:
+    """Starts a worker process, whose good runs are kept in a folder of its own below `folder`."""
+    global KEPT
+    KEPT = Clean(Path(tempfile.mkdtemp(dir=folder)))
+
+
+def tried(cell: Cell, ends: float) -> tuple[Cell, Outcome | None]:
+    """One cell in a worker process; no outcome where the time is over."""
+    if time.monotonic() > ends:
+        return cell, None
+    assert KEPT is not None
+    with tempfile.TemporaryDirectory() as folder:
+        return cell, attempt(cell, KEPT, Path(folder) / "home")
 
 
 def main() -> int:
     """Runs the matrix, in the order of the seed, until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seconds", type=float, default=7200.0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="cells at the same time")
     given = parser.parse_args()
     show = Console(width=200).print
     show(f"seed {given.seed}")
     todo = plan()
     random.Random(given.seed).shuffle(todo)
+    # Should the time be over before the end, at least each fault of each dataset was tried.
+    todo.sort(key=lambda cell: cell.source != vendors.DIRECT)
+    # On Linux, the only system with this campaign, all processes have one monotonic clock.
     ends, results = time.monotonic() + given.seconds, list[tuple[Cell, Outcome]]()
-    with tempfile.TemporaryDirectory() as temporary:
-        clean = Clean(Path(temporary) / "clean")
-        for number, cell in enumerate(track(todo, "faults")):
-            if time.monotonic() > ends:
-                break
-            folder = Path(temporary) / str(number)
-            results.append((cell, attempt(cell, clean, folder)))
-            shutil.rmtree(folder)
-            show(*results[-1], "BROKEN" if broken(*results[-1]) else "")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(given.jobs, get_context("spawn"), begin, (folder,)) as pool,
+    ):
+        waiting = [pool.submit(tried, cell, ends) for cell in todo]
+        for done in track(as_completed(waiting), "faults", total=len(waiting)):
+            cell, outcome = done.result()
+            if outcome:
+                results.append((cell, outcome))
+                show(cell, outcome, "BROKEN" if broken(cell, outcome) else "")
     failed = [pair for pair in results if broken(*pair)]
     facts = [
         f"Seed {given.seed}: {len(results)} of {len(todo)} cells in the time given; {len(failed)} broke a promise.",
         f"{sum(outcome.published_wrong for _, outcome in results)} faults were believed; the last column says why that is allowed.",
     ]
-    results.sort(key=lambda pair: (pair[0].dataset, pair[0].fault, pair[0].run))
-    rows = [
-        {**asdict(cell), "outcome": outcome.what, "heals on the next run": outcome.heals, "allowed because": why(cell)}
-        for cell, outcome in results
-    ]
-    record("faults", facts, rows)
+    record("faults", facts, table(dict(results)))
     return 1 if failed else 0
 
 
-def why(cell: Cell) -> str:
+def table(results: dict[Cell, Outcome]) -> list[dict[str, str]]:
+    """A row for each dataset, fault and run with the outcome by each source, `not tried` where the time was over."""
+    rows = []
+    for dataset, fault, run in sorted({(cell.dataset, cell.fault, cell.run) for cell in results}):
+        planned = [cell for cell in plan() if (cell.dataset, cell.fault, cell.run) == (dataset, fault, run)]
+        by_source = {cell.source: words(results.get(cell)) for cell in planned}
+        reasons = {why(cell, results[cell]) for cell in planned if cell in results} - {""}
+        rows.append(
+            {"dataset": dataset, "fault": fault, "run": run}
+            | {source: by_source.get(source, "") for source in (vendors.DIRECT, vendors.FILES, *vendors.VENDORS)}
+            | {"allowed because": "; ".join(sorted(reasons))}
+        )
+    return rows
+
+
+def words(outcome: Outcome | None) -> str:
+    """An outcome in the table; that the next run heals it is not said, as it is the rule."""
+    if outcome is None:
+        return "not tried"
+    healed = {"yes": "", "no": ", not healed by later runs"}.get(outcome.heals, f", healed {outcome.heals}")
+    return f"{outcome.what}{healed}"
+
+
+def why(cell: Cell, outcome: Outcome) -> str:
     """Why a cell may end as it does; empty where nothing need be allowed."""
     key = (cell.dataset, cell.fault, cell.run)
-    return BELIEVED.get(key) or NOT_HEALED.get(key) or ""
+    if outcome.what == MISSING and is_absent_file(cell):
+        return ABSENT
+    return (BELIEVED.get(key) if outcome.published_wrong else None) or (
+        (NOT_HEALED.get(key) if outcome.heals == "no" else None) or ""
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The fault matrix in small: three cells, one of each kind of outcome."""
+"""The fault matrix in small: a cell of each kind of outcome, and one of each way by which a fault comes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
         (Cell("fund_nav", "sign-flip", "later"), "set aside by"),
         (Cell("prices", "future-date", "later"), "blocked"),
         (Cell("holdings", "future-date", "first"), "set aside by not_in_future"),
+        (Cell("prices", "swapped-high-low", "later", "tiingo"), "set aside by bar_consistent"),
+        (Cell("holdings", "source-down", "later", "files"), faults.MISSING),
     ],
-    ids=lambda value: getattr(value, "fault", None),
+    ids=lambda value: f"{value.source}-{value.fault}" if isinstance(value, Cell) else None,
 )
 def test_cell(cell: Cell, outcome: str, clean: Clean, tmp_path: Path) -> None:
     """The fault is found, nothing wrong is published, and a run without the fault heals it."""
@@ -34,8 +36,15 @@ def test_cell(cell: Cell, outcome: str, clean: Clean, tmp_path: Path) -> None:
 
 
 def test_each_cell_can_be_made() -> None:
-    """The matrix has no cell twice, and each names a fault that there is."""
+    """The matrix has no cell twice, each names a fault that there is, and prices come by every source."""
     cells = faults.plan()
     assert len(set(cells)) == len(cells)
+    assert {cell.source for cell in cells if cell.dataset == "prices"} == {
+        "sample",
+        "files",
+        "yahoo",
+        "tiingo",
+        "eodhd",
+    }
     for cell in cells:
         faults.market.with_fault(cell.dataset, cell.fault)

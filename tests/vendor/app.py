@@ -265,7 +265,10 @@ def unauthorized(description: str) -> Response:
     return JSONResponse({"finance": {"result": None, "error": error}}, 401)
 
 
-def _json(number: float) -> float | int | None:
+def _json(number: float | str) -> float | int | str | None:
+    # A market may have texts where numbers belong.
+    if isinstance(number, str):
+        return number
     if math.isnan(number):
         return None
     return int(number) if number == int(number) and number >= 100_000 else float(number)

@@ -199,7 +199,10 @@ class Keyed:
         return frame.assign(**traded, volume=frame["volume"] / later, later=later, factor=factor)
 
 
-def _value(number: float) -> float | None:
+def _value(number: float | str) -> float | str | None:
+    # A market may have texts where numbers belong.
+    if isinstance(number, str):
+        return number
     return None if math.isnan(number) else float(number)
 
 
