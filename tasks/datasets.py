@@ -96,6 +96,7 @@ class Dataset:
     `is_range`: requested for a range of sessions, else a snapshot of one day. `max_age_sessions`: how many sessions the newest row may
     lie behind the session of a run before the dataset counts as behind; `max_age_by_source` has the sources to which another age applies,
     by the name in the column `source`. `is_rejected_by_row`: a row can be quarantined alone; a file of holdings is quarantined as a whole.
+    `is_never_empty`: an answer without rows is a failure; a range may have none, and not every company has estimates.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Dataset:
     max_age_sessions: int = 0
     max_age_by_source: Mapping[str, int] = field(default_factory=dict, hash=False)
     is_rejected_by_row: bool = True
+    is_never_empty: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -139,7 +141,7 @@ DATASETS: dict[str, Dataset] = {
             max_age_sessions=1,
             max_age_by_source={YAHOO_FUND_NAV: 0},
         ),
-        Dataset("fund_facts", FUND_FACTS_COLUMNS),
+        Dataset("fund_facts", FUND_FACTS_COLUMNS, is_never_empty=True),
         Dataset(
             "holdings",
             HOLDINGS_COLUMNS,
@@ -147,6 +149,7 @@ DATASETS: dict[str, Dataset] = {
             row="holding",
             max_age_sessions=WEEK,
             is_rejected_by_row=False,
+            is_never_empty=True,
         ),
         Dataset("earnings_growth", EARNINGS_GROWTH_COLUMNS, max_age_sessions=WEEK),
     )

@@ -197,11 +197,19 @@ def _with_retries(source: Source, request: Request, policy: RetryPolicy) -> pd.D
     )
     for attempt in attempts:
         with attempt:
-            method = getattr(source, request.dataset)
-            if DATASETS[request.dataset].is_range:
-                return cast("pd.DataFrame", method(request.symbol, request.start_session, request.end_session))
-            return cast("pd.DataFrame", method(request.symbol, request.end_session))
+            frame = _asked(source, request)
+            if frame.empty and DATASETS[request.dataset].is_never_empty:
+                what = f"{request.dataset.replace('_', ' ')} of {request.symbol}"
+                raise RotationError(f"{source.name} gave no {what}: its answer has no rows; the next run requests it.")
+            return frame
     raise AssertionError("stamina ends with a result or an exception")
+
+
+def _asked(source: Source, request: Request) -> pd.DataFrame:
+    method = getattr(source, request.dataset)
+    if DATASETS[request.dataset].is_range:
+        return cast("pd.DataFrame", method(request.symbol, request.start_session, request.end_session))
+    return cast("pd.DataFrame", method(request.symbol, request.end_session))
 
 
 def _failed(request: Request, error: str, is_unavailable: bool = False) -> Answer:

@@ -114,6 +114,8 @@ class Clean:
         self._tables: dict[tuple[str, str, date], dict[str, pd.DataFrame]] = {}
         #: What a good run of `market.SESSION` records, by source and by whether it is a first or a later run.
         self.noted: dict[tuple[str, str], set[str]] = {}
+        #: How many symbols each dataset lacks even then.
+        self.behind: dict[tuple[str, str], dict[str, int]] = {}
 
     def start(self, source: str, run: str) -> Path | None:
         """The warehouse before the fault; None before a first run."""
@@ -140,6 +142,7 @@ class Clean:
                 self._tables[source, run, session] = published()
                 if session == market.SESSION:
                     self.noted[source, run] = noted(made)
+                    self.behind[source, run] = {name: behind(name) for name in market.OF_DATASET}
                     shutil.copytree("warehouse", kept)
         return self._tables[source, run, session]
 
@@ -209,6 +212,13 @@ def findings(run: Run, usual: set[str]) -> str:
     return "recorded by " + ", ".join(more) if more else ""
 
 
+def behind(dataset: str) -> int:
+    """How many symbols lack what was due of a dataset, as `ops.freshness` reports it to readers."""
+    with warehouse.reading(PUBLISHED) as con:
+        query = "select symbols_behind from ops.freshness(null) where dataset = ?"
+        return sum(count or 0 for (count,) in con.execute(query, [dataset]).fetchall())
+
+
 def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
     """Runs one cell in `folder`: the run with the fault, then runs without it."""
     before = clean.start(cell.source, cell.run)
@@ -224,6 +234,8 @@ def attempt(cell: Cell, clean: Clean, folder: Path) -> Outcome:
         what = {"blocked": "blocked", "failed": "failed"}.get(run.status) or findings(
             run, clean.noted[cell.source, cell.run]
         )
+        if not what and behind(cell.dataset) > clean.behind[cell.source, cell.run][cell.dataset]:
+            what = "reported as behind by ops.freshness"
         if count:
             what = f"believed ({count} rows)" + (f", {what}" if what else "")
         return Outcome(

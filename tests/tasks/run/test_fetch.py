@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import world
 
+from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError, RateLimited, RotationError, SourceUnavailable, SymbolNotFound
 from market_rotation.tasks.run.fetch import BATCH_SIZE, Request, RetryPolicy, batches, fetch_batch
 from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.sources.frames import typed
 
 START, END = date(2024, 1, 2), date(2024, 1, 5)
 
@@ -132,6 +134,33 @@ def test_one_bad_symbol_does_not_spoil_the_others():
     assert [answer.request for answer in answers] == requests
     assert [answer.error for answer in answers] == [None, "No B.", None, None]
     assert answers[2].frame is empty
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_answer_without_rows(name: str):
+    """Of a fund's facts and holdings it is a failure, asked for once; a range may have no rows, and a company no estimates."""
+
+    class Empty:
+        name = "script"
+        asked = 0
+
+        def __getattr__(self, dataset: str) -> Callable[..., pd.DataFrame]:
+            def answer(symbol: str, *days: date) -> pd.DataFrame:
+                self.asked += 1
+                return typed({}, DATASETS[dataset].columns)
+
+            return answer
+
+    source = Empty()
+    (answer,) = fetch_batch(source, [Request(name, "IWM", START, END)], policy())
+    assert source.asked == 1
+    if name in ("fund_facts", "holdings"):
+        what = name.replace("_", " ")
+        assert answer.error == f"script gave no {what} of IWM: its answer has no rows; the next run requests it."
+        assert answer.frame is None
+    else:
+        assert answer.error is None
+        assert answer.frame is not None
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1, 5 * BATCH_SIZE + 2])
