@@ -265,7 +265,7 @@ def unauthorized(description: str) -> Response:
     return JSONResponse({"finance": {"result": None, "error": error}}, 401)
 
 
-def _json(number: float | str) -> float | int | str | None:
+def _json(number: Any) -> Any:
     # A market may have texts where numbers belong.
     if isinstance(number, str):
         return number

@@ -199,7 +199,7 @@ class Keyed:
         return frame.assign(**traded, volume=frame["volume"] / later, later=later, factor=factor)
 
 
-def _value(number: float | str) -> float | str | None:
+def _value(number: Any) -> Any:
     # A market may have texts where numbers belong.
     if isinstance(number, str):
         return number

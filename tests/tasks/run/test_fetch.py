@@ -142,6 +142,7 @@ def test_an_answer_without_rows(name: str):
 
     class Empty:
         name = "script"
+        datasets = frozenset(DATASETS)
         asked = 0
 
         def __getattr__(self, dataset: str) -> Callable[..., pd.DataFrame]:
