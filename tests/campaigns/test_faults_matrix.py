@@ -24,7 +24,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
         (Cell("prices", "future-date", "later"), "blocked"),
         (Cell("holdings", "future-date", "first"), "set aside by not_in_future"),
         (Cell("prices", "swapped-high-low", "later", "tiingo"), "set aside by bar_consistent"),
-        (Cell("holdings", "source-down", "later", "files"), faults.MISSING),
+        (Cell("holdings", "source-down", "later", "files"), "reported as behind by ops.freshness"),
     ],
     ids=lambda value: f"{value.source}-{value.fault}" if isinstance(value, Cell) else None,
 )
