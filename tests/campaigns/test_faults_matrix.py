@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from campaigns import faults
-from campaigns.faults import Cell, Clean, attempt
+from campaigns import faulty_market as market
+from campaigns.fault_cells import Cell, broken, plan
+from campaigns.faults import Clean, attempt
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,12 @@ def test_cell(cell: Cell, outcome: str, clean: Clean, tmp_path: Path) -> None:
     """The fault is found, nothing wrong is published, and a run without the fault heals it."""
     found = attempt(cell, clean, tmp_path / "home")
     assert found.what.startswith(outcome)
-    assert not faults.broken(cell, found)
+    assert not broken(cell, found)
 
 
 def test_each_cell_can_be_made() -> None:
     """The matrix has no cell twice, each names a fault that there is, and prices come by every source."""
-    cells = faults.plan()
+    cells = plan()
     assert len(set(cells)) == len(cells)
     assert {cell.source for cell in cells if cell.dataset == "prices"} == {
         "sample",
@@ -47,4 +48,4 @@ def test_each_cell_can_be_made() -> None:
         "eodhd",
     }
     for cell in cells:
-        faults.market.with_fault(cell.dataset, cell.fault)
+        market.with_fault(cell.dataset, cell.fault)
