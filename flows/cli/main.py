@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-# Where this module is installed, jsonschema compiles a grammar of internationalized addresses on import: 0.9 to 2.2 s of each command that imports
-# Prefect, Great Expectations or Altair, which all import jsonschema. None of their schemas has the formats `iri` and `iri-reference`; without the
-# module jsonschema leaves these unchecked.
+# Where this module is installed, jsonschema compiles a grammar of internationalized addresses on import: about 2 s, on a slow machine, of each
+# command that imports Prefect, Great Expectations or Altair, which all import jsonschema. None of their schemas has the formats `iri` and
+# `iri-reference`; without the module jsonschema leaves these unchecked.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 

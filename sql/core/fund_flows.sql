@@ -8,8 +8,9 @@
 --   valued as etf.com and FactSet do at the earlier NAV. Counts that differ by rounding alone, as assets / NAV may, are the same. Where t-1 is not
 --   the previous session, the flow is that of the whole gap, at most 23 sessions. An issuer's count is compared with the issuer's last one, a
 --   count derived from assets with the last derived one. A distribution lowers NAV and creates no shares, so it is not a flow. A source is dead
---   when the count has stood still, while NAV moved, for so many records n that p^n < 1e-6, p = how often it stood still in the 63 records before: four records suffice for a fund whose count changes
---   nearly every day; a count that seldom changes is not judged. A count of a dead source is not known
+--   when the count has stood still, while NAV moved, for so many records n that p^n < 1e-6, p = how often it stood still in the 63 records
+--   before: four records suffice for a fund whose count changes nearly every day; a count that seldom changes is not judged. A count of a dead
+--   source is not known
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
@@ -78,7 +79,7 @@ judged as (
 
 -- A gap is a record with a known count and the records after it without one.
 gaps as (
-    -- Without `filter`, which takes DuckDB four times as long here.
+    -- Without `filter`, which takes DuckDB over three times as long here.
     select *, count(case when is_counted then 1 end) over (partition by symbol order by session rows unbounded preceding) as gap
     from judged
 ),

@@ -98,7 +98,7 @@ class InstalledSource(Source, Protocol):
 
 
 class FundSource(Protocol):
-    """The methods for data of funds and companies. Each raises as `Source.prices` does."""
+    """The methods for data of funds and companies. Each raises as `Source.prices` does. Facts or holdings without rows are a failure."""
 
     name: str
 

@@ -516,6 +516,18 @@ def test_help_imports_nothing_heavy(arguments):
     assert heavy & set(json.loads(done.stderr.splitlines()[-1])) == set()
 
 
+def test_the_grammar_of_addresses_is_not_compiled():
+    """Only the check of internationalized addresses, which no schema here uses, is given up for it."""
+    code = (
+        "import sys, json\n"
+        "import market_rotation.flows.cli.main\n"
+        "import jsonschema\n"
+        "left = {'uri', 'iri', 'date-time'} & set(jsonschema.FormatChecker.checkers)\n"
+        "print(json.dumps([sorted(left), 'rfc3987_syntax.syntax_helpers' in sys.modules]))\n"
+    )
+    assert json.loads(process(code).stdout) == [["date-time", "uri"], False]
+
+
 def test_the_module_can_be_run():
     """`python -m market_rotation.flows.cli.main --help` is the same command line."""
     done = subprocess.run(
