@@ -96,5 +96,7 @@ def test_rounding_of_assets_over_nav_is_no_sign_of_life():
     navs = list(fund(0, 0.011)[0][:30])
     frame = records("VB", navs, None, BEGIN, total_net_assets_usd=[nav * 400_000.0 for nav in navs])
     with derived([bars("SPY", [100.0], BEGIN)], MEMBERS, END, BEGIN, fund_nav=frame, wanted=["core.fund_flows"]) as con:
-        found = con.sql("select sessions_unchanged from core.fund_flows where symbol = 'VB' order by session").fetchall()
+        found = con.sql(
+            "select sessions_unchanged from core.fund_flows where symbol = 'VB' order by session"
+        ).fetchall()
     assert found == [(count,) for count in range(30)]
