@@ -3,7 +3,8 @@
 -- sources: signals.fund_flows_monthly_until
 -- null: net_flow_usd of a month that is not known, cumulative_ytd_usd from the year's first such month on; covered_assets_pct while the assets of
 --   any fund of the group are not known; see signals.fund_flows_monthly
--- formula: signals.fund_flows_monthly from the records up to the session, so that it holds nothing after it
+-- formula: signals.fund_flows_monthly from the records up to the session, so that it holds nothing after it; of the latest session the
+--   table itself is read
 -- columns: those of signals.fund_flows_monthly; flow_group in words
 select
     symbol,
@@ -18,5 +19,7 @@ select
     members,
     is_partial
 from signals.fund_flows_monthly_until(getvariable('session'), ['group:small_cap', 'group:large_cap'])
-where month >= date_trunc('month', getvariable('session')) - interval 36 months
+where
+    symbol in ('group:small_cap', 'group:large_cap')
+    and month >= date_trunc('month', getvariable('session')) - interval 36 months
 order by symbol desc, month

@@ -86,14 +86,27 @@ fund_periods as (
     join periods as p on p.period >= f.first_period
 ),
 
-assets as (
-    select symbol, session, nav * shares_outstanding as assets_usd
+-- The last of each period are joined below, not all: the joins sort them.
+last_assets as (
+    select
+        symbol,
+        date_trunc(unit, session)::date as period,
+        arg_max(nav * shares_outstanding, session) as counted_assets_usd,
+        arg_max(total_net_assets_usd, session) as total_net_assets_usd
     from core.fund_nav
-    where shares_outstanding is not null
+    where session <= until
+    group by all
+),
+
+counted_assets as (
+    select symbol, period, counted_assets_usd as assets_usd from last_assets where counted_assets_usd is not null
 ),
 
 counts as (
-    select symbol, session, session_number from records where is_counted
+    select symbol, period, max(session_number) as session_number
+    from records
+    where is_counted
+    group by symbol, period
 ),
 
 by_fund as (
@@ -118,8 +131,8 @@ by_fund as (
     from fund_periods as f
     cross join latest as l
     left join summed as s on s.symbol = f.symbol and s.period = f.period
-    asof left join assets as a on a.symbol = f.symbol and a.session < f.period
-    asof left join counts as n on n.symbol = f.symbol and n.session <= f.last_session
+    asof left join counted_assets as a on a.symbol = f.symbol and a.period < f.period
+    asof left join counts as n on n.symbol = f.symbol and n.period <= f.period
 ),
 
 -- Each group, and without the small leg of the headline pair: a vehicle of traders, whose flows soon revert.
@@ -134,9 +147,7 @@ groups as (
 ),
 
 known_assets as (
-    select symbol, session, total_net_assets_usd as assets_usd
-    from core.fund_nav
-    where total_net_assets_usd is not null
+    select symbol, period, total_net_assets_usd as assets_usd from last_assets where total_net_assets_usd is not null
 ),
 
 vendor_assets as (
@@ -155,7 +166,7 @@ members as (
         on coalesce(g.from_session <= until and date_trunc(unit, g.from_session) <= p.period, true)
         and coalesce(g.until_session > until or date_trunc(unit, g.until_session) > p.period, true)
     left join by_fund as b on b.symbol = g.symbol and b.period = p.period
-    asof left join known_assets as k on k.symbol = g.symbol and k.session <= p.last_session
+    asof left join known_assets as k on k.symbol = g.symbol and k.period <= p.period
     asof left join vendor_assets as v on v.symbol = g.symbol and v.as_of <= p.last_session
     where b.symbol is not null or coalesce(g.inception <= p.last_session, true)
 ),

@@ -16,7 +16,7 @@ from market_rotation.tasks.audit.run import SHOWN, Result, audit, failures
 from market_rotation.tasks.own import files
 from market_rotation.tasks.own.files import Fault
 from market_rotation.tasks.warehouse import derive as deriving
-from market_rotation.tasks.warehouse.models import Model, models
+from market_rotation.tasks.warehouse.models import Model, names
 from market_rotation.tasks.warehouse.query import reason, time_limit
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def tables(con: duckdb.DuckDBPyConnection) -> list[str]:
         "select schema_name || '.' || table_name from duckdb_tables() "
         "where database_name = current_database() and schema_name = 'signals' order by all"
     ).fetchall()
-    ours = {model.name for model in models()}
+    ours = names()
     return [name for (name,) in found if name not in ours]
 
 
@@ -89,8 +89,7 @@ def _derive(
     import duckdb
 
     file = model.path.relative_to(home).as_posix()
-    ours = {other.name for other in models()}
-    if lacking := sorted(model.reads - ours - set(outcome.tables)):
+    if lacking := sorted(model.reads - names() - set(outcome.tables)):
         outcome.faults.append(Fault(file, f"It reads {lacking[0]}, which was not derived; correct that file first."))
         return
     try:

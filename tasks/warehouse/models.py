@@ -60,6 +60,11 @@ def models(folder: Path = SQL) -> tuple[Model, ...]:
     return _models(folder)
 
 
+def names(folder: Path = SQL) -> frozenset[str]:
+    """The names (`schema.table`) of all SQL files, which are not parsed for it."""
+    return frozenset(f"{path.parent.name}.{path.stem}" for path in _files(folder))
+
+
 def fingerprint(folder: Path = SQL) -> str:
     """Eight hexadecimal digits that change when any SQL file does."""
     texts = [f"{path.parent.name}/{path.name}\n{path.read_text('utf-8')}" for path in _files(folder)]

@@ -64,13 +64,15 @@ def collect(con: duckdb.DuckDBPyConnection, session: date | None = None, as_know
     from altair.utils.schemapi import debug_mode
 
     origin = _origin(con, session)
-    found = origin["session"].date()
+    found, is_latest = origin["session"].date(), bool(origin["is_latest"])
     # Altair would check each part of each chart against its schema, which takes as long as all the rest; the tests compile every chart.
     with debug_mode(False), ThreadPoolExecutor(1) as pool:
         builders = {**TOP, **SECTIONS}
         # A thread runs the queries in advance while the charts are made here: each takes about half of the time.
-        asked = {name: pool.submit(queries.run, con, name, found) for name in builders}
-        made = {name: build(asked[name].result(), queries.shown(name, found)) for name, build in builders.items()}
+        asked = {name: pool.submit(queries.run, con, name, found, is_latest) for name in builders}
+        made = {
+            name: build(asked[name].result(), queries.shown(name, found, is_latest)) for name, build in builders.items()
+        }
     return Report(
         session=found,
         known_at=origin["known_at"].to_pydatetime().astimezone(UTC),

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from market_rotation.tasks.errors import RotationError
-from market_rotation.tasks.warehouse.models import SCHEMAS, SQL, Model, fingerprint, models
+from market_rotation.tasks.warehouse.models import SCHEMAS, SQL, Model, fingerprint, models, names
 
 
 def folder_of(root: Path, **files: str) -> Path:
@@ -32,6 +32,11 @@ def test_every_file_comes_after_what_it_reads():
         assert model.reads & {m.name for m in found} <= done | {model.name}, model.name
         done.add(model.name)
     assert len(found) == len(done) == len([path for path in SQL.glob("*/*.sql") if path.parent.name in SCHEMAS])
+
+
+def test_names_are_those_of_the_files_read():
+    """The names of all tables and macros, without parsing a file."""
+    assert names() == {model.name for model in models()}
 
 
 @pytest.mark.parametrize(
