@@ -153,6 +153,8 @@ def _new_context() -> EphemeralDataContext:
     config = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
     made = gx.get_context(mode="ephemeral", project_config=config)
     made.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # GX writes the whole configuration as YAML, and throws it away, at each change of a data source: four times for each audit.
+    made._save_project_config = lambda: None  # type: ignore[method-assign]
     return made
 
 

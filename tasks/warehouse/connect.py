@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -53,20 +53,9 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         # side first, and an ASOF join is never a loop.
         con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
         con.execute("set asof_loop_join_threshold = 0")
-        for schema in SCHEMAS:
-            con.execute(f"create schema if not exists {schema}")
-        # Planning a run reads macros before anything is derived: those that read growing tables alone are there from the start.
-        standing: set[str] = set()
-        for model in models():
-            if model.kind == "ledger" or (model.kind == "macro" and model.reads <= standing):
-                standing.add(model.name)
-                con.execute(model.statements[0])
-                _add_columns(con, model)
-                derive.comment(con, model)
-        formats.record(con)
-        derive.drop_obsolete_macros(con)
         derive.parameters(con, datasets=maximum_ages())
-        derive.build(con, "ops.datasets")
+        with transaction(con):
+            _create(con)
         yield con
     finally:
         con.close()
@@ -95,15 +84,30 @@ def limit_memory(con: duckdb.DuckDBPyConnection, limit: str | None) -> None:
         con.execute("set memory_limit = $1", [limit])
 
 
-def _add_columns(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+def _create(con: duckdb.DuckDBPyConnection) -> None:
+    """The schemas, the growing tables with the columns of this version, and the macros that a run needs before anything is derived."""
+    for schema in SCHEMAS:
+        con.execute(f"create schema if not exists {schema}")
+    there = derive.comments(con)
+    # Planning a run reads macros before anything is derived: those that read growing tables alone are there from the start.
+    standing: set[str] = set()
+    for model in models():
+        if model.kind == "ledger" or (model.kind == "macro" and model.reads <= standing):
+            standing.add(model.name)
+            con.execute(model.statements[0])
+            if f"table {model.name}" in there:
+                _add_columns(con, model, there)
+            derive.comment(con, model, there)
+    formats.record(con)
+    derive.drop_obsolete_macros(con)
+    derive.build(con, "ops.datasets")
+
+
+def _add_columns(con: duckdb.DuckDBPyConnection, model: Model, there: Collection[str]) -> None:
     """Adds the columns of a newer version to a growing table of an older version; they are NULL in its old rows."""
-    schema, table = model.name.split(".")
-    found = con.execute(
-        "select column_name from duckdb_columns() where schema_name = $1 and table_name = $2", [schema, table]
-    ).fetchall()
-    there = {name for (name,) in found}
-    for column in [name for name in model.columns if name not in there]:
-        con.execute(f"alter table {model.name} add column {column} {model.columns[column]}")
+    for column, kind in model.columns.items():
+        if f"column {model.name}.{column}" not in there:
+            con.execute(f"alter table {model.name} add column {column} {kind}")
 
 
 def reading(published: Published, as_of: datetime | None = None) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +59,13 @@ def load(con: duckdb.DuckDBPyConnection, schema: str) -> None:
                 con.execute(statement)
 
 
-def require_variables(con: duckdb.DuckDBPyConnection, names: Iterable[str], where: str) -> None:
+def require_variables(con: duckdb.DuckDBPyConnection, names: Collection[str], where: str) -> None:
     """Raises `RotationError` naming the first of `names` that is not set, and `where` it is read.
 
     DuckDB takes an unset variable for NULL, so that a comparison with it silently finds no row.
     """
+    if not names:
+        return
     known = {name for (name,) in con.execute("select name from duckdb_variables()").fetchall()}
     for name in sorted(set(names) - known):
         raise RotationError(
@@ -87,16 +89,31 @@ def drop_obsolete_macros(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(f"drop macro {'table ' if is_table else ''}{name}")
 
 
-def comment(con: duckdb.DuckDBPyConnection, model: Model) -> None:
-    """Writes the header of the SQL file into DuckDB, as comments on the table or macro and on its columns."""
+def comments(con: duckdb.DuckDBPyConnection) -> dict[str, str | None]:
+    """The comments that tables and columns have, by `table schema.name` and `column schema.name.column`; None for one without."""
+    found = con.execute(
+        """
+        select 'table ' || schema_name || '.' || table_name, comment from duckdb_tables() where database_name = current_database()
+        union all
+        select 'column ' || schema_name || '.' || table_name || '.' || column_name, comment
+        from duckdb_columns() where database_name = current_database()
+        """
+    ).fetchall()
+    return dict(found)
+
+
+def comment(con: duckdb.DuckDBPyConnection, model: Model, there: Mapping[str, str | None] | None = None) -> None:
+    """Writes the header of the SQL file into DuckDB, as comments on the table or macro and on its columns, but for those in `there`."""
     if model.kind == "macro":
         table = " table" if re.search(r"\)\s+as\s+table\b", model.statements[0]) else ""
-        con.execute(f"comment on macro{table} {model.name} is {quoted(model.comment)}")
-        return
-    comments = [f"comment on table {model.name} is {quoted(model.comment)}"] + [
-        f"comment on column {model.name}.{column} is {quoted(words)}" for column, words in model.column_comments.items()
-    ]
-    con.execute("; ".join(comments))
+        wanted = {f"macro{table} {model.name}": model.comment}
+    else:
+        wanted = {f"table {model.name}": model.comment}
+        wanted |= {f"column {model.name}.{column}": words for column, words in model.column_comments.items()}
+    # Each takes DuckDB a millisecond, and a warehouse has a thousand.
+    lacking = [(on, words) for on, words in wanted.items() if (there or {}).get(on) != words]
+    if lacking:
+        con.execute("; ".join(f"comment on {on} is {quoted(words)}" for on, words in lacking))
 
 
 def quoted(words: str) -> str:

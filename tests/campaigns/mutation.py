@@ -74,6 +74,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "sql/signals/fund_flows_monthly_until.sql": (f"{SIGNALS}/test_fund_flows_monthly.py",),
     "sql/signals/fund_flows_weekly.sql": (f"{SIGNALS}/test_flows_by_period.py", "tests/expectations/test_signal_suite.py",),
     "sql/signals/fund_flows_yearly.sql": (f"{SIGNALS}/test_flows_by_period.py",),
+    "sql/signals/fund_flows_yearly_until.sql": (f"{SIGNALS}/test_flows_by_period.py",),
     "sql/signals/fund_overlap.sql": (f"{SIGNALS}/test_fund_overlap.py",),
     "sql/signals/mega_cap.sql": (f"{SIGNALS}/test_signal_edges.py", f"{SIGNALS}/test_signal_truths.py"),
     "sql/signals/regime_observations.sql": (f"{SIGNALS}/test_regime_performance.py",),
