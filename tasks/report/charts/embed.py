@@ -8,7 +8,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, date, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +50,8 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
             found[str(name)] = "boolean"
         elif pd.api.types.is_numeric_dtype(dtype):
             found[str(name)] = "number"
+        elif pd.api.types.is_datetime64_any_dtype(dtype) and known.dt.year.between(MINYEAR, MAXYEAR).all():
+            found[str(name)] = "moment" if (known.dt.floor("s") != known.dt.normalize()).any() else "day"
         elif pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(first, date):
             has_time = isinstance(first, datetime) and any(
                 len(words.exact(value)) > len("YYYY-MM-DD") for value in known
