@@ -25,17 +25,29 @@ with indexed as (
     join core.sessions as s using (session)
 ),
 
--- A frame of one session: empty, hence NULL, where the symbol has no price exactly n sessions back.
+-- Each session from the symbol's first to its last, whether it has a price or not: n rows back are n sessions back.
+traded as (
+    select symbol, unnest(range(min(session_number), max(session_number) + 1)) as session_number
+    from indexed
+    group by symbol
+),
+
 based as (
     select
-        *,
-        first(tri) over (w range between 5 preceding and 5 preceding) as tri_1w,
-        first(tri) over (w range between 21 preceding and 21 preceding) as tri_1m,
-        first(tri) over (w range between 63 preceding and 63 preceding) as tri_3m,
-        first(tri) over (w range between 126 preceding and 126 preceding) as tri_6m,
-        first(tri) over (w range between 252 preceding and 252 preceding) as tri_12m
-    from indexed
-    window w as (partition by symbol order by session_number)
+        t.symbol,
+        i.session,
+        i.return_1d,
+        i.tri,
+        i.previous_year_end,
+        i.previous_quarter_end,
+        lag(i.tri, 5) over w as tri_1w,
+        lag(i.tri, 21) over w as tri_1m,
+        lag(i.tri, 63) over w as tri_3m,
+        lag(i.tri, 126) over w as tri_6m,
+        lag(i.tri, 252) over w as tri_12m
+    from traded as t
+    left join indexed as i on i.symbol = t.symbol and i.session_number = t.session_number
+    window w as (partition by t.symbol order by t.session_number)
 )
 
 select
@@ -52,4 +64,5 @@ select
 from based as b
 left join core.prices as y on y.symbol = b.symbol and y.session = b.previous_year_end
 left join core.prices as q on q.symbol = b.symbol and q.session = b.previous_quarter_end
+where b.session is not null
 order by b.symbol, b.session
