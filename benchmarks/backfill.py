@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,10 +17,17 @@ from market_rotation.tasks.universe import Instrument, load_universe
 START, SESSION = date(2025, 1, 16), date(2026, 1, 16)
 
 
-def measure(folder: Path, symbols: int = 500) -> list[Ratio]:
-    """A first run of `symbols` made-up stocks over one year; the vendor is the server of the tests, with the genuine wire format."""
+def measure(folder: Path) -> Iterator[Ratio]:
+    """First runs of 500 and of 2,000 made-up stocks over one year; the vendor is the server of the tests, with the genuine wire format."""
+    for symbols in (500, 2_000):
+        yield first_run(folder / f"backfill-{symbols}", symbols)
+
+
+def first_run(folder: Path, symbols: int) -> Ratio:
+    """The first run of `symbols` stocks, in `folder`."""
     from vendor.server import Vendor
 
+    folder.mkdir()
     made = instruments(symbols)
     universe = folder / "universe.csv"
     pd.DataFrame([i.model_dump() for i in made]).to_csv(universe, index=False)
@@ -28,24 +36,16 @@ def measure(folder: Path, symbols: int = 500) -> list[Ratio]:
     with Vendor(SampleSource(calendar.load(date(2005, 1, 3), SESSION), made)) as vendor:
         vendor.now = datetime(2026, 1, 16, 23, 30, tzinfo=UTC)
         env = vendor.env(
-            ROTATION_HOME=str(folder / "backfill"),
+            ROTATION_HOME=str(folder / "home"),
             ROTATION_SOURCE="yahoo",
             ROTATION_UNIVERSE=str(universe),
             ROTATION_HISTORY_START=str(START),
             ROTATION_EARNINGS_CONSTITUENTS="0",
         )
-        baseline = command("-m", "benchmarks.backfill", str(names), env=env)
-        ours = command("-m", "market_rotation", "run", "--session", str(SESSION), env=env)
-    return [
-        Ratio(
-            f"First run of {symbols} symbols, one year, from the server of the tests",
-            "`rotation run`",
-            "`yfinance.download` alone",
-            ours,
-            baseline,
-            1.5,
-        )
-    ]
+        baseline_s = command("-m", "benchmarks.backfill", str(names), env=env)
+        ours_s = command("-m", "market_rotation", "run", "--session", str(SESSION), env=env)
+    claim = f"First run of {symbols:,} symbols, one year, from the server of the tests"
+    return Ratio(claim, "`rotation run`", "`yfinance.download` alone", ours_s, baseline_s, 1.5)
 
 
 def instruments(count: int) -> list[Instrument]:

@@ -32,9 +32,17 @@ def measure(folder: Path) -> Iterator[Ratio | Figure]:
     bare_s = command("-m", "benchmarks.bare", str(build), env=env)
     same = "a process that runs the same SQL files and copies the file"
     yield Ratio(f"{HISTORY}, without a Prefect server", "`rotation run`", same, alone_s, bare_s, 3.5)
-    yield Ratio(f"{HISTORY}, as a flow run of a Prefect server", "`rotation run`", same, served_s, bare_s, 2.0)
+    why = (
+        "a run also imports Great Expectations and Prefect, fetches, audits and publishes, and records each of its tasks at the server. "
+        "Together this takes longer than deriving the tables."
+    )
+    yield Ratio(f"{HISTORY}, as a flow run of a Prefect server", "`rotation run`", same, served_s, bare_s, 2.0, why)
+    why = (
+        "the imports of Great Expectations and of the trading calendar alone take longer than the goal; the other seconds fetch, stage and audit "
+        "the new rows, audit the tables derived from them, and publish."
+    )
     how = "seconds of `rotation run` without a server, less those of the bare process"
-    yield Figure(f"Our own work in it: {HISTORY[0].lower()}{HISTORY[1:]}", how, alone_s - bare_s, 1.0, "s")
+    yield Figure(f"Our own work in it: {HISTORY[0].lower()}{HISTORY[1:]}", how, alone_s - bare_s, 1.0, "s", why)
     yield guard(build, home / "rotation.duckdb")
 
 

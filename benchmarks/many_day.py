@@ -44,9 +44,13 @@ def measure(folder: Path, symbols: int = SYMBOLS) -> Iterator[Ratio]:
         with warehouse.transaction(con):
             rebuild_s = seconds(lambda: warehouse.build(con, *DERIVED))
     claim = f"A day's run on {symbols:,} symbols, ten years"
-    yield Ratio(
-        claim, "a run in one process, plan to publish", "`warehouse.build` of all its tables", day_s, rebuild_s, 0.03
+    why = (
+        "a new session touches every table, a touched table is replaced as a whole, and the audit reads the history of each symbol. If only the "
+        "last rows of a window were computed, DuckDB would add its numbers in another order, and they would differ in their last bits from "
+        "those of a rebuild."
     )
+    ours, baseline = "a run in one process, plan to publish", "`warehouse.build` of all its tables"
+    yield Ratio(claim, ours, baseline, day_s, rebuild_s, 0.03, why)
 
 
 def published(source: world.FakeSource, session: date) -> None:

@@ -17,7 +17,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the page: what was measured against what, wall-clock seconds of both, and the ratio to reach."""
+    """One line of the page: what was measured against what, wall-clock seconds of both, and the ratio to reach.
+
+    `why`: why the goal is missed, printed when it is.
+    """
 
     claim: str
     ours: str
@@ -25,10 +28,15 @@ class Ratio:
     ours_s: float
     baseline_s: float
     goal: float
+    why: str = ""
 
     @property
     def ratio(self) -> float:
         return self.ours_s / self.baseline_s
+
+    @property
+    def is_missed(self) -> bool:
+        return self.ratio > self.goal
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.ours_s:.3g} s against {self.baseline_s:.3g} s, ratio {self.ratio:.2g}"
@@ -36,13 +44,21 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the page's second table: what was measured and how, the figure, and the one to stay under, in the same unit."""
+    """One line of the page's second table: what was measured and how, the figure, and the one to stay under, in the same unit.
+
+    `why`: as in a `Ratio`.
+    """
 
     claim: str
     how: str
     measured: float
     goal: float
     unit: str
+    why: str = ""
+
+    @property
+    def is_missed(self) -> bool:
+        return self.measured > self.goal
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.measured:.3g} {self.unit}"

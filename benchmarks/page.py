@@ -28,7 +28,7 @@ def page(measured: Sequence[Ratio | Figure], table: pd.DataFrame, chart: str) ->
         "ratio is of what a run does around them. OpenBB scores each session against the whole history, ours against the 14 rows before it, so that those",
         "two compute like tables and not the same values ([signals](signals.md)).",
         "",
-        "Not measured: 2,000 symbols from a vendor's server; fetching over several workers; other data engines.",
+        "Not measured: fetching over several workers; other data engines.",
         "",
         "## Against others",
         "",
@@ -52,6 +52,8 @@ def page(measured: Sequence[Ratio | Figure], table: pd.DataFrame, chart: str) ->
         for f in measured
         if isinstance(f, Figure)
     ]
+    lines += ["", "## Why goals are missed", ""]
+    lines += [f"- {m.claim}: {m.why or 'not examined.'}" for m in measured if m.is_missed] or ["None is."]
     return "\n".join([*lines, "", *growth(table, chart), "", *limits.section(table)]) + "\n"
 
 
