@@ -50,7 +50,7 @@ sbom: $(VENV)/.installed-dev  ## The bill of materials of a release, CycloneDX, 
 coverage: $(VENV)/.installed-dev  ## Tests as `make test` with line and branch coverage; fails under the floor in pyproject.toml
 	@$(BIN)/python -m pytest -m "not long" --cov --cov-report=term:skip-covered $(ARGS)
 
-bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; about fifty minutes, on a machine that does nothing else
+bench: $(VENV)/.installed-dev  ## Measures the ratios of docs/performance.md and writes it; about half an hour, on a machine that does nothing else
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 crash model soak fuzz faults mutation security: $(VENV)/.installed-dev  ## A campaign against the promises; its figures go to docs/reliability.md. SEED repeats one, SECONDS bounds it

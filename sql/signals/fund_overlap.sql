@@ -54,7 +54,7 @@ compared as (
 
 common as (
     select c.symbol, c.other_symbol, c.own_as_of, c.other_as_of, a.company, least(a.weight, b.weight) as weight
-    from (select distinct symbol, other_symbol, own_as_of, other_as_of from compared) as c
+    from compared as c
     join shares as a on a.symbol = c.symbol and a.as_of = c.own_as_of
     join shares as b on b.symbol = c.other_symbol and b.as_of = c.other_as_of and b.company = a.company
 ),

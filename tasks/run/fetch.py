@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import RotationError, SourceUnavailable
 from market_rotation.tasks.retries import retrying
-from market_rotation.tasks.sources.fallback import Ordered
+from market_rotation.tasks.sources.fallback import Health, Ordered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +63,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long a symbol is requested. After `deadline`, a moment on `clock`, nothing more is requested."""
+    """How often and how long a symbol is requested. After `deadline`, a moment on `clock`, nothing more is requested.
+
+    `health`: how the source has answered so far, by dataset; where there are several sources, each has its own.
+    """
 
     attempts: int
     wait_s: float
     deadline: float
     clock: Callable[[], float] = time.monotonic
+    health: Mapping[str, Health] = field(default_factory=lambda: {name: Health() for name in DATASETS}, compare=False)
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Callable[[], float] = time.monotonic) -> RetryPolicy:
@@ -109,7 +113,8 @@ def fetch_batch(source: Source, requests: Sequence[Request], policy: RetryPolicy
 def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answer:
     """Retries until there is an answer, the error says that a retry is useless, or the retry policy ends it.
 
-    Of several sources, each is requested in turn until one gives the rows that are due.
+    A source that was unavailable for several symbols in a row is not requested for some time: without a network each symbol would wait for its
+    own retries. Of several sources, each is requested in turn until one gives the rows that are due.
     """
     if policy.remaining_s <= 0:
         return _failed(
@@ -118,10 +123,17 @@ def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answe
         )
     if isinstance(source, Ordered):
         return fetch_in_turn(source, request, policy)
+    health = policy.health[request.dataset]
+    if health.is_down(policy.clock()):
+        reason = f"not requested, since {source.name} was unavailable for the symbols before it"
+        return _failed(request, f"{request.symbol}: {reason}: {health.reason}", is_unavailable=True)
     try:
         frame = _with_retries(source, request, policy)
     except RotationError as error:
-        return _failed(request, str(error), isinstance(error, SourceUnavailable))
+        if is_unavailable := isinstance(error, SourceUnavailable):
+            health.failed(str(error), policy.clock())
+        return _failed(request, str(error), is_unavailable)
+    health.succeeded()
     return _given(Answer(request, frame, None))
 
 

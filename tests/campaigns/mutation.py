@@ -46,7 +46,7 @@ CORE, SIGNALS = "tests/sql/core", "tests/sql/signals"
 TESTS: dict[str, tuple[str, ...]] = {
     "sql/core/evidence_names.sql": (f"{SIGNALS}/test_evidence_edges.py",),
     "sql/core/earnings_growth.sql": (f"{SIGNALS}/test_earnings_momentum.py", f"{SIGNALS}/test_evidence_edges.py",),
-    "sql/core/holdings.sql": (f"{SIGNALS}/test_fund_overlap.py", f"{SIGNALS}/test_earnings_momentum.py", f"{SIGNALS}/test_fund_comparison.py", f"{SIGNALS}/test_constituent_breadth.py",),
+    "sql/core/holdings.sql": ("tests/sql/test_versions.py", f"{SIGNALS}/test_fund_overlap.py", f"{SIGNALS}/test_earnings_momentum.py", f"{SIGNALS}/test_fund_comparison.py", f"{SIGNALS}/test_constituent_breadth.py",),
     "sql/core/fund_facts.sql": (f"{SIGNALS}/test_fund_comparison.py", f"{SIGNALS}/test_flows_by_period.py",),
     "sql/core/unknown_distributions.sql": (f"{CORE}/test_returns.py",),
     "sql/core/instruments.sql": (f"{SIGNALS}/test_signal_truths.py", f"{CORE}/test_context.py",),

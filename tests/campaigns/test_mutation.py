@@ -12,6 +12,7 @@ import pytest
 
 from campaigns import mutation
 from campaigns.mutants import mutants
+from campaigns.survivors import explanation
 
 CALENDAR = "tasks/calendar.py"
 
@@ -51,6 +52,13 @@ def test_mutants_of_python(tmp_path: Path) -> None:
         "c = a + 1",
         "c = a - 2",
     }
+
+
+def test_survivors_that_are_explained() -> None:
+    """A tolerance for rounding needs no test, but any other change of its line does."""
+    assert explanation("a > b + 1e-9 → a > b + 2e-09") == "a tolerance for rounding: any small number serves"
+    assert explanation("a > b + 1e-9 → a >= b + 1e-9") == "not yet examined"
+    assert explanation("100 * a → 101 * a") == "not yet examined"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a mutant is a fork, which the libraries survive on Linux alone")

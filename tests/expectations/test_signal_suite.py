@@ -583,7 +583,18 @@ MORE: list[tuple[str, str]] = [
     ),
     ("earnings_momentum_gap_adds_up", changed("earnings_momentum", "gap = null")),
     ("earnings_momentum_shares_in_range", changed("earnings_momentum", "large_coverage_pct = -1")),
-    ("earnings_momentum_shares_in_range", changed("earnings_momentum", "large_revision_breadth = -1.5")),
+    *(
+        ("earnings_momentum_shares_in_range", changed("earnings_momentum", values))
+        for values in (
+            *("small_coverage_pct = -1", "small_coverage_pct = 101", "large_coverage_pct = 101"),
+            *("small_revision_breadth = -1.5", "large_revision_breadth = -1.5", "large_revision_breadth = 1.5"),
+        )
+    ),
+    *(
+        (f"fund_flows_{table}_counts", f"update signals.fund_flows_{table} set {column} = null where symbol = 'IWM'")
+        for table in ("weekly", "monthly", "yearly")
+        for column in ("members", "members_known", "sessions_covered_pct")
+    ),
     ("earnings_momentum_calendar_year", changed("earnings_momentum", "period_end = null")),
     ("earnings_momentum_gap_adds_up", changed("earnings_momentum", "small_growth_next_year = null")),
 ]

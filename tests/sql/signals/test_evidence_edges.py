@@ -286,6 +286,13 @@ def test_fund_flows_of_a_fund_that_is_new(con):
     assert "2 of 3 funds known" in row["detail"]
 
 
+def test_evidence_and_outcomes_have_an_order(con):
+    """Evidence is shown in places 1 to 6, and the outcomes of a measure in places of their own, from 1 or 3 on."""
+    assert con.sql("select place from core.evidence_names").fetchall() == [(place,) for place in range(1, 7)]
+    places = con.sql("select list(place order by place) from core.thresholds group by subject, measure").fetchall()
+    assert {tuple(found) for (found,) in places} == {(1, 2), (1,), (2,), (3,)}
+
+
 def test_every_session_has_six_rows(con):
     """Each session has each evidence once, with both thresholds, though nothing is known."""
     inputs = (

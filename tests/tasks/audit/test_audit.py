@@ -315,6 +315,16 @@ def test_what_could_not_be_checked_comes_before_what_failed(con: duckdb.DuckDBPy
     with pytest.raises(AuditFailed) as caught:
         stop_if_blocked(results)
     assert [f.expectation for f in caught.value.failures] == [broken.id, "one_row_per_bar"]
+    assert " 1 more expectation failed. Nothing was published;" in str(caught.value)
+
+
+def test_a_single_reason_is_all_that_is_said(con: duckdb.DuckDBPyConnection) -> None:
+    """Where one expectation blocks, the message has no number of further ones."""
+    put(con, with_bar("IWM"))
+    with pytest.raises(AuditFailed) as caught:
+        stop_if_blocked(audit(con, suites.staged("prices")))
+    assert [f.expectation for f in caught.value.failures] == ["one_row_per_bar"]
+    assert "more expectation" not in str(caught.value)
 
 
 def test_braces_are_sql(con: duckdb.DuckDBPyConnection) -> None:

@@ -116,6 +116,33 @@ def test_the_deadline_passes_within_a_batch():
     assert [symbol for symbol, _, _ in source.asked] == ["A", "B"]
 
 
+def test_a_source_that_is_down_is_not_asked_for_each_symbol():
+    """After three symbols in a row the others get their answer without a request, with the reason; later, the source is asked again."""
+    clock = Clock()
+    source = Script(*[SourceUnavailable("No network.")] * 6, BARS)
+    down = policy(attempts=2, clock=clock)
+    answers = fetch_batch(source, [request(symbol) for symbol in "ABCDE"], down)
+    assert [symbol for symbol, _, _ in source.asked] == ["A", "A", "B", "B", "C", "C"]
+    assert [answer.error for answer in answers[:3]] == ["No network."] * 3
+    assert answers[4].error == ("E: not requested, since script was unavailable for the symbols before it: No network.")
+    assert all(answer.is_unavailable for answer in answers)
+    clock.now += 60
+    (answer,) = fetch_batch(source, [request("D")], down)
+    assert answer.frame is BARS
+
+
+def test_a_dataset_that_is_down_leaves_the_others():
+    """A source may fail for one dataset alone; an answer in between shows that it is not down."""
+    source = Script(*[SourceUnavailable("Down.")] * 2, BARS, *[SourceUnavailable("Down.")] * 3, BARS)
+    source.fund_facts = lambda symbol, end: typed(pd.DataFrame({"as_of": [str(end)]}), DATASETS["fund_facts"].columns)
+    patient = policy(attempts=1)
+    answers = fetch_batch(source, [request(symbol) for symbol in "ABCDEFG"], patient)
+    assert [answer.error is None for answer in answers] == [False, False, True, False, False, False, False]
+    assert len(source.asked) == 6
+    (facts,) = fetch_batch(source, [Request("fund_facts", "SPY", END, END)], patient)
+    assert facts.error is None
+
+
 @pytest.mark.parametrize("error", [TypeError("None"), KeyError("close"), AssertionError(), ValueError("x")])
 def test_a_programming_error_is_not_swallowed(error):
     """An unexpected error is raised at once: neither retried nor turned into an answer."""
