@@ -36,23 +36,24 @@ def measure(folder: Path, rows: int = ROWS) -> Iterator[Figure]:
         con.execute(f"attach '{many}' as made; create schema made.core; create schema made.signals")
         for table in ("core.sessions", "core.returns", "signals.rotation_regime"):
             con.execute(f"create table made.{table} as from {table}")
-        # Copy 0 keeps the names, so that it holds the headline pair.
+        # Copy 0 keeps the names, so that it holds the headline pair; the others come before it in the order of the table, which is that of pairs.
         con.execute(
             f"""
             create table made.core.pairs as
-            select p.* replace (if(n = 0, pair, pair || '.' || n) as pair, headline and n = 0 as headline)
+            select p.* replace (if(n = 0, pair, printf('%05d ', n) || pair) as pair, headline and n = 0 as headline)
             from core.pairs as p cross join range({copies}) as copies (n);
             create table made.signals.relative_strength as from signals.relative_strength limit 0
             """
         )
-        # In the order of the table, a part at a time: one sort of all rows would take longer than everything else here.
-        for first in range(0, copies, TOGETHER):
+        # A part at a time: one sort of all rows would take longer than everything else here.
+        for first in [*range(1, copies, TOGETHER), 0]:
+            last = min(first + TOGETHER, copies) if first else 1
             con.execute(
                 f"""
                 insert into made.signals.relative_strength
-                select r.* replace (if(n = 0, pair, pair || '.' || n) as pair)
-                from range({first}, {min(first + TOGETHER, copies)}) as copies (n) cross join signals.relative_strength as r
-                order by n, pair, session
+                select r.* replace (if(n = 0, pair, printf('%05d ', n) || pair) as pair)
+                from range({first}, {last}) as copies (n) cross join signals.relative_strength as r
+                order by pair, session
                 """
             )
     yield from figures(many, rows)
