@@ -26,12 +26,17 @@ if __name__ == "__main__":
     from market_rotation.flows import steps
     from market_rotation.tasks.errors import SourceUnavailable, SymbolNotFound
     from market_rotation.tasks.run.fetch import Request
+    from market_rotation.tasks.sources import fallback
 
+    # Prefect waits for longer than a source counts as down.
+    fallback.QUIET_S = 0.0
     steps.fetch_batch = steps.fetch_batch.with_options(retry_delay_seconds=0)
     requested = Counter()
 
     class Vendor:
         "HEALS is down at first, DOWN always, GONE is not known, GOOD is there."
+        name = "vendor"
+
         def prices(self, symbol, start, end):
             requested[symbol] += 1
             if symbol.startswith("DOWN") or (symbol.startswith("HEALS") and requested[symbol] < 3):
