@@ -210,7 +210,8 @@ def _fork(copy: Path, tests: Sequence[str], allowed_s: float) -> int:
     code = 99
     try:
         os.setpgid(0, 0)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(allowed_s) + 1, resource.RLIM_INFINITY))
+        most_allowed = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(allowed_s) + 1, most_allowed))
         os.chdir(copy)
         with (copy / ".output").open("wb") as output:
             os.dup2(output.fileno(), 1)
@@ -234,7 +235,7 @@ def _fork(copy: Path, tests: Sequence[str], allowed_s: float) -> int:
         code = int(pytest.main([*options, "-m", "not long", *tests]))
         (copy / ".seconds").write_text(str(sum(os.times()[:4])), encoding="utf-8")
         if code == pytest.ExitCode.OK:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(MOST_S), resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_CPU, (int(MOST_S), most_allowed))
             code = int(pytest.main([*options, "-m", "long", *tests]))
             code = 0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else code
     except BaseException:
