@@ -133,8 +133,12 @@ def test_a_source_that_is_down_is_not_asked_for_each_symbol():
 
 def test_a_dataset_that_is_down_leaves_the_others():
     """A source may fail for one dataset alone; an answer in between shows that it is not down."""
-    source = Script(*[SourceUnavailable("Down.")] * 2, BARS, *[SourceUnavailable("Down.")] * 3, BARS)
-    source.fund_facts = lambda symbol, end: typed(pd.DataFrame({"as_of": [str(end)]}), DATASETS["fund_facts"].columns)
+
+    class WithFacts(Script):
+        def fund_facts(self, symbol: str, end: date) -> pd.DataFrame:
+            return typed({"as_of": [str(end)]}, DATASETS["fund_facts"].columns)
+
+    source = WithFacts(*[SourceUnavailable("Down.")] * 2, BARS, *[SourceUnavailable("Down.")] * 3, BARS)
     patient = policy(attempts=1)
     answers = fetch_batch(source, [request(symbol) for symbol in "ABCDEFG"], patient)
     assert [answer.error is None for answer in answers] == [False, False, True, False, False, False, False]
