@@ -113,8 +113,8 @@ def fetch_batch(source: Source, requests: Sequence[Request], policy: RetryPolicy
 def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answer:
     """Retries until there is an answer, the error says that a retry is useless, or the retry policy ends it.
 
-    A source that was unavailable for several symbols in a row is not requested for some time: without a network each symbol would wait for its
-    own retries. Of several sources, each is requested in turn until one gives the rows that are due.
+    A source that gave nothing yet and was unavailable for several symbols is not requested for some time: without a network each symbol would wait
+    for its own retries. Of several sources, each is requested in turn until one gives the rows that are due.
     """
     if policy.remaining_s <= 0:
         return _failed(
@@ -124,7 +124,8 @@ def fetch_symbol(source: Source, request: Request, policy: RetryPolicy) -> Answe
     if isinstance(source, Ordered):
         return fetch_in_turn(source, request, policy)
     health = policy.health[request.dataset]
-    if health.is_down(policy.clock()):
+    # An outage later on costs the symbols that it hits: to leave out all that follow would end a long backfill.
+    if health.is_down(policy.clock()) and not health.has_answered:
         reason = f"not requested, since {source.name} was unavailable for the symbols before it"
         return _failed(request, f"{request.symbol}: {reason}: {health.reason}", is_unavailable=True)
     try:

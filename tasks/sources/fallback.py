@@ -24,7 +24,7 @@ QUIET_S = 50.0
 class Health:
     """How a source has answered in this run, for all threads. A failing source costs one retry schedule; while it counts as down, it is not requested.
 
-    A moment is one of the retry policy's clock, in seconds.
+    A moment is one of the retry policy's clock, in seconds. `has_answered`: it gave an answer in this run.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,13 @@ class Health:
         self._failures = 0
         self._failed_at = 0.0
         self.reason = ""
+        self.has_answered = False
 
     def succeeded(self) -> None:
         """The source gave an answer."""
         with self._lock:
             self._failures = 0
+            self.has_answered = True
 
     def failed(self, reason: str, now: float) -> None:
         """The source was unavailable for a symbol, after all attempts."""
