@@ -216,8 +216,10 @@ concentration as (
     select
         fund_symbol as symbol,
         as_of,
-        100 * sum(weight) filter (place <= 10) / nullif(sum(weight), 0) as top10_weight_pct,
-        pow(sum(weight), 2) / nullif(sum(weight * weight), 0) as effective_holdings
+        -- In the order of the weights, as a sum of doubles differs in its last digits with the order of its rows.
+        sum(weight order by place) as whole,
+        100 * sum(weight order by place) filter (place <= 10) / nullif(whole, 0) as top10_weight_pct,
+        pow(whole, 2) / nullif(sum(weight * weight order by place), 0) as effective_holdings
     from (
         select fund_symbol, as_of, weight, row_number() over (partition by fund_symbol, as_of order by weight desc) as place
         from core.holdings

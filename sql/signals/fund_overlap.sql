@@ -19,15 +19,17 @@ with files as (
 
 -- Of two lines of one company, such as share classes of one ticker, the weights are added up.
 weighted as (
-    select fund_symbol as symbol, as_of, symbol as company, sum(weight) as weight
+    select fund_symbol as symbol, as_of, symbol as company, sum(weight order by weight) as weight
     from core.holdings
     where symbol is not null and weight > 0
     group by all
 ),
 
+-- A sum of doubles differs in its last digits with the order of its rows.
 shares as (
-    select w.symbol, w.as_of, w.company, w.weight / sum(w.weight) over (partition by w.symbol, w.as_of) as weight
+    select w.symbol, w.as_of, w.company, w.weight / t.weight as weight
     from weighted as w
+    join (select symbol, as_of, sum(weight order by company) as weight from weighted group by all) as t using (symbol, as_of)
     semi join files as f on f.symbol = w.symbol and f.as_of = w.as_of
 ),
 
