@@ -25,7 +25,8 @@ with last_sessions as (
     select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
 ),
 with_bar as (
-    select session from fn.prices_known_at('infinity'::timestamptz)
+    select session
+    from fn.prices_known_since('infinity'::timestamptz, (select min(session) from last_sessions))
     union select session::date as session from stage.fetched_prices where close is not null
 )
 select null::varchar as symbol, session
@@ -42,7 +43,8 @@ last_sessions as (
     select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10
 ),
 known as (
-    select symbol, session from fn.prices_known_at('infinity'::timestamptz)
+    select symbol, session
+    from fn.prices_known_since('infinity'::timestamptz, (select min(session) from last_sessions))
     union select symbol, session from stage.prices where not is_withdrawn
 ),
 with_bar as (

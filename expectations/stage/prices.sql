@@ -94,15 +94,14 @@ where not is_withdrawn and (dividend is null or capital_gain is null or split_ra
 -- expectation: actions_plausible
 -- severity: warning
 -- sentence: A distribution is negative or not smaller than the close before it, or the split ratio is not positive.
-with closes as (
-    select symbol, session, coalesce(b.close, k.close) as close
-    from (from stage.prices where not is_withdrawn) as b
-    full join fn.prices_known_at('infinity'::timestamptz) as k using (symbol, session)
+with with_actions as (
+    select distinct symbol from stage.prices where dividend <> 0 or capital_gain <> 0 or split_ratio <> 1
 ),
 -- A close that is not positive is a fault of its own bar, and says nothing about the next one.
 steps as (
     select *, lag(case when close > 0 then close end ignore nulls) over (partition by symbol order by session) as previous_close
-    from closes
+    from stage.bars
+    semi join with_actions using (symbol)
 )
 select b.symbol, b.session, s.previous_close, b.dividend, b.capital_gain, b.split_ratio
 from stage.prices as b
@@ -151,7 +150,9 @@ steps as (
         fn.log_or_null(k.close / lag(k.close) over by_session) as known_step,
         least(lag(g.close) over by_session, lag(k.close) over by_session, g.close, k.close) as lowest_close
     from given as g
-    join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = g.symbol and k.session = g.session
+    join fn.prices_known_since(
+        'infinity'::timestamptz, (select min(start_session) from stage.answers semi join whole using (symbol))
+    ) as k on k.symbol = g.symbol and k.session = g.session
     where g.close > 0 and isfinite(g.close) and k.close > 0 and isfinite(k.close)
     window by_session as (partition by g.symbol order by g.session)
 ),
@@ -172,8 +173,16 @@ having count(*) filter (is_other) > greatest(3, 0.02 * count(*));
 -- severity: warning
 -- sentence: The source gave no bar for a session on which the symbol should have one.
 with known as (
-    select symbol, session from fn.prices_known_at('infinity'::timestamptz)
+    -- An index is looked at for five days around a session.
+    select symbol, session from fn.prices_known_since('infinity'::timestamptz, (select first_session - 5 from stage.reach))
     union select symbol, session from stage.prices where not is_withdrawn
+),
+begun_earlier as (
+    select p.symbol, min(p.session) as session
+    from raw.prices as p
+    anti join (from raw.prices where is_withdrawn) as w on w.symbol = p.symbol and w.session = p.session and w.known_at > p.known_at
+    where not p.is_withdrawn and p.session < (select first_session - 5 from stage.reach)
+    group by p.symbol
 ),
 -- The bond and currency markets have holidays of their own: an index may lack a session with a level within five days of it.
 around as (
@@ -192,7 +201,9 @@ without_bar as (
     from (select session from stage.sessions where session <= getvariable('target_session') order by session desc limit 10)
     anti join with_bar using (session)
 ),
-first_bars as (select symbol, min(session) as first_session from known group by symbol)
+first_bars as (
+    select symbol, min(session) as first_session from (select symbol, session from known union all from begun_earlier) group by symbol
+)
 select a.symbol, s.session
 from (from stage.answers where dataset = 'prices') as a
 join stage.universe as u on u.symbol = a.symbol
@@ -535,7 +546,7 @@ where d.session = (select session from newest) and u.sessions >= 250 and (d.move
 --   percentage points, another level to more than four times or less than a quarter. It may be in another unit.
 with levels as (
     select k.symbol, k.session, k.close, false as is_given
-    from fn.prices_known_at('infinity'::timestamptz) as k
+    from fn.prices_known_since('infinity'::timestamptz, (select first_session - 400 from stage.reach)) as k
     anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
     union all
     select symbol, session, close, true from stage.prices where not is_withdrawn

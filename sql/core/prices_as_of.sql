@@ -33,10 +33,10 @@ carried as (
     select
         symbol,
         session,
-        case when count(dividend) = count(*) then sum(dividend) end as dividend,
-        case when count(split_ratio) = count(*) then product(split_ratio) end as split_ratio
+        case when count(dividend) = count(*) then sum(dividend order by event_date) end as dividend,
+        case when count(split_ratio) = count(*) then product(split_ratio order by event_date) end as split_ratio
     from (
-        select e.symbol, k.session, e.dividend, e.split_ratio
+        select e.symbol, k.session, e.event_date, e.dividend, e.split_ratio
         from events as e
         asof join known as k on k.symbol = e.symbol and k.session >= e.event_date
     )

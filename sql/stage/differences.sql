@@ -1,8 +1,8 @@
 -- stage.differences: every value of the kept bars that another source states too, and whether the two agree: the overlap where another source
 --   answered than before, and the bars requested from a second source.
 -- grain: dataset, symbol, session, column_name, other_source
--- sources: stage.prices, stage.fetched_prices, stage.second_prices, stage.answers, fn.prices_known_at, fn.fund_nav_known_at, stage.fund_nav,
---   fn.sources_disagree
+-- sources: stage.prices, stage.fetched_prices, stage.second_prices, stage.answers, stage.reach, fn.prices_known_since,
+--   fn.fund_nav_known_at, stage.fund_nav, fn.sources_disagree
 -- lookback: all; the sessions that another source answered for
 -- null: witness, witness_value and verdict where the two agree; witness and witness_value where no third source states the value
 -- formula: a close is witnessed by the fund's NAV of the session: right is the one within 0.5 % of it, where the other is not. A distribution is
@@ -40,7 +40,7 @@ kept as (
     select symbol, session, close, dividend + capital_gain as distribution, split_ratio, source from stage.prices where not is_withdrawn
     union all
     select k.symbol, k.session, k.close, k.dividend + k.capital_gain, k.split_ratio, k.source
-    from fn.prices_known_at('infinity'::timestamptz) as k
+    from fn.prices_known_since('infinity'::timestamptz, (select first_session from stage.reach)) as k
     semi join others as o on o.symbol = k.symbol and o.session = k.session
     anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session
 ),

@@ -1,7 +1,8 @@
 -- stage.price_events: the distributions and splits of this run whose bar is not published: their day is not a session, their bar was set aside,
 --   or the source has none. They are kept apart from the bar, so that a row set aside takes nothing with it that later rows need.
 -- grain: symbol, event_date
--- sources: stage.fetched_prices, stage.prices, stage.rejected, stage.answers, fn.prices_known_at, fn.price_event_versions_at, fn.value_differs
+-- sources: stage.fetched_prices, stage.prices, stage.rejected, stage.answers, stage.reach, fn.prices_known_since,
+--   fn.price_event_versions_at, fn.value_differs
 -- lookback: none
 -- null: an amount that cannot be known: it is blank, the same day has two different ones, or an expectation on distributions rejected it; all
 --   amounts of a withdrawn event
@@ -16,7 +17,7 @@
 with published as (
     select symbol, session from stage.prices where not is_withdrawn
     union
-    select symbol, session from fn.prices_known_at('infinity'::timestamptz)
+    select symbol, session from fn.prices_known_since('infinity'::timestamptz, (select first_session from stage.reach))
 ),
 
 -- A distribution that does not fit the prices may be wrong itself. What a symbol rejected as a whole says is not known to be about it.

@@ -2,7 +2,7 @@
 --   A known bar of another source than the one that answers is kept, whatever the difference, which stage.differences has: a change of source is
 --   no restatement. Only a split (stage.rebased) makes the whole history that of the source that answers.
 -- grain: symbol, session; a bar that the vendor delivered more than once is kept as often, for the audit
--- sources: stage.fetched_prices, stage.answers, stage.rebased, fn.prices_known_at, fn.value_differs
+-- sources: stage.fetched_prices, stage.answers, stage.rebased, stage.reach, fn.prices_known_since, fn.value_differs
 -- lookback: none
 -- null: as in the vendor's data, a distribution or split too, and a volume that is not a count of shares below 2^63, which the audit sets
 --   aside; all values of a withdrawn bar
@@ -22,7 +22,7 @@ fetched as (
 ),
 
 known as (
-    from fn.prices_known_at('infinity'::timestamptz)
+    from fn.prices_known_since('infinity'::timestamptz, (select first_session from stage.reach))
 ),
 
 compared as (

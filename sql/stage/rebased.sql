@@ -1,7 +1,7 @@
 -- stage.rebased: symbols for which the answering source states a split that the known bars of another source do not take in. Their known
 --   bars are on an old basis, so the whole history is taken from the source that answered.
 -- grain: symbol
--- sources: stage.fetched_prices, stage.answers, fn.prices_known_at
+-- sources: stage.fetched_prices, stage.answers, stage.reach, fn.prices_known_since
 -- lookback: none
 -- null: none
 -- formula: split_factor = product of the split ratios stated now / those known, after the oldest bar that both have; rebased where close ratio x
@@ -19,7 +19,8 @@ with fetched as (
 compared as (
     select f.symbol, f.session, f.close / k.close as ratio, f.split_ratio / coalesce(k.split_ratio, 1) as split_step, k.source <> f.source as is_other
     from fetched as f
-    left join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.session = f.session
+    left join fn.prices_known_since('infinity'::timestamptz, (select first_session from stage.reach)) as k
+        on k.symbol = f.symbol and k.session = f.session
 ),
 
 oldest as (

@@ -2,7 +2,7 @@
 --   further back than the overlap, and no bar before it is given with which the audit could compare it, so the whole history is requested
 --   again. Where another source answers than the one of the known bar, only a split counts (stage.rebased): sources differ in rounding.
 -- grain: symbol
--- sources: stage.fetched_prices, stage.answers, stage.rebased, fn.prices_known_at, fn.value_differs
+-- sources: stage.fetched_prices, stage.answers, stage.rebased, stage.reach, fn.prices_known_since, fn.value_differs
 -- lookback: none
 -- null: source where only one source answers
 -- columns:
@@ -16,7 +16,8 @@ with compared as (
         fn.value_differs(f.close, k.close) or fn.value_differs(f.dividend, k.dividend)
             or fn.value_differs(f.capital_gain, k.capital_gain) or fn.value_differs(f.split_ratio, k.split_ratio) as is_restated
     from stage.fetched_prices as f
-    join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = f.symbol and k.session = f.session
+    join fn.prices_known_since('infinity'::timestamptz, (select first_session from stage.reach)) as k
+        on k.symbol = f.symbol and k.session = f.session
     where f.close is not null
 ),
 

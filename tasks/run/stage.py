@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WITHOUT_REJECTED_BARS = ("stage.fund_bars", "stage.price_events")
 #: Tables built before the audit: the batch of each dataset, and what it is compared with.
 BATCHES = (
+    "stage.reach",
     "stage.rebased",
     *(f"stage.{dataset}" for dataset in DATASETS),
     "stage.bars",
@@ -159,7 +160,7 @@ def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
 
 def restated(con: duckdb.DuckDBPyConnection, history_start: date, session: date) -> list[Request]:
     """Requests for the full history of the symbols whose overlap shows a split or restatement."""
-    warehouse.build(con, "stage.rebased", "stage.restated")
+    warehouse.build(con, "stage.reach", "stage.rebased", "stage.restated")
     symbols = con.execute("select symbol, source from stage.restated").fetchall()
     return [Request("prices", symbol, history_start, session, True, source) for symbol, source in symbols]
 

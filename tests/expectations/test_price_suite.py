@@ -597,6 +597,38 @@ def test_known_split_explains_nothing(con: duckdb.DuckDBPyConnection) -> None:
     assert "overlap_not_restated" in found(con)
 
 
+def without(frames: Frames, symbol: str, rows: range) -> Frames:
+    """`frames` without some rows of a symbol."""
+    frame = frames[symbol]
+    return {**frames, symbol: frame.drop(frame.index[rows.start : rows.stop])}
+
+
+def test_session_missing_at_the_start_of_what_is_requested(con: duckdb.DuckDBPyConnection) -> None:
+    """A symbol lacks a session from the first one requested on, where its bars began long before."""
+    requested = COUNT - 11
+    frames = without(market(), "VB", range(requested - 20, requested + 2))
+    know(con, frames)
+    put(con, frames, since=requested)
+    assert found(con)["no_session_missing"] == [("VB", requested), ("VB", requested + 1)]
+
+
+def test_session_before_the_first_bar_is_not_missing(con: duckdb.DuckDBPyConnection) -> None:
+    """A symbol that had not begun lacks nothing, nor does one whose only bars before were withdrawn and not given again."""
+    requested = COUNT - 11
+    know(con, without(market(), "VB", range(2, requested + 2)))
+    put(con, without(market(), "VB", range(requested + 2)), since=requested)
+    assert found(con)["no_session_missing"] == [("VB", requested), ("VB", requested + 1)]
+    version = """
+        insert into raw.prices by name
+        select * replace ($2 as is_withdrawn, known_at + to_hours($3) as known_at)
+        from (from raw.prices where symbol = 'VB' and session <= $1 and not is_withdrawn order by known_at limit 2)
+        """
+    con.execute(version, [DAYS[1], True, 1])
+    assert "no_session_missing" not in found(con)
+    con.execute(version, [DAYS[1], False, 2])
+    assert found(con)["no_session_missing"] == [("VB", requested), ("VB", requested + 1)]
+
+
 def test_whole_history_of_one_symbol_weighs_no_more(con: duckdb.DuckDBPyConnection) -> None:
     """One symbol restated as a whole, with 119 bars against the others' ten, does not block."""
     frames = market()
