@@ -157,4 +157,5 @@ select
     a.days_leading
 from runs as a
 left join since_low as l on l.pair = a.pair and l.session = a.session
-order by a.pair, a.session
+-- A year at a time: one session of all pairs, and all sessions of one pair, each lie in a few blocks of the file.
+order by year(a.session), a.pair, a.session
