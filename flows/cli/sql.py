@@ -61,8 +61,13 @@ def query_warehouse(
                 sys.stdout.write(result.read_text(encoding="utf-8"))
         except duckdb.Error as error:
             raise RotationError(_plain(error)) from None
+        except BrokenPipeError:
+            # The reader, such as `head`, has had enough; click ends the command without a word.
+            raise
         except OSError as error:
-            raise RotationError(f"{output} cannot be written ({error.strerror}); choose another file.") from None
+            raise RotationError(
+                f"{output or 'The standard output'} cannot be written ({error.strerror}); choose another file."
+            ) from None
 
 
 def _refuse_warehouse_file(output: Path, settings: Settings) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +119,25 @@ def test_queries_of_every_kind(home: Path, query: str, form: str) -> None:
     result = sql("--format", form, query)
     assert result.exit_code == 0, result.output
     assert result.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_reader_that_has_had_enough(home: Path, form: str) -> None:
+    """A closed pipe, as of `head`, ends the command without a message."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "market_rotation", "sql", "from range(9000)", "--format", form]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert ended.stderr == ""
+
+
+def test_full_standard_output(home: Path) -> None:
+    """A redirection to a full disk is named as such."""
+    command = [sys.executable, "-m", "market_rotation", "sql", "from range(100000)", "--format", "csv"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert (
+        ended.stderr == "Error: The standard output cannot be written (No space left on device); choose another file.\n"
+    )
