@@ -545,6 +545,7 @@ where d.session = (select session from newest) and u.sessions >= 250 and (d.move
 -- sentence: The level of an index jumps further than rates, volatility or currencies ever have in a session: a rate by more than 2
 --   percentage points, another level to more than four times or less than a quarter. It may be in another unit.
 with levels as (
+    -- 400 days back, as stage.bars reaches for funds and stocks.
     select k.symbol, k.session, k.close, false as is_given
     from fn.prices_known_since('infinity'::timestamptz, (select first_session - 400 from stage.reach)) as k
     anti join stage.prices as b on b.symbol = k.symbol and b.session = k.session

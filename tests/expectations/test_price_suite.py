@@ -629,6 +629,23 @@ def test_session_before_the_first_bar_is_not_missing(con: duckdb.DuckDBPyConnect
     assert found(con)["no_session_missing"] == [("VB", requested), ("VB", requested + 1)]
 
 
+def test_distribution_is_compared_with_the_known_close_before(con: duckdb.DuckDBPyConnection) -> None:
+    """A distribution of the new session that is as large as the known close before it is named."""
+    frames = market()
+    know(con, frames)
+    put(con, at(frames, "VB", LAST, dividend=frames["VB"]["close"].iloc[LAST - 1]), since=LAST - 10)
+    assert con.execute("select count(*) from stage.prices where symbol = 'VB'").fetchone() == (1,)
+    assert found(con)["actions_plausible"] == [("VB", LAST)]
+
+
+def test_bars_missing_at_the_start_of_a_whole_history_are_withdrawn(con: duckdb.DuckDBPyConnection) -> None:
+    """The batch reaches back to what was requested, also where no source gives a bar of it any more."""
+    know(con, market())
+    put(con, {symbol: frame.iloc[2:] for symbol, frame in market().items()})
+    gone = con.execute("select symbol, session from stage.prices where is_withdrawn order by all").fetchall()
+    assert gone == [(symbol, day) for symbol in sorted(SYMBOLS) for day in DAYS[:2]]
+
+
 def test_whole_history_of_one_symbol_weighs_no_more(con: duckdb.DuckDBPyConnection) -> None:
     """One symbol restated as a whole, with 119 bars against the others' ten, does not block."""
     frames = market()
