@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
 from rich.table import Table
 
 from market_rotation.flows.cli import automations
 from market_rotation.flows.cli.console import err, out
 from market_rotation.tasks.errors import ConfigError, RotationError
 from market_rotation.tasks.operations.prefect_api import NOTIFICATION_BLOCK, POOL, answers
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
 
 #: The installed package, with prefect.yaml in it; in a checkout, the folder of links.
 PACKAGE = Path(__file__).parents[2]
@@ -50,11 +56,7 @@ def deploy(*, unpause: bool = False) -> None:
         with err.status("Work pool"):
             _create_pool()
         with err.status("Deployments"):
-            paused = {} if unpause else _paused()
-            try:
-                _create_deployments()
-            finally:
-                _pause_again(paused)
+            _create_deployments({} if unpause else _paused(), _disabled())
         with err.status("Automations"):
             has_block = _create_automations()
         _show(has_block)
@@ -78,10 +80,25 @@ def _create_pool() -> None:
                 client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _create_deployments() -> None:
-    # -P: the package's folders, such as `tasks`, must not be importable as top-level modules.
-    command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=PACKAGE, text=True, capture_output=True, check=False)
+class Paused(NamedTuple):
+    """What of a deployment is paused: itself, schedules (their cron and time zone), and whether that is each of them.
+
+    Where it is, those of a newer prefect.yaml are paused too, also at other times.
+    """
+
+    deployment: bool = False
+    schedules: Collection[tuple[str | None, str | None]] = ()
+    every_schedule: bool = False
+
+
+def _create_deployments(paused: Mapping[str, Paused], disabled: Collection[str]) -> None:
+    # A copy of the file: `prefect deploy` resumes what the file does not call paused.
+    with TemporaryDirectory(prefix="rotation-deploy-") as folder:
+        file = Path(folder) / "prefect.yaml"
+        file.write_text(yaml.safe_dump(file_with(paused, disabled), sort_keys=False), encoding="utf-8")
+        # -P: the package's folders, such as `tasks`, must not be importable as top-level modules.
+        command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+        done = subprocess.run(command, cwd=PACKAGE, text=True, capture_output=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise RotationError(
@@ -103,53 +120,60 @@ def _create_automations() -> bool:
     return block is not None
 
 
-Paused = dict[str, tuple[bool, set[str]]]
+def _paused() -> dict[str, Paused]:
+    """What is paused, by deployment."""
+    return {
+        deployment.name: Paused(
+            deployment.paused or False,
+            {_rule(each.schedule) for each in deployment.schedules if not each.active},
+            bool(deployment.schedules) and not any(each.active for each in deployment.schedules),
+        )
+        for deployment in _deployed()
+    }
 
 
-def _paused() -> Paused:
-    """Per deployment of the pool: whether it is paused, and its schedules that are."""
+def _rule(schedule: Any) -> tuple[str | None, str | None]:
+    return getattr(schedule, "cron", None), schedule.timezone
+
+
+def _disabled() -> set[str]:
+    """Names of the automations that are disabled."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        return {
-            deployment.name: (
-                deployment.paused,
-                {_rule(entry.schedule) for entry in deployment.schedules if not entry.active},
-            )
-            for deployment in client.read_deployments()
-            if deployment.work_pool_name == POOL
-        }
+        return {automation.name for automation in client.read_automations() if not automation.enabled}
 
 
-def _pause_again(before: Paused) -> None:
-    """Pauses what was paused `before`: `prefect deploy` resumes everything."""
+def file_with(paused: Mapping[str, Paused], disabled: Collection[str]) -> dict[str, Any]:
+    """The content of prefect.yaml, with what is `paused` so, and without the triggers whose automations are `disabled`."""
+    content: dict[str, Any] = yaml.safe_load((PACKAGE / "prefect.yaml").read_text(encoding="utf-8"))
+    for deployment in content["deployments"]:
+        before = paused.get(deployment["name"], Paused())
+        deployment["paused"] = before.deployment
+        for schedule in deployment.get("schedules", []):
+            is_paused = before.every_schedule or (schedule["cron"], schedule["timezone"]) in before.schedules
+            schedule["active"] = not is_paused
+        for trigger in deployment.get("triggers", []):
+            trigger["enabled"] = trigger["name"] not in disabled
+    return content
+
+
+def _deployed() -> list[DeploymentResponse]:
+    """The deployments of the pool, by name."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 
     with get_client(sync_client=True) as client:
-        for deployment in client.read_deployments():
-            is_paused, schedules = before.get(deployment.name, (False, set()))
-            if deployment.work_pool_name != POOL or not (is_paused or schedules):
-                continue
-            for entry in deployment.schedules:
-                if entry.active and _rule(entry.schedule) in schedules:
-                    client.update_deployment_schedule(deployment.id, entry.id, active=False)
-            if is_paused and not deployment.paused:
-                client.pause_deployment(deployment.id)
-
-
-def _rule(schedule: Any) -> str:
-    """The schedule without the time it was made, so that the one made again is the same."""
-    return repr(sorted(schedule.model_dump(mode="json", exclude={"anchor_date"}).items()))
+        # The pool's alone: a server returns 200 at most.
+        ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+        return sorted(client.read_deployments(work_pool_filter=ours), key=lambda deployment: deployment.name)
 
 
 def _show(has_block: bool) -> None:
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.schedules import CronSchedule
 
-    with get_client(sync_client=True) as client:
-        found = sorted((d for d in client.read_deployments() if d.work_pool_name == POOL), key=lambda d: d.name)
     table = Table("deployment", "runs", box=None, header_style="dim", pad_edge=False)
-    for deployment in found:
+    for deployment in _deployed():
         crons = [
             f"{entry.schedule.cron} {entry.schedule.timezone}{'' if entry.active and not deployment.paused else ' (paused)'}"
             for entry in deployment.schedules

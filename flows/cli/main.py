@@ -276,7 +276,7 @@ def watch() -> None:
 
 
 @main.command(short_help="Set up a Prefect server: work pool, deployments, schedules.")
-@click.option("--unpause", is_flag=True, help="Resume paused schedules; without it they stay paused.")
+@click.option("--unpause", is_flag=True, help="Resume paused deployments and schedules; without it they stay paused.")
 def deploy(unpause: bool) -> None:
     """Set up a Prefect server: the work pool, the deployments with their schedules, and the automations that mark killed runs as Crashed.
 

@@ -13,11 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.progress import track
 
-from campaigns import scenarios
+from campaigns import deploying, scenarios
 from campaigns.crash_trials import Disturbance, Tally, campaign
 from campaigns.record import record
 
@@ -48,6 +50,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--number", type=int, default=240, help="kills and power cuts together")
     parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--deploys", type=int, default=40, help="kills of `rotation deploy`")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at the same time")
     given = parser.parse_args()
     console, rng = Console(), random.Random(given.seed)
@@ -71,7 +74,18 @@ def main() -> int:
             for sentence in tally.broken:
                 console.print(f"BROKEN: {sentence}", soft_wrap=True)
     report(given.seed, time.monotonic() - began, tallies)
-    return 1 if any(tally.broken for tally in tallies.values()) else 0
+    with TemporaryDirectory(prefix="rotation-deploying-") as folder, console.status("Killing rotation deploy"):
+        parts = deploying.killed_while_deploying(Path(folder), given.deploys, given.seed)
+    for part in parts:
+        for sentence in part.broken:
+            console.print(f"BROKEN: {part.name}: {sentence}", soft_wrap=True)
+    record(
+        "deploying",
+        [f"Seed {given.seed}: {given.deploys} kills; {sum(len(part.broken) for part in parts)} broken promises."],
+        [{"attacked": part.name, "checks": part.tried, "broken": len(part.broken)} for part in parts],
+    )
+    is_broken = any(tally.broken for tally in tallies.values()) or any(part.broken for part in parts)
+    return 1 if is_broken else 0
 
 
 def report(seed: int, seconds: float, tallies: dict[str, Tally]) -> None:

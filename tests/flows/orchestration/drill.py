@@ -12,7 +12,7 @@ from pathlib import Path
 
 import webhook
 import world
-from server import Prefect, serving
+from prefect_server import Prefect, serving
 from test_deployments import few
 
 DAILY = "daily-rotation/daily-rotation"

@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import webhook
 import world
+from campaigns import deploying
+from campaigns.part import Part
+from prefect_server import Prefect, deployments, files, serving
 from processes import until
-from server import Prefect, deployments, files, serving
 
 from market_rotation.tasks.universe import Universe, load_universe
 
@@ -77,9 +79,14 @@ def three_evenings(wheel: Path, folder: Path) -> None:
             seen["deploy"] = [prefect.deployed, prefect.rotation("deploy")]
             seen["deployments again"] = prefect.ask("/deployments/filter", {})
             seen["automations"] = prefect.ask("/automations/filter", {})
+            deploying.pause(prefect)
+            paused, always = deploying.state(prefect), Part("")
+            with deploying.watched(prefect, always):
+                prefect.rotation("deploy")
+            seen["paused"] = [always.tried, always.broken, deploying.state(prefect) == paused]
+            prefect.rotation("deploy", "--unpause")
+            seen["deployments resumed"] = prefect.ask("/deployments/filter", {})
             prefect.rest()
-            prefect.rotation("deploy")
-            seen["deployments paused"] = prefect.ask("/deployments/filter", {})
 
             def observe(name: str, run: dict[str, Any]) -> None:
                 if name not in ("watchdog", "resend"):
@@ -174,11 +181,16 @@ def test_the_server_has_what_the_file_says(seen: dict[str, Any]) -> None:
     assert automations == sorted([*triggers, "rotation-free-crashed-runs", "rotation-free-pending-runs"])
 
 
-def test_paused_schedules_stay_paused(seen: dict[str, Any]) -> None:
-    """Deploying again resumes no schedule that was paused."""
-    schedules = [schedule for d in seen["deployments paused"] for schedule in d["schedules"]]
+def test_what_is_paused_stays_paused(seen: dict[str, Any]) -> None:
+    """Deploying again resumes no deployment, schedule or automation that was paused, not even for a moment; `--unpause` resumes the first two."""
+    checks, broken, is_as_before = seen["paused"]
+    assert checks > 5
+    assert broken == []
+    assert is_as_before
+    assert not any(deployment["paused"] for deployment in seen["deployments resumed"])
+    schedules = [schedule for d in seen["deployments resumed"] for schedule in d["schedules"]]
     assert len(schedules) == sum(len(d.get("schedules", [])) for d in deployments())
-    assert not any(schedule["active"] for schedule in schedules)
+    assert all(schedule["active"] for schedule in schedules)
 
 
 def test_rotation_deploy_says_what_runs_when(seen: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import world
 from campaigns.scenarios import content
+from prefect_server import Prefect, serving
 from processes import kill, until
-from server import Prefect, serving
 from test_deployments import few
 from vendor.fixtures import vendor, vendor_server  # noqa: F401
 from vendor.server import Vendor

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from postgresql import databases
-from server import deployments, serving
+from prefect_server import deployments, serving
 from test_deployments import few
 
 

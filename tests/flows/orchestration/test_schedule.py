@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prefect.server.schemas.schedules import CronSchedule
-from server import deployments
+from prefect_server import deployments
 
 from market_rotation.tasks.alerts.watchdog import due_session
 

@@ -16,8 +16,8 @@ from urllib.request import Request
 
 import pytest
 import world
+from prefect_server import DIRECT, environment, serving
 from processes import DEADLINE_S, free_port, kill, until
-from server import DIRECT, environment, serving
 
 from market_rotation.tasks import warehouse
 

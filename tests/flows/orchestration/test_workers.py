@@ -12,8 +12,8 @@ from pathlib import Path
 
 import world
 from campaigns.scenarios import content
+from prefect_server import ENDED, Prefect, serving
 from processes import descendants, kill, until
-from server import ENDED, Prefect, serving
 
 START, SESSION = date(2025, 11, 17), date(2025, 12, 24)
 NOW = datetime(2025, 12, 24, 23, 30, tzinfo=UTC)
