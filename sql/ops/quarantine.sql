@@ -13,8 +13,8 @@
 --   expectation: expectation that it failed; `fetch` when the source returned no usable response
 --   reason: a sentence for the reader
 --   row_json: the row itself; of a missing row or a derived table, what the expectation yields
---   resolved_at: when a later fetch was good, the row was accepted by a manual override, or another bad row took its place; of an entry of a
---     blocked run, when that run ended
+--   resolved_at: when a later fetch was good, the row was accepted by a manual override, another bad row took its place, or the symbol was not
+--     followed any more (stage.followed); of an entry of a blocked run, when that run ended
 --   is_blocked: the run was blocked, so the row was not set aside: it is what the run would have set aside
 create table if not exists ops.quarantine (
     run_id varchar not null,

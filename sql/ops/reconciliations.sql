@@ -1,6 +1,6 @@
 -- ops.reconciliations: every difference found between two sources of prices. An open one is without resolved_at.
 -- grain: run_id, dataset, symbol, session, column_name, other_source
--- sources: stage.differences, fn.value_differs
+-- sources: stage.differences, stage.prices, stage.universe, fn.value_differs
 -- lookback: all; a difference is added again only when one of its values has changed
 -- null: witness and witness_value where no third source states the value; resolved_at while the difference is open
 -- formula: see stage.differences
@@ -17,7 +17,8 @@
 --   witness: a third source, such as the fund's NAV of that session
 --   witness_value: its value
 --   verdict: source_wrong, other_source_wrong, or undecided where no third source decides
---   resolved_at: when a later run found the two to agree, or another difference in its place
+--   resolved_at: when a later run found the two to agree, or another difference in its place, or published the bar of the other
+--     source; or when the symbol left the universe
 create table if not exists ops.reconciliations (
     run_id varchar not null,
     dataset varchar not null,
@@ -44,6 +45,19 @@ where r.resolved_at is null
         not d.differs or d.source <> r.source or fn.value_differs(d.value, r.value) or fn.value_differs(d.other_value, r.other_value)
         or d.verdict <> r.verdict
     );
+
+-- The other source's own bar has taken the place of the one that was kept, or that one is gone.
+update ops.reconciliations as r
+set resolved_at = getvariable('known_at')
+from stage.prices as p
+where r.resolved_at is null
+    and r.dataset = 'prices' and p.symbol = r.symbol and p.session = r.session
+    and (p.source = r.other_source or p.is_withdrawn);
+
+-- A symbol that left the universe is not compared again.
+update ops.reconciliations as r
+set resolved_at = getvariable('known_at')
+where r.resolved_at is null and not exists (from stage.universe as u where u.symbol = r.symbol);
 
 insert into ops.reconciliations by name
 select

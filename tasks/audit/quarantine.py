@@ -179,15 +179,16 @@ def record_blocked(con: duckdb.DuckDBPyConnection, run: Run) -> int:
 
 
 def resolve(con: duckdb.DuckDBPyConnection, results: Sequence[Result] = ()) -> None:
-    """Closes the open entries of rows and symbols that this run fetched again and found good.
+    """Closes the open entries of rows and symbols that this run fetched again and found good, and of those that are not followed any more.
 
-    `results` are those of the run. An entry about a derived table is closed once its expectation was checked and no longer finds it,
+    A symbol that left the universe, or a company that left the largest of its fund, is never requested again. `results` are those of the run. An entry about a derived table is closed once its expectation was checked and no longer finds it,
     whether or not anything was fetched again.
     """
     fetched = " union all ".join(
         f"select '{d.name}' as dataset, {d.symbol} as symbol, {d.day}::date as session from stage.fetched_{d.name}"
         for d in DATASETS.values()
     )
+    warehouse.build(con, "stage.followed")
     checked = [f"{r.suite.dataset} {r.expectation.id}" for r in results if not r.suite.is_staged and not r.raised]
     con.execute(
         f"""
@@ -202,6 +203,7 @@ def resolve(con: duckdb.DuckDBPyConnection, results: Sequence[Result] = ()) -> N
             )
             and (
                 list_contains($1, q.dataset || ' ' || q.expectation)
+                or (list_contains($2, q.dataset) and not exists (from stage.followed as f where f.dataset = q.dataset and f.symbol = q.symbol))
                 or exists (from ({fetched}) as f where f.dataset = q.dataset and f.symbol = q.symbol and f.session = q.session)
                 or exists (
                     from stage.answers as a
@@ -212,7 +214,7 @@ def resolve(con: duckdb.DuckDBPyConnection, results: Sequence[Result] = ()) -> N
                 )
             )
         """,
-        [checked],
+        [checked, list(DATASETS)],
     )
 
 

@@ -67,6 +67,7 @@ def stage(context: RunContext, answers: Sequence[Answer]) -> list[Request]:
     clock.refuse_ahead(context.con, context.run.known_at)
     _reopen(context)
     wanted = staging.restated(context.con, context.settings.history_start, context.session)
+    staging.put_companies(context.con)
     # The holdings may come from an earlier source; this source may have no estimates.
     if hasattr(context.source, "earnings_growth"):
         wanted += staging.estimates(context.con)

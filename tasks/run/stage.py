@@ -153,6 +153,11 @@ def estimates(con: duckdb.DuckDBPyConnection) -> list[Request]:
     return _requests(con, "stage.estimate_requests")
 
 
+def put_companies(con: duckdb.DuckDBPyConnection) -> None:
+    """Fills `stage.estimated_companies`: whose estimates are followed, whether or not they are due."""
+    warehouse.build(con, "stage.estimated_companies")
+
+
 def _requests(con: duckdb.DuckDBPyConnection, table: str) -> list[Request]:
     warehouse.build(con, table)
     return [Request(*row) for row in con.execute(f"from {table}").fetchall()]

@@ -8,8 +8,8 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from campaigns.modelled import Evenings
-from campaigns.vendor_model import BAD_TICKS, CALENDAR, SYMBOLS
+from campaigns.modelled import Evenings, write_universe
+from campaigns.vendor_model import BAD_TICKS, BENCHMARK, CALENDAR, NAMES, SYMBOLS
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.audit import accept
 from market_rotation.tasks.settings import load_settings
@@ -18,7 +18,7 @@ from market_rotation.tasks.warehouse import closures
 STEPS = ("plan", "fetch", "stage", "audit", "load", "derive", "publish")
 AHEAD = tuple(timedelta(days=days) for days in (1, 5, 40, 365))
 
-symbols = st.sampled_from(SYMBOLS)
+symbols = st.runner().flatmap(lambda machine: st.sampled_from(machine.vendor.symbols))
 amounts = st.sampled_from((0.31, 0.47, 0.8))
 
 
@@ -114,8 +114,23 @@ class Days(Evenings):
         self._run()
         self.vendor.missing.clear()
 
+    @rule()
+    def change_vendor(self) -> None:
+        self._count("change of vendor")
+        self.vendor.name = next(name for name in NAMES if name != self.vendor.name)
+
+    @precondition(lambda self: SYMBOLS[0] in self.vendor.symbols and not self.vendor.delisted)
+    @rule()
+    def rename(self) -> None:
+        if SYMBOLS[0] in self.vendor.bad:
+            return
+        self._count("renamed symbol")
+        self.vendor.rename()
+        write_universe(self.home, self.vendor.symbols)
+        self._run()
+
     @precondition(lambda self: not self.vendor.delisted)
-    @rule(symbol=st.sampled_from(("IJR", "IWM")))
+    @rule(symbol=symbols.filter(lambda symbol: symbol != BENCHMARK))
     def delist(self, symbol: str) -> None:
         self._count("delisted symbol")
         self.vendor.delisted.add(symbol)

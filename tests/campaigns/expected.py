@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import date
 
-from campaigns.vendor_model import BENCHMARK, CALENDAR, COLUMNS, SYMBOLS, Bar, Vendor
+from campaigns.vendor_model import BENCHMARK, CALENDAR, COLUMNS, NAMES, RENAMED, SYMBOLS, Bar, Vendor
 
 #: Sessions of known bars that are requested again, and those within which a bar in quarantine is.
 OVERLAP, RECENT = 10, 63
@@ -32,14 +32,29 @@ def _is_restated(said: Bar | None, known: Bar) -> bool:
     )
 
 
+def _disagree(kept: Bar, other: Bar) -> list[tuple[str, float, float]]:
+    """What two vendors state differently of one bar, beyond the rounding that is allowed between them."""
+    found = []
+    for name, share, least in (("close", 1e-3, 0.011), ("dividend", 1e-2, 2e-3), ("split_ratio", 1e-3, 0.0)):
+        value, other_value = getattr(kept, name), getattr(other, name)
+        if None not in (value, other_value) and abs(value - other_value) > max(share * abs(other_value), least):
+            found.append((name, value, other_value))
+    return found
+
+
 @dataclass
 class State:
-    """What the warehouse knows: bars and events by symbol, open entries of the quarantine, values accepted by hand, and all restatements."""
+    """What the warehouse knows: bars and events by symbol, open entries of the quarantine, all restatements, and the bars of which two vendors
+    differ (symbol, session, what, the vendor that is not believed).
+    """
 
-    bars: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in SYMBOLS})
-    events: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in SYMBOLS})
+    bars: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in (*SYMBOLS, RENAMED)})
+    events: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in (*SYMBOLS, RENAMED)})
     quarantine: dict[tuple[str, date | None], Bar | None] = field(default_factory=dict)
     revisions: list[tuple[str, date, str, float | None, float | None]] = field(default_factory=list)
+    differences: set[tuple[str, date, str, str]] = field(default_factory=set)
+    #: The universe. The bars of other symbols are kept and not published.
+    symbols: tuple[str, ...] = SYMBOLS
 
 
 @dataclass
@@ -61,15 +76,19 @@ class Expected:
     def run(self, vendor: Vendor, until: date, interrupted: str | None = None) -> str:
         """The status that a run must end with; takes its consequences over."""
         state = copy.deepcopy(self.state)
+        state.symbols = vendor.symbols
         end = self._outcome(vendor, until, state, interrupted)
         if end in ("built", "good"):
             self.is_unpublished |= (state.bars, state.events) != (self.state.bars, self.state.events)
+            self.is_unpublished |= state.symbols != self.state.symbols
             self.state = state
         if end == "good":
             status = "published" if self.is_unpublished else "up_to_date"
             self.readers = copy.deepcopy(state)
             self.is_unpublished = False
             self.incidents = {"set-aside:prices"} if state.quarantine else set()
+            if state.differences:
+                self.incidents.add(f"prices-differ:{':'.join(sorted(NAMES))}")
             return status
         self.incidents = self.incidents | {end if end.startswith("blocked:") else "failed"}
         return "blocked" if end.startswith("blocked:") else "failed"
@@ -79,17 +98,17 @@ class Expected:
         if interrupted == "plan":
             return "failed"
         sessions = self.sessions(until)
-        starts = {symbol: start for symbol in SYMBOLS if (start := self._start(symbol, sessions))}
+        starts = {symbol: start for symbol in sorted(vendor.symbols) if (start := self._start(symbol, sessions))}
         if interrupted == "fetch":
             return "failed"
         self.requests = [(symbol, start, sessions[-1]) for symbol, start in starts.items()]
         answered = {symbol for symbol in starts if symbol not in vendor.missing}
-        if starts and not answered and len(starts) > len(SYMBOLS) / 5:
+        if starts and not answered and len(starts) > len(vendor.symbols) / 5:
             return "failed"
         if interrupted == "stage":
             return "failed"
         newest = max(
-            day for symbol in SYMBOLS for day in (*self.state.bars[symbol], *vendor.bars[symbol]) if day <= until
+            day for symbol in vendor.symbols for day in (*self.state.bars[symbol], *vendor.bars[symbol]) if day <= until
         )
         if starts and len([day for day in sessions if day > newest]) > CLOCK_AHEAD:
             return "failed"
@@ -102,7 +121,10 @@ class Expected:
                 for day in sorted(known)
                 if day >= starts[symbol] and (said := vendor.says(symbol, day)) and said.close
             ]
-            if compared and _is_restated(vendor.says(symbol, compared[0]), known[compared[0]]):
+            if not compared or not _is_restated(vendor.says(symbol, compared[0]), known[compared[0]]):
+                continue
+            # What another vendor said of known bars is no restatement, unless one of the two does not know of a split.
+            if known[compared[0]].source == vendor.name or self._is_rebased(symbol, vendor, starts[symbol], until):
                 starts[symbol] = CALENDAR[0]
                 self.requests.append((symbol, CALENDAR[0], sessions[-1]))
         if interrupted == "audit":
@@ -112,11 +134,26 @@ class Expected:
                 self._take(symbol, vendor, starts[symbol], sessions, state)
             else:
                 state.quarantine[symbol, None] = None
+        # A symbol that left the universe is never requested again.
+        state.quarantine = {key: bar for key, bar in state.quarantine.items() if key[0] in vendor.symbols}
+        state.differences = {key for key in state.differences if key[0] in vendor.symbols}
         if blocked := self._blocked(vendor, starts, answered, sessions, state):
             return blocked
         if interrupted in ("load", "derive"):
             return "failed"
         return "built" if interrupted == "publish" else "good"
+
+    def _is_rebased(self, symbol: str, vendor: Vendor, start: date, until: date) -> bool:
+        """Whether the closes that another vendor gave differ from those given now by splits that only this vendor states."""
+        known = self.state.bars[symbol]
+        given = {day: said for day in CALENDAR if start <= day <= until and (said := vendor.says(symbol, day))}
+        common = [day for day, said in given.items() if day in known and (said.close or 0) > 0]
+        if not common or known[common[0]].source == vendor.name:
+            return False
+        ratio = (given[common[0]].close or 0) / (known[common[0]].close or 1)
+        after = [day for day in given if day > common[0]]
+        factor = math.prod(given[day].split_ratio / (known[day].split_ratio if day in known else 1) for day in after)
+        return bool(after) and abs(ratio - 1) > 0.01 and abs(ratio * factor - 1) <= 0.01
 
     def _start(self, symbol: str, sessions: list[date]) -> date | None:
         """The first session that is requested; None where nothing is due."""
@@ -138,23 +175,28 @@ class Expected:
     def _reopen(self, vendor: Vendor, starts: dict[str, date], answered: set[str], until: date) -> None:
         """A closure no longer counts where most symbols have a bar of its day."""
         for day in sorted(self.closures):
-            with_bar = {s for s in SYMBOLS if day in self.state.bars[s]}
+            with_bar = {s for s in vendor.symbols if day in self.state.bars[s]}
             with_bar |= {
                 s
                 for s in answered
                 if starts[s] <= day <= until and (said := vendor.says(s, day)) and said.close is not None
             }
-            if 2 * len(with_bar) > len(SYMBOLS):
+            if 2 * len(with_bar) > len(vendor.symbols):
                 self.closures.discard(day)
 
     def _take(self, symbol: str, vendor: Vendor, start: date, sessions: list[date], state: State) -> None:
         known, first = state.bars[symbol], min(state.bars[symbol], default=CALENDAR[0])
+        is_rebased = self._is_rebased(symbol, vendor, start, sessions[-1])
         state.quarantine.pop((symbol, None), None)
         for day in [d for d in CALENDAR if start <= d <= sessions[-1]]:
             said, before = vendor.says(symbol, day), known.get(day)
             state.quarantine.pop((symbol, day), None)
             changed = said is not None and (
-                before is None or any(differs(getattr(said, c), getattr(before, c)) for c in COLUMNS)
+                before is None
+                or (
+                    (before.source == said.source or is_rebased)
+                    and any(differs(getattr(said, c), getattr(before, c)) for c in COLUMNS)
+                )
             )
             if said is None:
                 if before is None and day in sessions and day >= first:
@@ -173,6 +215,18 @@ class Expected:
                 known[day] = said
             if day in known:
                 state.events[symbol].pop(day, None)
+                self._compare(symbol, day, known[day], said, state)
+
+    def _compare(self, symbol: str, day: date, kept: Bar, said: Bar | None, state: State) -> None:
+        """A difference lasts until the vendor that was not believed agrees, or is believed."""
+        if said is None:
+            return
+        open_ = {key for key in state.differences if key[:2] == (symbol, day)}
+        if kept.source == said.source:
+            state.differences -= {key for key in open_ if key[3] == said.source}
+            return
+        state.differences -= {key for key in open_ if key[3] == said.source}
+        state.differences |= {(symbol, day, name, said.source) for name, *_ in _disagree(kept, said)}
 
     def _is_bad(self, symbol: str, day: date, vendor: Vendor, sessions: list[date]) -> bool:
         if day not in sessions:
@@ -200,7 +254,7 @@ class Expected:
             for d in vendor.bars[s]
             if starts[s] <= d <= sessions[-1] and (said := vendor.says(s, d)) and said.close is not None
         }
-        with_bar = fetched | {d for s in SYMBOLS for d in self.state.bars[s]}
+        with_bar = fetched | {d for held in self.state.bars.values() for d in held}
         if any(day not in with_bar for day in sessions[-OVERLAP:]):
             return "blocked:closure"
         if any(day in with_bar and day not in state.bars[BENCHMARK] for day in sessions[-OVERLAP:]):
@@ -214,6 +268,8 @@ def published(state: State, symbol: str) -> dict[date, tuple[float, float, float
     The distribution or split of a day without a published bar belongs to the next bar; the index reinvests at the ex-day's close.
     """
     found: dict[date, tuple[float, float, float, float]] = {}
+    if symbol not in state.symbols:
+        return found
     index, previous = 100.0, math.nan
     pending = sorted(state.events[symbol].items())
     for day, bar in sorted(state.bars[symbol].items()):

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -35,16 +35,19 @@ class TimeIsUp(KeyboardInterrupt):
 
 def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
     """Points the settings at a warehouse in `home`, with the three symbols."""
-    members = world.universe(
-        *(world.instrument(s, in_breadth=s == BENCHMARK) for s in reversed(SYMBOLS)), pairs=[("IWM", "SPY")]
-    )
     for name in [name for name in os.environ if name.startswith("ROTATION_")]:
         patch.delenv(name)
     patch.setenv("ROTATION_HOME", str(home / "warehouse"))
-    patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(home, members)))
+    patch.setenv("ROTATION_UNIVERSE", str(write_universe(home, SYMBOLS)))
     patch.setenv("ROTATION_HISTORY_START", str(CALENDAR[0]))
     patch.setenv("ROTATION_REPORT", "false")
+    patch.setenv("TIINGO_API_KEY", "unused")
     patch.setenv("XDG_STATE_HOME", str(home / "state"))
+
+
+def write_universe(home: Path, symbols: Sequence[str]) -> Path:
+    members = [world.instrument(symbol, in_breadth=symbol == BENCHMARK) for symbol in reversed(symbols)]
+    return world.write_universe(home, world.universe(*members, pairs=[("IWM", "SPY")]))
 
 
 class Evenings(RuleBasedStateMachine):
@@ -116,11 +119,12 @@ class Evenings(RuleBasedStateMachine):
         # The exchange closes at 21:00 UTC at the latest.
         until = max(day for day in CALENDAR if day <= (now - timedelta(hours=21)).date())
         source = world.FakeSource(self.vendor.frames(until))
+        source.name = self.vendor.name
         steps = pipeline.Steps(fetch=world.fetch_in_order)
         if interrupted:
             steps = replace(steps, **{interrupted: _interruption})
         wanted = self.expected.run(self.vendor, until, interrupted)
-        made = pipeline.run(Parameters(now), steps, source)
+        made = pipeline.run(Parameters(now, source=self.vendor.name), steps, source)
         self.runs[made.status] += 1
         type(self).show()
         if self.is_clock_corrected and made.status == "published" and wanted == "up_to_date":

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 
 from campaigns.expected import Expected, State, published
-from campaigns.vendor_model import COLUMNS, SYMBOLS, Vendor
+from campaigns.vendor_model import COLUMNS, RENAMED, SYMBOLS, Vendor
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.warehouse import macros
 
@@ -52,7 +52,7 @@ class Readers:
 
 def check_prices(con: duckdb.DuckDBPyConnection, state: State, vendor: Vendor) -> None:
     """Close, dividend and split of every published bar, and the total-return index within 1e-9."""
-    for symbol in SYMBOLS:
+    for symbol in (*SYMBOLS, RENAMED):
         rows = con.execute(
             "select session, close, dividend, split_ratio, total_return_index from core.prices where symbol = $1 order by session",
             [symbol],
@@ -65,8 +65,8 @@ def check_prices(con: duckdb.DuckDBPyConnection, state: State, vendor: Vendor) -
         for day, close, *_ in rows:
             assert close > 0, f"{symbol} {day}: the published close is {close}"
             assert (symbol, day, close) in vendor.given, f"{symbol} {day}: nobody gave the published close {close}"
-        found = np.array([row[1:] for row in rows], dtype=float)
-        wanted = np.array([truth[row[0]] for row in rows])
+        found = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 4)
+        wanted = np.array([truth[row[0]] for row in rows], dtype=float).reshape(-1, 4)
         wrong = ~np.isclose(found, wanted, rtol=1e-9, atol=0)
         for row, column in np.argwhere(wrong)[:1]:
             name = ("close", "dividend", "split_ratio", "total_return_index")[column]

@@ -14,6 +14,8 @@ from market_rotation.tasks.errors import SourceUnavailable
 from market_rotation.tasks.sources.base import price_frame
 
 SYMBOLS = ("IJR", "IWM", "SPY")
+#: What the first of them may be called later.
+RENAMED = "SLY"
 BENCHMARK = "SPY"
 #: Sessions, a closed day among them only as long as nobody knows of it.
 CALENDAR = tuple(world.days(world.START, date(2026, 1, 16)))
@@ -21,14 +23,19 @@ CALENDAR = tuple(world.days(world.START, date(2026, 1, 16)))
 COLUMNS = ("high", "close", "dividend", "split_ratio")
 
 
+#: Two vendors of the same market. The second one rounds: closes to 3 decimals, distributions to 4.
+NAMES = ("yahoo", "tiingo")
+
+
 @dataclass(frozen=True)
 class Bar:
-    """A bar as a vendor gives it: USD per share, adjusted for splits. `high` is None unless the vendor has one."""
+    """A bar as a vendor gives it: USD per share, adjusted for splits. `high` is None unless the vendor has one; `source` is the vendor's name."""
 
     close: float | None
     dividend: float = 0.0
     split_ratio: float = 1.0
     high: float | None = None
+    source: str = NAMES[0]
 
 
 #: What a vendor may say of a bar for a while, instead of the truth. An absent bar is None.
@@ -43,8 +50,10 @@ BAD_TICKS = {
 
 @dataclass
 class Vendor:
-    """The bars it holds, by symbol and session; which of them are bad now, and who gets no answer this evening."""
+    """The bars it holds, by symbol and session; which of them are bad now, and who gets no answer this evening; the vendor that is asked now."""
 
+    name: str = NAMES[0]
+    symbols: tuple[str, ...] = SYMBOLS
     bars: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in SYMBOLS})
     bad: dict[str, tuple[date, str]] = field(default_factory=dict)
     delisted: set[str] = field(default_factory=set)
@@ -55,7 +64,7 @@ class Vendor:
     def trade(self, day: date) -> None:
         """Adds the bar of a session to each symbol that is still listed."""
         place = CALENDAR.index(day)
-        for k, symbol in enumerate(SYMBOLS):
+        for k, symbol in enumerate(self.symbols):
             if symbol in self.delisted:
                 continue
             held = self.bars[symbol]
@@ -63,6 +72,12 @@ class Vendor:
             assert before is not None
             step = ((place * (k + 3) + k) % 7 - 3) / 1000 or 0.0005
             held[day] = Bar(round(before * (1 + step), 6))
+
+    def rename(self) -> None:
+        """Gives the first symbol, with all its bars, another name; the old one is not known any more."""
+        old, *others = self.symbols
+        self.bars[RENAMED] = self.bars.pop(old)
+        self.symbols = (RENAMED, *others)
 
     def split(self, symbol: str, day: date, ratio: float) -> None:
         """Splits the shares on the session `day`, the newest: all bars before it, and its own close, are restated."""
@@ -75,13 +90,15 @@ class Vendor:
     def says(self, symbol: str, day: date) -> Bar | None:
         """The bar as the vendor gives it now; None where it gives none."""
         bar = self.bars[symbol].get(day)
+        if bar and bar.close and self.name != NAMES[0]:
+            bar = replace(bar, close=round(bar.close, 3), dividend=round(bar.dividend, 4), source=self.name)
         session, kind = self.bad.get(symbol, (None, ""))
         return BAD_TICKS[kind](bar) if bar and session == day else bar
 
     def frames(self, until: date) -> dict[str, pd.DataFrame | Exception]:
         """What `world.FakeSource` is to give of each symbol."""
         frames: dict[str, pd.DataFrame | Exception] = {}
-        for symbol in SYMBOLS:
+        for symbol in self.symbols:
             if symbol in self.missing:
                 frames[symbol] = SourceUnavailable(f"No answer for {symbol}; try again later.")
                 continue

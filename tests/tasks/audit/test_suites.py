@@ -218,6 +218,7 @@ def test_warning_on_a_derived_table_is_kept(tmp_path: Path) -> None:
     """A warning on a signal table sets its rows on record under the table's name, whatever the table's columns are called."""
     from market_rotation.tasks.audit import quarantine
     from market_rotation.tasks.audit.expectations import Expectation
+    from market_rotation.tasks.run import stage
 
     days = world.days()[:30]
     members = world.universe(world.instrument("SPY"), world.instrument("IWM"), pairs=[("IWM", "SPY")])
@@ -227,6 +228,8 @@ def test_warning_on_a_derived_table_is_kept(tmp_path: Path) -> None:
         odd = Expectation("odd", "warning", "The ratio is odd.", query)
         suite = replace(suites.load("signals.relative_strength"), expectations=(odd,))
         results = audit(con, suite)
+        stage.put_offers(con, [])
+        con.execute("create or replace table stage.estimated_companies (symbol varchar)")
         quarantine.begin(con)
         quarantine.collect(con, results)
         quarantine.record(con, "r1")

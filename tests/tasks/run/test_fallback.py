@@ -299,3 +299,24 @@ def test_a_known_bar_that_the_new_source_denies_is_kept_and_both_values_are_list
     assert all(abs(one[4] - 1.01) < 1e-9 and one[5] == "undecided" for one in found)
     (alert,) = rows("select title from ops.alerts where fingerprint = 'prices-differ:tiingo:yahoo'")
     assert alert == ("tiingo and yahoo differ in 3 values of 3 symbols",)
+
+
+@pytest.mark.long_after(0)
+def test_a_difference_ends_when_the_other_sources_bar_takes_the_place_of_the_known_one() -> None:
+    """A split puts the history on the new source's basis: nothing is kept of the one it differed from, so that the incident ends."""
+
+    def wrong(symbol: str, closes: list[float]) -> pd.DataFrame:
+        stated = [close * (1.01 if i == 55 else 1) for i, close in enumerate(closes)]
+        ratios = [1.0] * len(closes)
+        if len(closes) > 61:
+            stated, ratios[-1] = [close / 2 for close in stated], 2.0
+        return world.bars(symbol, stated, date(2025, 6, 2), split_ratio=ratios)
+
+    assert world.run(two(60, False), SESSIONS[59]).status == "published"
+    assert world.run(two(61, True, wrong), SESSIONS[60]).status == "published"
+    assert rows("select count(*) from ops.reconciliations where resolved_at is null") == [(3,)]
+    assert world.run(two(62, True, wrong), SESSIONS[61]).status == "published"
+    assert rows("select source, count(*) from core.prices group by all") == [("tiingo", 186)]
+    assert rows("select count(*) from ops.reconciliations where resolved_at is null") == [(0,)]
+    ended = rows("select kind from ops.alerts where fingerprint = 'prices-differ:tiingo:yahoo' order by created_at")
+    assert [kind for (kind,) in ended] == ["failure", "recovery"]
