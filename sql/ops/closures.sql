@@ -4,7 +4,7 @@
 -- lookback: none
 -- null: none
 -- columns:
---   session: the day; it is not a session while at most half of the symbols have a bar on it
+--   session: the day; it is not a session while at most half of the universe has a bar on it
 --   because: the reason given
 --   accepted_by: who accepted it, a user of the operating system
 --   accepted_at: when

@@ -274,7 +274,7 @@ def _reopen(context: RunContext) -> None:
     """Makes a day that counts as a closure a session again where most symbols have a bar of it after all."""
     if not context.calendar.closures:
         return
-    closed = closures.in_force(context.con, context.settings, staging.FETCHED_BARS)
+    closed = closures.in_force(context.con, context.settings, staging.FETCHED_BARS, staging.UNIVERSE)
     if opened := context.calendar.closures - closed:
         log.warning(
             "Most symbols have a bar of %s, so the exchange was open: the closure no longer counts.",

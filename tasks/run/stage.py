@@ -33,8 +33,9 @@ BATCHES = (
     *WITHOUT_REJECTED_BARS,
 )
 
-#: The bars of a batch as the sources gave them, for `market_rotation.tasks.warehouse.closures`.
+#: The bars of a batch as the sources gave them, and the universe of the run, for `market_rotation.tasks.warehouse.closures`.
 FETCHED_BARS = "select session::date as session, symbol from stage.fetched_prices where close is not null"
+UNIVERSE = "select symbol from stage.universe"
 
 
 def put_references(

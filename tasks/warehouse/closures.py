@@ -26,6 +26,9 @@ _BARS = """
     qualify row_number() over (partition by symbol, session order by known_at desc) = 1 and close is not null and not is_withdrawn
 """
 
+#: The universe that the last run had.
+_KNOWN_UNIVERSE = "select symbol from fn.universe_known_at('infinity'::timestamptz)"
+
 _NO_BARS = "select null::date as session, null::varchar as symbol limit 0"
 
 
@@ -41,10 +44,13 @@ class Closure:
     is_in_force: bool
 
 
-def closures(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "") -> list[Closure]:
-    """All closures of the warehouse and of the settings, oldest first. `bars` is SQL for further bars, as `session, symbol`: those of a batch.
+def closures(
+    con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = _NO_BARS, universe: str = _KNOWN_UNIVERSE
+) -> list[Closure]:
+    """All closures of the warehouse and of the settings, oldest first.
 
-    A closure is in force as long as no more than half of the symbols have a bar on its day: bars decide, not the calendar.
+    A closure is in force as long as no more than half of the universe has a bar on its day: bars decide, not the calendar. `bars` is SQL for
+    further bars, as `session, symbol`: those of a batch. `universe` is SQL for the symbols that count.
     """
     # An older version published a file without the table. DuckDB would take a Python object of its name for it.
     (is_there,) = con.execute(
@@ -59,14 +65,13 @@ def closures(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "")
         return []
     counts = con.execute(
         f"""
-        with batch as ({bars or _NO_BARS}),
+        with universe as ({universe}),
 
-        bars as (from ({_BARS}) union by name from batch where session in (select unnest($days))),
+        bars as (from ({_BARS}) union by name from ({bars}) where session in (select unnest($days)))
 
-        symbols as (select symbol from raw.prices union select symbol from batch)
-
-        select session, count(distinct symbol), 2 * count(distinct symbol) > (select count(*) from symbols)
+        select session, count(distinct symbol), 2 * count(distinct symbol) > (select count(*) from universe)
         from bars
+        semi join universe using (symbol)
         group by session
         """,
         {"days": [row[0] for row in declared]},
@@ -75,9 +80,11 @@ def closures(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "")
     return [Closure(*row, *found.get(row[0], (0, True))) for row in declared]  # type: ignore[call-arg]
 
 
-def in_force(con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = "") -> frozenset[date]:
+def in_force(
+    con: duckdb.DuckDBPyConnection, settings: Settings, bars: str = _NO_BARS, universe: str = _KNOWN_UNIVERSE
+) -> frozenset[date]:
     """The days of the closures that are in force; see `closures`."""
-    return frozenset(closure.session for closure in closures(con, settings, bars) if closure.is_in_force)
+    return frozenset(closure.session for closure in closures(con, settings, bars, universe) if closure.is_in_force)
 
 
 def accept(settings: Settings, day: date, because: str, user: str, now: datetime) -> None:

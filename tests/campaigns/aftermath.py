@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from campaigns import scenarios
+from campaigns.scenarios import published_of
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.warehouse import damage
 
 #: How a run says that a file is damaged, and stops.
@@ -22,26 +22,24 @@ class Broken(Exception):
     """A promise is broken."""
 
 
-def published_of(home: Path) -> Path:
-    return home / "warehouse" / "rotation.duckdb"
-
-
 def state(home: Path) -> dict[str, str]:
     """A hash of each table of `core` and `signals` that readers have; {} where nothing was published. All other tables are read, too."""
     published = published_of(home)
-    if not published.exists():
+    if not warehouse.exists(published):
         return {}
-    with duckdb.connect(str(published), read_only=True) as con:
+    with warehouse.reading(published) as con:
         damage.read_all(con)
     return scenarios.content(published)
 
 
 def rows_of_raw(home: Path) -> dict[str, int]:
     """The rows of each table of `raw` that readers have."""
-    if not published_of(home).exists():
+    if not warehouse.exists(published_of(home)):
         return {}
-    with duckdb.connect(str(published_of(home)), read_only=True) as con:
-        names = con.execute("select table_name from duckdb_tables() where schema_name = 'raw'").fetchall()
+    with warehouse.reading(published_of(home)) as con:
+        names = con.execute(
+            "select table_name from duckdb_tables() where database_name = current_database() and schema_name = 'raw'"
+        ).fetchall()
         return {name: con.execute(f"select count(*) from raw.{name}").fetchone()[0] for (name,) in names}
 
 
@@ -58,7 +56,7 @@ def expect_same_record(home: Path) -> None:
     """Raises `Broken` unless readers see of each run what the pipeline recorded, and none as running."""
     found = []
     for path in (published_of(home), home / "warehouse" / "build.duckdb"):
-        with duckdb.connect(str(path), read_only=True) as con:
+        with warehouse.reading(path) as con:
             found.append(con.execute("select run_id, status, published, message from ops.runs order by all").fetchall())
     if found[0] != found[1]:
         raise Broken(f"readers see other outcomes of runs than were recorded: {found}")

@@ -22,6 +22,7 @@ import webhook
 
 from campaigns import aftermath, cuts, moments, scenarios
 from campaigns.aftermath import Broken
+from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import RotationError
 
 #: Seconds that a process of a scenario may take.
@@ -157,7 +158,7 @@ class Campaign:
         process = self._start(home, _act, name, home, _environment(home, hook), kill_at, hours)
         end = time.monotonic() + wait_s
         while process.is_alive() and time.monotonic() < end:
-            tally.reads += self._is_readable(aftermath.published_of(home))
+            tally.reads += self._is_readable(scenarios.published_of(home))
         if process.is_alive():
             os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
@@ -173,7 +174,7 @@ class Campaign:
         if not is_cut or not any(words in outcome for words in aftermath.STOPPED):
             raise Broken(f"the next run did not end: {outcome}")
         tally.stopped += 1
-        if not aftermath.published_of(home).exists():
+        if not warehouse.exists(scenarios.published_of(home)):
             # As the page that the run names says: nothing was published, so the next run fetches all.
             for path in (home / "warehouse").glob("build.duckdb*"):
                 path.unlink()
@@ -191,7 +192,7 @@ class Campaign:
 
     def _copy(self, name: str) -> Path:
         home = Path(tempfile.mkdtemp(dir=self.folder)) / "home"
-        shutil.copytree(self.folder / name.replace(" ", "-"), home)
+        scenarios.copy(self.folder / name.replace(" ", "-"), home)
         return home
 
     def _start(self, home: Path, target: Any, *arguments: Any) -> Any:
@@ -210,12 +211,12 @@ class Campaign:
         (home / OUTCOME).unlink(missing_ok=True)
         self._wait(self._start(home, _act, name, home, _environment(home, hook), None, hours), name)
 
-    def _is_readable(self, published: Path) -> int:
+    def _is_readable(self, published: warehouse.Published) -> int:
         """Opens the file that readers open, at whatever moment this is; raises what a reader would see."""
         time.sleep(0.05)
-        if not published.exists():
+        if not warehouse.exists(published):
             return 0
-        with duckdb.connect(str(published), read_only=True) as con:
+        with warehouse.reading(published) as con:
             con.execute("select count(*) from core.prices").fetchone()
         return 1
 

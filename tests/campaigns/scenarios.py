@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import world
 
-from market_rotation.tasks import warehouse
+from market_rotation.tasks import lake_address, warehouse
 from market_rotation.tasks.alerts.resend import resend
 from market_rotation.tasks.audit.accept import accept, entries
 from market_rotation.tasks.run import pipeline
@@ -145,6 +145,7 @@ def resending(kill_at: str | None, hours: float) -> Run:
 ACTS: Mapping[str, Callable[[str | None, float], Run]] = {
     "first run": first,
     "daily run": daily,
+    "daily run on a DuckLake": daily,
     "backfill": backfill,
     "upgrade": upgrade,
     "accepting a bar": accepting,
@@ -172,6 +173,8 @@ def prepare(name: str, home: Path) -> None:
     members = [world.instrument("SPY", size_bucket="large"), world.instrument("IWM"), world.instrument("IJR")]
     world.write_universe(home, world.universe(*members, pairs=[("IWM", "SPY")]))
     os.chdir(home)
+    if name == "daily run on a DuckLake":
+        lake_of(home).parent.mkdir()
     os.environ |= environment(home)
     if name == "alerts sent again":
         # Nobody listens there.
@@ -201,14 +204,37 @@ def environment(home: Path) -> dict[str, str]:
         "ROTATION_HISTORY_START": "2024-01-02",
         "ROTATION_REPORT": "false",
         "XDG_STATE_HOME": str(home / "state"),
+        **({"ROTATION_WAREHOUSE": f"ducklake:{lake_of(home)}"} if lake_of(home).parent.is_dir() else {}),
     }
 
 
-def content(path: Path, schemas: tuple[str, ...] = ("core", "signals")) -> dict[str, str]:
+def lake_of(home: Path) -> Path:
+    """The catalog of the DuckLake in `home`, whose folder is there only where readers use one."""
+    return home / "lake" / "rotation.ducklake"
+
+
+def published_of(home: Path) -> warehouse.Published:
+    """What readers of `home` use."""
+    lake = lake_of(home)
+    return (
+        lake_address.parse(f"ducklake:{lake}", None) if lake.parent.is_dir() else home / "warehouse" / "rotation.duckdb"
+    )
+
+
+def copy(base: Path, home: Path) -> None:
+    """Copies a home. The catalog of a DuckLake names the folder of its data."""
+    shutil.copytree(base, home)
+    if lake_of(home).exists():
+        with duckdb.connect(str(lake_of(home))) as con:
+            con.execute("update ducklake_metadata set value = $1 where key = 'data_path'", [f"{lake_of(home)}.files/"])
+
+
+def content(path: warehouse.Published, schemas: tuple[str, ...] = ("core", "signals")) -> dict[str, str]:
     """A hash of each table of `schemas`, but for the columns that name the run."""
     with warehouse.reading(path) as con:
         tables = con.execute(
-            "select schema_name || '.' || table_name from duckdb_tables() where list_contains($1, schema_name) order by all",
+            "select schema_name || '.' || table_name from duckdb_tables() "
+            "where database_name = current_database() and list_contains($1, schema_name) order by all",
             [list(schemas)],
         ).fetchall()
         hashes = {}

@@ -242,6 +242,26 @@ def test_bars_of_the_day_appear_later(how: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.long_after(0)
+def test_symbols_that_left_the_universe_do_not_keep_a_day_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most symbols are those of the universe as it is now: four others that it had before have no bar of the day and do not count."""
+    gone = ("OLD1", "OLD2", "OLD3", "OLD4")
+    members = [world.instrument(s, in_breadth=False) for s in ("IJR", *gone)]
+    more = world.universe(world.instrument("SPY"), world.instrument("IWM"), *members, pairs=[("IWM", "SPY")])
+    before = market()
+    before.frames |= {symbol: before.frames["IWM"].assign(symbol=symbol) for symbol in gone}
+    (tmp_path / "before").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setenv("ROTATION_UNIVERSE", str(world.write_universe(tmp_path / "before", more)))
+        assert run(date(2025, 1, 8), before).status == "published"
+    closures.accept(load_settings(), CLOSED, "a guess", "me", evening(CLOSED))
+    assert run(date(2025, 1, 10)).status == "published"
+    assert run(date(2025, 1, 13), market("SPY", "IWM")).status == "published"
+    assert published() == january(7, 8, 9, 10, 13)
+
+
+@pytest.mark.long_after(0)
 def test_one_symbol_with_a_bar_of_a_closed_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vendor's stray bar opens no exchange: it is set aside, and kept."""
     monkeypatch.setenv("ROTATION_EXTRA_CLOSURES", "2025-01-09")
