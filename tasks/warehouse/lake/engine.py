@@ -18,7 +18,7 @@ from market_rotation.tasks.errors import RotationError, UsageError
 from market_rotation.tasks.lake_address import LakeAddress
 from market_rotation.tasks.warehouse import formats, history
 from market_rotation.tasks.warehouse.derive import quoted
-from market_rotation.tasks.warehouse.lake import contents, extensions, snapshot, takeover
+from market_rotation.tasks.warehouse.lake import contents, data_files, extensions, snapshot, takeover
 from market_rotation.tasks.warehouse.lake.catalog import catalog_of, said_plainly
 from market_rotation.tasks.warehouse.lake.contents import Publication
 
@@ -145,6 +145,7 @@ class Lake:
             said_plainly(self.address, f"could not be written, {kept}"),
             catalog_of(self.address).writing(con, "readers"),
         ):
+            before = data_files.present(con, "readers")
             con.begin()
             try:
                 last = contents.last_publication(con, "readers")
@@ -159,6 +160,7 @@ class Lake:
                 con.execute(
                     f"call readers.set_commit_message('{AUTHOR}', {quoted(f'run {run_id}')}, extra_info => {quoted(words)})"
                 )
+                data_files.sync_new(con, "readers", before)
                 con.commit()
             except BaseException as error:
                 with suppress(duckdb.Error):

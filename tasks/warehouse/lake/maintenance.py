@@ -11,6 +11,7 @@ import duckdb
 from market_rotation.tasks.errors import ConfigError
 from market_rotation.tasks.lake_address import LakeAddress
 from market_rotation.tasks.warehouse.engine import engine
+from market_rotation.tasks.warehouse.lake import data_files
 from market_rotation.tasks.warehouse.lake.catalog import catalog_of, said_plainly
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def maintain(settings: Settings, now: datetime) -> Maintained:
     ):
         with catalog_of(address).writing(con, "readers"):
             _, files = _count(con)
+            before = data_files.present(con, "readers")
+            con.begin()
             con.execute("call ducklake_merge_adjacent_files('readers')")
+            data_files.sync_new(con, "readers", before)
+            con.commit()
             # Merging is a snapshot of its own.
             snapshots, merged = _count(con)
             con.execute(f"call ducklake_expire_snapshots('readers', older_than => {_moment(expired_before)})")

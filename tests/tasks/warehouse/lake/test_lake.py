@@ -17,6 +17,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError, UsageError
 from market_rotation.tasks.settings import load_settings
 from market_rotation.tasks.warehouse.lake import contents, extensions
+from market_rotation.tasks.warehouse.lake import data_files as lake_files
 from market_rotation.tasks.warehouse.lake.maintenance import maintain
 
 BUILD = Path("warehouse/build.duckdb")
@@ -128,6 +129,29 @@ def test_a_killed_publish_leaves_the_snapshot(kind: str, use_lake: UseLake, hist
     assert content() == before
     publish(history, 21)
     assert sessions() == DAYS[:22]
+
+
+@pytest.mark.long_after(1)
+@pytest.mark.parametrize("kind", ["duckdb", "sqlite", "postgres"])
+def test_data_files_are_on_disk_before_readers_see_them(
+    kind: str, use_lake: UseLake, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after a publish or a maintenance leaves no catalog that names files without their content."""
+    use_lake(kind)
+    publish(history, 20)
+    published = load_settings().published
+    had, version, synced = data_files(), warehouse.version(published), {}
+    monkeypatch.setattr(lake_files, "sync", lambda path: synced.setdefault(path, warehouse.version(published)))
+    publish(history, 21)
+    new = data_files() - had
+    assert new
+    assert {synced.get(path) for path in new} == {version}
+    assert {path.parent for path in new} <= synced.keys()
+    had = data_files()
+    maintain(load_settings(), datetime(2026, 11, 20, tzinfo=UTC))
+    merged = data_files() - had
+    assert merged
+    assert merged <= synced.keys()
 
 
 DAMAGE = {
