@@ -140,7 +140,8 @@ def test_data_files_are_on_disk_before_readers_see_them(
     use_lake(kind)
     publish(history, 20)
     published = load_settings().published
-    had, version, synced = data_files(), warehouse.version(published), {}
+    had, version = data_files(), warehouse.version(published)
+    synced: dict[Path, str] = {}
     monkeypatch.setattr(lake_files, "sync", lambda path: synced.setdefault(path, warehouse.version(published)))
     publish(history, 21)
     new = data_files() - had
