@@ -1,15 +1,15 @@
--- stage.rebased: symbols for which the answering source states a split that the known bars of another source do not take in. Their known
---   bars are on an old basis, so the whole history is taken from the source that answered.
+-- stage.rebased: symbols for which the answering source states a split that known bars of another source do not take in. Those bars are on an
+--   old basis, so the whole history is taken from the source that answered.
 -- grain: symbol
 -- sources: stage.fetched_prices, stage.answers, stage.reach, fn.prices_known_since
 -- lookback: none
 -- null: none
--- formula: split_factor = product of the split ratios stated now / those known, after the oldest bar that both have; rebased where close ratio x
---   split_factor is 1 within 1 %, and the close ratio is not
+-- formula: of each bar known from another source: close ratio = new close / known close, split_factor = product of the split ratios stated now /
+--   those known, of all later sessions. On an old basis where close ratio x split_factor is 1 within 1 %, and the close ratio is not. Rebased
+--   where that holds for most of the bars whose close ratio is not 1 within 1 %
 -- columns:
 --   symbol: ticker
---   ratio: new close / known close on the oldest bar that both have
---   split_factor: new shares per old that the known bars do not take in
+--   bars: known bars on an old basis
 with fetched as (
     select f.symbol, f.session::date as session, f.close, coalesce(f.split_ratio, 1) as split_ratio, coalesce(a.source, getvariable('source')) as source
     from stage.fetched_prices as f
@@ -23,17 +23,24 @@ compared as (
         on k.symbol = f.symbol and k.session = f.session
 ),
 
-oldest as (
-    select symbol, min(session) as session, arg_min(ratio, session) as ratio, arg_min(is_other, session) as is_other
+stepped as (
+    select
+        *,
+        product(case when split_step > 0 then split_step end) over (
+            partition by symbol order by session rows between 1 following and unbounded following
+        ) as split_factor
     from compared
-    where ratio > 0
-    group by symbol
+    semi join (from compared where is_other) as o using (symbol)
+),
+
+apart as (
+    select symbol, abs(ratio * split_factor - 1) <= 0.01 as is_on_old_basis
+    from stepped
+    where is_other and ratio > 0 and abs(ratio - 1) > 0.01
 )
 
-select o.symbol, o.ratio, product(c.split_step) as split_factor
-from oldest as o
-join compared as c on c.symbol = o.symbol and c.session > o.session and c.split_step > 0
-where o.is_other and abs(o.ratio - 1) > 0.01
-group by o.symbol, o.ratio
-having abs(o.ratio * split_factor - 1) <= 0.01
-order by o.symbol
+select symbol, count(*) filter (is_on_old_basis) as bars
+from apart
+group by symbol
+having 2 * bars > count(*)
+order by symbol

@@ -147,13 +147,17 @@ class Expected:
         """Whether the closes that another vendor gave differ from those given now by splits that only this vendor states."""
         known = self.state.bars[symbol]
         given = {day: said for day in CALENDAR if start <= day <= until and (said := vendor.says(symbol, day))}
-        common = [day for day, said in given.items() if day in known and (said.close or 0) > 0]
-        if not common or known[common[0]].source == vendor.name:
-            return False
-        ratio = (given[common[0]].close or 0) / (known[common[0]].close or 1)
-        after = [day for day in given if day > common[0]]
-        factor = math.prod(given[day].split_ratio / (known[day].split_ratio if day in known else 1) for day in after)
-        return bool(after) and abs(ratio - 1) > 0.01 and abs(ratio * factor - 1) <= 0.01
+        days, apart, on_old_basis = sorted(given), 0, 0
+        for n, day in enumerate(days):
+            close = given[day].close or 0
+            if day not in known or known[day].source == vendor.name or close <= 0:
+                continue
+            ratio = close / (known[day].close or 1)
+            later = days[n + 1 :]
+            factor = math.prod(given[d].split_ratio / (known[d].split_ratio if d in known else 1) for d in later)
+            apart += abs(ratio - 1) > 0.01
+            on_old_basis += bool(later) and abs(ratio - 1) > 0.01 and abs(ratio * factor - 1) <= 0.01
+        return 2 * on_old_basis > apart
 
     def _start(self, symbol: str, sessions: list[date]) -> date | None:
         """The first session that is requested; None where nothing is due."""

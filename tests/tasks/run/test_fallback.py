@@ -320,3 +320,29 @@ def test_a_difference_ends_when_the_other_sources_bar_takes_the_place_of_the_kno
     assert rows("select count(*) from ops.reconciliations where resolved_at is null") == [(0,)]
     ended = rows("select kind from ops.alerts where fingerprint = 'prices-differ:tiingo:yahoo' order by created_at")
     assert [kind for (kind,) in ended] == ["failure", "recovery"]
+
+
+@pytest.mark.long_after(0)
+@pytest.mark.parametrize("sessions", [3, 15])
+def test_a_split_puts_the_bars_of_a_day_without_yahoo_on_its_basis(sessions: int) -> None:
+    """Two evenings came from the second source, `sessions` before a split that Yahoo states: those bars are restated with the others."""
+
+    def split(symbol: str, n: int) -> pd.DataFrame:
+        closes = [(100 + 0.3 * ((7 * i) % 5) + i / 50) / 2 for i in range(n)]
+        return world.bars(symbol, closes, date(2025, 6, 2), split_ratio=[1.0] * (n - 1) + [2.0])
+
+    def yahoo(n: int) -> world.FakeSource:
+        return Named("yahoo", {s: two(n, False).candidates("prices", s, None)[0][0].frames[s] for s in SYMBOLS})
+
+    assert world.run(two(40, False), SESSIONS[39]).status == "published"
+    for n in (41, 42):
+        assert world.run(two(n, True), SESSIONS[n - 1]).status == "published"
+    for n in range(43, 42 + sessions):
+        assert world.run(yahoo(n), SESSIONS[n - 1]).status == "published"
+    assert rows("select source, count(*) from core.prices group by all order by all")[0] == ("tiingo", 6)
+    n = 42 + sessions
+    assert world.run(Named("yahoo", {s: split(s, n) for s in SYMBOLS}), SESSIONS[n - 1]).status == "published"
+    assert rows("select source, count(*) from core.prices group by all") == [("yahoo", 3 * n)]
+    (largest,) = rows("select max(abs(return_1d)) from core.prices")
+    assert largest[0] < 0.013
+    assert rows("select count(*) from ops.quarantine") == [(0,)]
