@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.errors import ConfigError, UsageError
 from market_rotation.tasks.universe import SHIPPED, Instrument, Universe, load_universe
+from market_rotation.tasks.warehouse.files import sync
 
 if TYPE_CHECKING:
     from market_rotation.tasks.settings import Settings
@@ -67,6 +69,17 @@ def _current(path: Path) -> Universe:
     return load_universe(path if path.exists() else None)
 
 
+def _put_in_place(new: Path, path: Path) -> None:
+    """Replaces the file that `path` is or links to, which keeps its mode, by `new`; a power cut leaves one of the two."""
+    real = path.resolve()
+    if real.exists():
+        shutil.copymode(real, new)
+    if real.parent != new.parent.resolve():
+        new = Path(shutil.move(new, real.with_name(f".{real.name}.new")))
+    sync(new)
+    os.replace(new, real)
+
+
 def _change(path: Path, change: Callable[[str], str]) -> Universe:
     """Replaces the file at once by its changed text, after checking that it is valid."""
     source = path if path.exists() else SHIPPED / "universe.csv"
@@ -81,7 +94,7 @@ def _change(path: Path, change: Callable[[str], str]) -> Universe:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(change(text), encoding="utf-8")
         found = load_universe(new)
-        os.replace(new, path)
+        _put_in_place(new, path)
     except ConfigError as error:
         raise ConfigError(f"{path} was not changed. {str(error).replace(str(new), 'It would not be valid')}") from None
     except OSError as error:

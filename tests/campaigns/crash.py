@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--deploys", type=int, default=40, help="kills of `rotation deploy`")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at the same time")
     given = parser.parse_args()
+    # A process that is killed cannot release its semaphores.
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
     console, rng = Console(), random.Random(given.seed)
     console.print(f"Seed {given.seed}; {given.number} kills and power cuts.")
     tallies = {name: Tally() for name in scenarios.ACTS}

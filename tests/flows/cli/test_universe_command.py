@@ -53,6 +53,22 @@ def test_add_shipped_funds_to_ones_own_file(own: Path, shipped: bytes) -> None:
     assert (SHIPPED / "universe.csv").read_bytes() == shipped
 
 
+def test_a_link_stays_one_and_its_file_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that a link names is changed where it is, for example in a repository of settings."""
+    (tmp_path / "elsewhere").mkdir()
+    real = world.write_universe(tmp_path / "elsewhere", SPY_AND_IWM)
+    real.chmod(0o640)
+    link = tmp_path / "universe.csv"
+    link.symlink_to(real)
+    monkeypatch.setenv("ROTATION_UNIVERSE", str(link))
+    result = call("add", "AVUV")
+    assert result.exit_code == 0, result.output
+    assert link.is_symlink()
+    assert "AVUV" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["universe.csv"]
+
+
 def test_without_a_file_of_ones_own_one_is_made(tmp_path: Path, shipped: bytes) -> None:
     """Without ROTATION_UNIVERSE a copy of the shipped universe is changed, and the answer says how to put it in force."""
     made = Path("warehouse") / "universe.csv"
