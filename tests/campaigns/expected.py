@@ -82,6 +82,8 @@ class Expected:
             self.is_unpublished |= (state.bars, state.events) != (self.state.bars, self.state.events)
             self.is_unpublished |= state.symbols != self.state.symbols
             self.state = state
+            # The records of a run reach readers although its data do not.
+            self.readers.quarantine = dict(state.quarantine)
         if end == "good":
             status = "published" if self.is_unpublished else "up_to_date"
             self.readers = copy.deepcopy(state)
