@@ -18,8 +18,7 @@ from market_rotation.tasks.fallback_settings import fallback_settings
 from market_rotation.tasks.run import ledger, stage
 from market_rotation.tasks.sources import cache
 from market_rotation.tasks.warehouse.damage import is_damage
-from market_rotation.tasks.warehouse.models import models
-from market_rotation.tasks.warehouse.publish import publish, publish_ledgers
+from market_rotation.tasks.warehouse.publish import publish_records
 
 if TYPE_CHECKING:
     from market_rotation.tasks.run.context import Parameters, RunContext
@@ -95,12 +94,8 @@ def _end(context: RunContext, error: BaseException) -> None:
     if not is_sent and _is_alerted(run, error):
         _alert_without_outbox(context.settings, run, error)
     try:
-        if run.is_built and not run.has_reached_readers:
-            ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
-            if warehouse.exists(settings.published):
-                publish_ledgers(con, settings.published, ledgers)
-        else:
-            publish(con, settings.build, settings.published)
+        is_built = run.is_built and not run.has_reached_readers
+        publish_records(con, settings.build, settings.published, is_built=is_built)
     except Exception as fault:
         log.warning("%s", fault)
 

@@ -29,7 +29,8 @@ from market_rotation.tasks.sources import cache
 from market_rotation.tasks.sources.base import Source
 from market_rotation.tasks.sources.pace import Paces, of_this_process
 from market_rotation.tasks.warehouse import closures, unmounted
-from market_rotation.tasks.warehouse.models import DERIVED, models
+from market_rotation.tasks.warehouse.models import DERIVED
+from market_rotation.tasks.warehouse.publish import last_published, unpublished
 from market_rotation.tasks.warehouse.publish import publish as replace_published
 
 log = logging.getLogger("rotation.run")
@@ -252,10 +253,7 @@ def _changed_tables(context: RunContext) -> list[str] | None:
 
     That is when nothing was published yet, when another version of the code was in use since then, and when the clock was corrected.
     """
-    (last_id,) = context.con.execute(
-        "select max(run_id) from ops.runs where published and status = 'published'"
-    ).fetchone() or (None,)
-    code = ledger.code_version(context.settings.home)
+    code, last_id = ledger.code_version(context.settings.home), last_published(context.con)
     # Also the version of a run that ended after deriving and before publishing.
     (is_same_code,) = context.con.execute(
         "select coalesce(bool_and(code_version is not distinct from $2), false) from ops.runs where run_id >= $1",
@@ -263,11 +261,7 @@ def _changed_tables(context: RunContext) -> list[str] | None:
     ).fetchone() or (False,)
     if not is_same_code or context.run.has_corrected_clock:
         return None
-    tables = [model.name for model in models() if model.name.startswith("raw.") and model.kind == "ledger"]
-    # Also those of a run that ended after loading and before publishing.
-    newer = ", ".join(f"exists (from {table} where run_id > $1)" for table in tables)
-    found = context.con.execute(f"select {newer}", [last_id]).fetchone() or ()
-    return [table for table, is_newer in zip(tables, found, strict=True) if is_newer]
+    return unpublished(context.con)
 
 
 def _reopen(context: RunContext) -> None:

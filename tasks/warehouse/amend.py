@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from market_rotation.tasks.errors import RotationError
 from market_rotation.tasks.warehouse.connect import writing
 from market_rotation.tasks.warehouse.engine import engine
-from market_rotation.tasks.warehouse.publish import clear_stage
+from market_rotation.tasks.warehouse.publish import clear_stage, publish_records
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The build database, to write to; published when the block ends without an error. An error inside publishes nothing.
+    """The build database, to write to; its records are published when the block ends without an error. An error inside publishes nothing.
 
     It never creates an empty warehouse: where nothing was ever published the change stays in the build database until a run publishes.
     Raises `WarehouseBusy` while another process writes, and `RotationError` where there is no build database or the published file
@@ -39,6 +39,6 @@ def amend(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             clear_stage(con)
             if readers.exists():
                 try:
-                    readers.publish(con, settings.build)
+                    publish_records(con, settings.build, settings.published)
                 except RotationError as error:
                     raise RotationError(f"The change is recorded in {settings.build}, but {error}") from error

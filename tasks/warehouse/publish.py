@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market_rotation.tasks.warehouse.engine import Published, engine
+from market_rotation.tasks.warehouse.models import models
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,9 +34,35 @@ def publish(
     engine(published).publish(con, build, finish)
 
 
-def publish_ledgers(con: duckdb.DuckDBPyConnection, published: Published, ledgers: Sequence[str]) -> None:
-    """Replaces `ledgers`, tables of `ops`, of what readers see by those of `con`, and nothing else; raises as `publish` does.
+def publish_records(
+    con: duckdb.DuckDBPyConnection, build: Path, published: Published, *, is_built: bool = False
+) -> None:
+    """Lets readers see what `ops` has on record, and no data that a run built and could not publish; raises as `publish` does.
 
-    It serves a run that built new tables and could not publish them: readers see that it failed, but none of its new tables.
+    Such data reach readers with the next run that ends well. `is_built`: the run that ends now is such a one.
     """
-    engine(published).publish_ledgers(con, ledgers)
+    if not is_built and not unpublished(con):
+        publish(con, build, published)
+    elif engine(published).exists():
+        ledgers = [model.name for model in models() if model.kind == "ledger" and model.name.startswith("ops.")]
+        engine(published).publish_ledgers(con, ledgers)
+
+
+def last_published(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The newest run that readers got data from; None before the first."""
+    query = "select max(run_id) from ops.runs where published and status = 'published'"
+    (run_id,) = con.execute(query).fetchone() or (None,)
+    return None if run_id is None else str(run_id)
+
+
+def unpublished(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables of `raw` with rows that readers do not have: also those of a run that ended after loading and before publishing."""
+    # An older version left fewer of them.
+    known = con.execute(
+        "select 'raw.' || table_name from duckdb_tables() where database_name = current_database() and schema_name = 'raw'"
+    ).fetchall()
+    ledgers = {model.name for model in models() if model.kind == "ledger"}
+    tables = sorted(name for (name,) in known if name in ledgers)
+    newer = ", ".join(f"exists (from {table} where run_id > $1)" for table in tables)
+    found = con.execute(f"select {newer}", [last_published(con) or ""]).fetchone() if tables else None
+    return [table for table, is_newer in zip(tables, found or (), strict=True) if is_newer]

@@ -23,6 +23,7 @@ from market_rotation.tasks import warehouse
 from market_rotation.tasks.errors import ConfigError, RotationError, UsageError
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
+from market_rotation.tasks.settings import load_settings
 
 DAYS = world.days()
 SYMBOLS = ["SPY", "IWM"]
@@ -93,8 +94,16 @@ def test_what_was_built_and_not_published_is_published_by_the_next_run(hook: web
     run(DAYS[20])
     run(DAYS[21], publish=raising(OSError(28, "No space left on device")))
     assert "disk is full" in hook.messages[0]["message"]
+    # Neither another run that fails nor a change outside a run publishes them; both are on record.
+    run(DAYS[21], 1, audit=raising(ZeroDivisionError("division by zero")))
+    with warehouse.amend(load_settings()) as con:
+        con.execute("insert into ops.closures values ('2025-01-09', 'mourning', 'anna', now())")
+    assert latest() == DAYS[20]
+    assert runs()[-2:] == [(DAYS[21], "failed", False)] * 2
+    with warehouse.reading(PUBLISHED) as con:
+        assert con.execute("select count(*) from ops.closures").fetchone() == (1,)
     source = market()
-    made = pipeline.run(Parameters(evening(DAYS[21], 1), DAYS[21]), pipeline.Steps(fetch=world.fetch_in_order), source)
+    made = pipeline.run(Parameters(evening(DAYS[21], 2), DAYS[21]), pipeline.Steps(fetch=world.fetch_in_order), source)
     assert (made.status, source.asked) == ("published", [])
     assert latest() == DAYS[21]
 
