@@ -45,6 +45,17 @@ def test_holidays(nyse, day, trades):
     assert nyse.is_session(date.fromisoformat(day)) is trades
 
 
+def test_the_first_and_last_day_of_a_calendar_are_in_it(monkeypatch):
+    """For neither of them another calendar is loaded."""
+    start, end = date(2025, 1, 6), date(2025, 1, 10)
+    week = calendar.load(start, end)
+    monkeypatch.delattr(calendar, "load")
+    assert week.is_session(start)
+    assert week.is_session(end)
+    with pytest.raises(NameError):
+        week.is_session(date(2025, 1, 13))
+
+
 @pytest.mark.parametrize(
     ("day", "opens", "closes"),
     [
