@@ -77,6 +77,7 @@ class Expected:
         """The status that a run must end with; takes its consequences over."""
         state = copy.deepcopy(self.state)
         state.symbols = vendor.symbols
+        closures = set(self.closures)
         end = self._outcome(vendor, until, state, interrupted)
         if end in ("built", "good"):
             self.is_unpublished |= (state.bars, state.events) != (self.state.bars, self.state.events)
@@ -92,6 +93,9 @@ class Expected:
             if state.differences:
                 self.incidents.add(f"prices-differ:{':'.join(sorted(NAMES))}")
             return status
+        if end != "built":
+            # The bars that showed that the day was a session are not kept.
+            self.closures = closures
         self.incidents = self.incidents | {end if end.startswith("blocked:") else "failed"}
         return "blocked" if end.startswith("blocked:") else "failed"
 
