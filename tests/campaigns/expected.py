@@ -6,55 +6,16 @@ It follows the documentation, in plain Python, and shares no code with the produ
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field
 from datetime import date
 
-from campaigns.vendor_model import BENCHMARK, CALENDAR, COLUMNS, NAMES, RENAMED, SYMBOLS, Bar, Vendor
+from campaigns.known import State, differs, disagree, is_rebased, is_restated
+from campaigns.vendor_model import BENCHMARK, CALENDAR, COLUMNS, NAMES, Bar, Vendor
 
 #: Sessions of known bars that are requested again, and those within which a bar in quarantine is.
 OVERLAP, RECENT = 10, 63
 #: Sessions without any bar from which on the clock must be wrong.
 CLOCK_AHEAD = 10
-
-
-def differs(new: float | None, known: float | None) -> bool:
-    """Whether a restatement changes the value, beyond the rounding of vendors."""
-    if new is None or known is None:
-        return new is not known
-    return abs(new - known) > 1e-6 * abs(known)
-
-
-def _is_restated(said: Bar | None, known: Bar) -> bool:
-    """Whether the oldest bar requested differs in what bars before it can share."""
-    return said is not None and any(
-        differs(getattr(said, column), getattr(known, column)) for column in ("close", "dividend", "split_ratio")
-    )
-
-
-def _disagree(kept: Bar, other: Bar) -> list[tuple[str, float, float]]:
-    """What two vendors state differently of one bar, beyond the rounding that is allowed between them."""
-    found = []
-    for name, share, least in (("close", 1e-3, 0.011), ("dividend", 1e-2, 2e-3), ("split_ratio", 1e-3, 0.0)):
-        value, other_value = getattr(kept, name), getattr(other, name)
-        if None not in (value, other_value) and abs(value - other_value) > max(share * abs(other_value), least):
-            found.append((name, value, other_value))
-    return found
-
-
-@dataclass
-class State:
-    """What the warehouse knows: bars and events by symbol, open entries of the quarantine, all restatements, and the bars of which two vendors
-    differ (symbol, session, what, the vendor that is not believed).
-    """
-
-    bars: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in (*SYMBOLS, RENAMED)})
-    events: dict[str, dict[date, Bar]] = field(default_factory=lambda: {symbol: {} for symbol in (*SYMBOLS, RENAMED)})
-    quarantine: dict[tuple[str, date | None], Bar | None] = field(default_factory=dict)
-    revisions: list[tuple[str, date, str, float | None, float | None]] = field(default_factory=list)
-    differences: set[tuple[str, date, str, str]] = field(default_factory=set)
-    #: The universe. The bars of other symbols are kept and not published.
-    symbols: tuple[str, ...] = SYMBOLS
 
 
 @dataclass
@@ -127,10 +88,11 @@ class Expected:
                 for day in sorted(known)
                 if day >= starts[symbol] and (said := vendor.says(symbol, day)) and said.close
             ]
-            if not compared or not _is_restated(vendor.says(symbol, compared[0]), known[compared[0]]):
+            if not compared or not is_restated(vendor.says(symbol, compared[0]), known[compared[0]]):
                 continue
             # What another vendor said of known bars is no restatement, unless one of the two does not know of a split.
-            if known[compared[0]].source == vendor.name or self._is_rebased(symbol, vendor, starts[symbol], until):
+            given = vendor.answer(symbol, starts[symbol], until)
+            if known[compared[0]].source == vendor.name or is_rebased(known, given, vendor.name):
                 starts[symbol] = CALENDAR[0]
                 self.requests.append((symbol, CALENDAR[0], sessions[-1]))
         if interrupted == "audit":
@@ -148,22 +110,6 @@ class Expected:
         if interrupted in ("load", "derive"):
             return "failed"
         return "built" if interrupted == "publish" else "good"
-
-    def _is_rebased(self, symbol: str, vendor: Vendor, start: date, until: date) -> bool:
-        """Whether the closes that another vendor gave differ from those given now by splits that only this vendor states."""
-        known = self.state.bars[symbol]
-        given = {day: said for day in CALENDAR if start <= day <= until and (said := vendor.says(symbol, day))}
-        days, apart, on_old_basis = sorted(given), 0, 0
-        for n, day in enumerate(days):
-            close = given[day].close or 0
-            if day not in known or known[day].source == vendor.name or close <= 0:
-                continue
-            ratio = close / (known[day].close or 1)
-            later = days[n + 1 :]
-            factor = math.prod(given[d].split_ratio / (known[d].split_ratio if d in known else 1) for d in later)
-            apart += abs(ratio - 1) > 0.01
-            on_old_basis += bool(later) and abs(ratio - 1) > 0.01 and abs(ratio * factor - 1) <= 0.01
-        return 2 * on_old_basis > apart
 
     def _start(self, symbol: str, sessions: list[date]) -> date | None:
         """The first session that is requested; None where nothing is due."""
@@ -196,7 +142,7 @@ class Expected:
 
     def _take(self, symbol: str, vendor: Vendor, start: date, sessions: list[date], state: State) -> None:
         known, first = state.bars[symbol], min(state.bars[symbol], default=CALENDAR[0])
-        is_rebased = self._is_rebased(symbol, vendor, start, sessions[-1])
+        all_restated = is_rebased(known, vendor.answer(symbol, start, sessions[-1]), vendor.name)
         state.quarantine.pop((symbol, None), None)
         for day in [d for d in CALENDAR if start <= d <= sessions[-1]]:
             said, before = vendor.says(symbol, day), known.get(day)
@@ -204,7 +150,7 @@ class Expected:
             changed = said is not None and (
                 before is None
                 or (
-                    (before.source == said.source or is_rebased)
+                    (before.source == said.source or all_restated)
                     and any(differs(getattr(said, c), getattr(before, c)) for c in COLUMNS)
                 )
             )
@@ -231,12 +177,11 @@ class Expected:
         """A difference lasts until the vendor that was not believed agrees, or is believed."""
         if said is None:
             return
-        open_ = {key for key in state.differences if key[:2] == (symbol, day)}
-        if kept.source == said.source:
-            state.differences -= {key for key in open_ if key[3] == said.source}
-            return
-        state.differences -= {key for key in open_ if key[3] == said.source}
-        state.differences |= {(symbol, day, name, said.source) for name, *_ in _disagree(kept, said)}
+        state.differences -= {
+            key for key in state.differences if (key[0], key[1], key[3]) == (symbol, day, said.source)
+        }
+        if kept.source != said.source:
+            state.differences |= {(symbol, day, name, said.source) for name in disagree(kept, said)}
 
     def _is_bad(self, symbol: str, day: date, vendor: Vendor, sessions: list[date]) -> bool:
         if day not in sessions:
@@ -270,27 +215,3 @@ class Expected:
         if any(day in with_bar and day not in state.bars[BENCHMARK] for day in sessions[-OVERLAP:]):
             return "blocked:prices"
         return None
-
-
-def published(state: State, symbol: str) -> dict[date, tuple[float, float, float, float]]:
-    """Close, dividend, split ratio and total-return index (100 on the first session) that readers must find, by session.
-
-    The distribution or split of a day without a published bar belongs to the next bar; the index reinvests at the ex-day's close.
-    """
-    found: dict[date, tuple[float, float, float, float]] = {}
-    if symbol not in state.symbols:
-        return found
-    index, previous = 100.0, math.nan
-    pending = sorted(state.events[symbol].items())
-    for day, bar in sorted(state.bars[symbol].items()):
-        assert bar.close is not None
-        dividend, ratio = bar.dividend, bar.split_ratio
-        while pending and pending[0][0] < day:
-            event = pending.pop(0)[1]
-            if found:
-                dividend, ratio = dividend + event.dividend, ratio * event.split_ratio
-        if found:
-            index *= bar.close / (previous - dividend)
-        found[day] = (bar.close, dividend, ratio, index)
-        previous = bar.close
-    return found

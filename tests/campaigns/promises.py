@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from campaigns.expected import Expected, State, published
+from campaigns.expected import Expected
+from campaigns.known import State, published
 from campaigns.vendor_model import COLUMNS, RENAMED, SYMBOLS, Vendor
 from market_rotation.tasks import warehouse
 from market_rotation.tasks.warehouse import macros

@@ -12,7 +12,7 @@ import pytest
 
 from campaigns import model
 from campaigns.days import Days
-from campaigns.expected import State, published
+from campaigns.known import State, published
 from campaigns.modelled import FIRST, Evenings
 from campaigns.vendor_model import CALENDAR, Bar
 

@@ -95,6 +95,10 @@ class Vendor:
         session, kind = self.bad.get(symbol, (None, ""))
         return BAD_TICKS[kind](bar) if bar and session == day else bar
 
+    def answer(self, symbol: str, start: date, until: date) -> dict[date, Bar]:
+        """The bars that it gives of these sessions now."""
+        return {day: said for day in CALENDAR if start <= day <= until and (said := self.says(symbol, day))}
+
     def frames(self, until: date) -> dict[str, pd.DataFrame | Exception]:
         """What `world.FakeSource` is to give of each symbol."""
         frames: dict[str, pd.DataFrame | Exception] = {}
