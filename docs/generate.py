@@ -31,6 +31,7 @@ ENTRIES = {
     "rows": "Complete with",
     "sources": "Made from",
     "lookback": "Looks back",
+    "incremental": "Computed again",
     "null": "NULL",
     "formula": "Formula",
 }

@@ -1,6 +1,6 @@
 -- core.context: interest rates, the yield curve, volatility, the dollar and credit. They describe the market; no signal reads them.
 -- grain: symbol, session
--- sources: core.instruments, core.prices, core.sessions, fn.prices_known_at
+-- sources: core.instruments, core.prices, core.sessions, fn.prices_known_of
 -- lookback: 1260 rows; the ratio of credit is rebased on the first common session of its two funds
 -- null: change_* where the level was not known on the session 21 or 63 back, percentile_5y before the 1260th row; a session has no row where
 --   the source has no value, as on the bond market's own holidays
@@ -28,7 +28,7 @@ with measures as (
 indexes as (
     select m.symbol, k.session, m.measure, k.close
     from measures as m
-    join fn.prices_known_at('infinity'::timestamptz) as k on k.symbol = m.symbol
+    join fn.prices_known_of('infinity'::timestamptz, (select list(symbol) from measures)) as k on k.symbol = m.symbol
     where isfinite(k.close)
 ),
 

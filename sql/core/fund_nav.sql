@@ -1,6 +1,6 @@
 -- core.fund_nav: NAV, shares outstanding and assets of funds, session by session.
 -- grain: symbol, session
--- sources: fn.fund_nav_known_at, fn.prices_known_at, fn.log_or_null, core.sessions, core.instruments, core.flow_members, core.prices
+-- sources: fn.fund_nav_known_at, fn.prices_known_of, fn.log_or_null, core.sessions, core.instruments, core.flow_members, core.prices
 -- lookback: all; the splits since the first record, the last count of the issuer, and 11 counts of the last 63 sessions
 -- null: values that are not published; shares_outstanding and total_net_assets_usd where the published count is not possible (is_suspect), where
 --   the issuer's own count is to be used (is_superseded) and, for counts derived from assets, where the assets did not change since the record
@@ -34,12 +34,26 @@ with followed as (
     select symbol from core.flow_members
 ),
 
+known as (
+    select k.*
+    from fn.fund_nav_known_at('infinity'::timestamptz) as k
+    semi join followed as f on f.symbol = k.symbol
+),
+
+recorded as (
+    select distinct symbol from known
+),
+
 splits as (
-    select symbol, session, split_ratio from core.prices
+    select p.symbol, p.session, p.split_ratio
+    from core.prices as p
+    semi join recorded as r on r.symbol = p.symbol
     union all
     select symbol, session, split_ratio
-    from fn.prices_known_at('infinity'::timestamptz)
-    where symbol in (select symbol from core.flow_members where symbol not in (select symbol from core.instruments))
+    from fn.prices_known_of(
+        'infinity'::timestamptz,
+        (select list(symbol) from recorded where symbol not in (select symbol from core.instruments))
+    )
 ),
 
 splits_so_far as (
@@ -64,9 +78,8 @@ records as (
         p.symbol is null as is_before_prices,
         basis = 'derived'
             and k.total_net_assets_usd is not distinct from lag(k.total_net_assets_usd) over by_session as is_stale
-    from fn.fund_nav_known_at('infinity'::timestamptz) as k
+    from known as k
     join core.sessions as s on s.session = k.session
-    semi join followed as f on f.symbol = k.symbol
     asof left join splits_so_far as p on p.symbol = k.symbol and p.session <= k.session
     window by_session as (partition by k.symbol order by k.session)
 ),

@@ -1,7 +1,8 @@
 -- core.prices: daily prices and total returns of every fund and stock, as known now.
 -- grain: symbol, session
 -- sources: core.prices_as_of
--- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
+-- lookback: all; total_return_index accumulates, and adj_close is scaled by the distributions after it
+-- incremental: by session; from the bars that stage.bars_needed lists, and the symbols of stage.rescaled as a whole
 -- null: open, high, low, volume where the vendor has none; a dividend that is not known, and from then on total_return_index and adj_close;
 --   return_1d then, on a symbol's first session and where the session before is missing
 -- formula: see core.prices_as_of

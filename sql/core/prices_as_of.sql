@@ -1,7 +1,7 @@
 -- core.prices_as_of: daily prices and total returns as they were known at `ts`; core.prices is the same as known now.
 -- grain: symbol, session
 -- sources: fn.prices_known_at, fn.price_event_versions_at, core.sessions, core.instruments
--- lookback: all; total_return_index accumulates, and adj_close is scaled by the last value
+-- lookback: all; total_return_index accumulates, and adj_close is scaled by the distributions after it
 -- null: the whole row of a bar whose close is missing or not between 1e-9 and 1e15 USD, which the audit rejects;
 --   dividend that is not known; return_1d then, where the distribution is not below the previous close, on a symbol's first session and where
 --   the session before is missing; total_return_index from the first session on whose distribution is not known, and then adj_close
@@ -65,12 +65,18 @@ stepped as (
     window w as (partition by symbol order by session)
 ),
 
--- A product over all rows would be rounded differently on each.
-factored as (
+-- A product over all rows would be rounded differently on each, and in another order it would differ in its last digits.
+factors as (
     select
-        *,
-        case when dividend <> 0 then product(reinvested) over (partition by symbol order by session rows unbounded preceding) end as factor
-    from stepped
+        symbol,
+        unnest(sessions) as session,
+        unnest(list_transform(range(1, len(steps) + 1), lambda n: list_aggregate(steps[:n], 'product'))) as factor
+    from (
+        select symbol, list(session order by session) as sessions, list(reinvested order by session) as steps
+        from stepped
+        where dividend <> 0
+        group by symbol
+    )
 ),
 
 indexed as (
@@ -79,9 +85,10 @@ indexed as (
         case
             -- Without `bool_or`, with which DuckDB takes more than twice as long for this window.
             when last(case when lacks_distribution then true end ignore nulls) over w is null
-                then 100 * (close / first(close) over w) * coalesce(last(factor ignore nulls) over w, 1)
-        end as total_return_index
-    from factored
+                then coalesce(last(factor ignore nulls) over w, 1)
+        end as factor_so_far,
+        100 * (close / first(close) over w) * factor_so_far as total_return_index
+    from (from stepped left join factors using (symbol, session))
     window w as (partition by symbol order by session rows unbounded preceding)
 )
 
@@ -95,8 +102,10 @@ select
     volume,
     dividend,
     split_ratio,
-    total_return_index * last(close / total_return_index) over (
-        partition by symbol order by session rows between unbounded preceding and unbounded following
+    close * (
+        factor_so_far / last(factor_so_far) over (
+            partition by symbol order by session rows between unbounded preceding and unbounded following
+        )
     ) as adj_close,
     total_return_index,
     case when follows_previous_session then step end as return_1d,

@@ -3,6 +3,7 @@
 -- rows: every row of core.prices
 -- sources: core.prices, core.sessions
 -- lookback: 254 sessions; 12m reaches 252 back, ytd to the last session of the previous year
+-- incremental: by session
 -- null: where the base session is before the symbol's first, or has no price
 -- formula: total_return_index now / at the base session - 1; 1w 1m 3m 6m 12m = 5, 21, 63, 126, 252 sessions back; ytd, qtd = from the
 --   last session of the previous year, quarter

@@ -2,6 +2,7 @@
 -- grain: sector, session
 -- sources: core.instruments, core.returns
 -- lookback: none
+-- incremental: by session
 -- null: where the base session is before the fund's first, or has no price; excess_* also where the benchmark's return is not known
 -- formula: excess = return of the sector fund - return of its benchmark
 -- columns:

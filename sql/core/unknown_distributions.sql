@@ -3,6 +3,7 @@
 -- grain: symbol, session
 -- sources: core.prices
 -- lookback: 1 row; the close before
+-- incremental: by session
 -- null: dividend that is not known
 -- columns:
 --   symbol: ticker

@@ -2,6 +2,7 @@
 -- grain: dataset, symbol, session, constituent, column_name, known_at
 -- sources: raw.prices, raw.price_events, raw.fund_nav, raw.fund_facts, raw.holdings, raw.earnings_growth, fn.number_cell, fn.text_cell, fn.value_differs
 -- lookback: all; a version is compared with the one before it, whenever that was
+-- incremental: by session
 -- null: old_value and old_text, new_value and new_text where the vendor gave none, and of a withdrawn bar, event or constituent; constituent of every
 --   dataset but holdings
 -- formula: a number is restated where fn.value_differs says so, a text where it is not the same

@@ -3,6 +3,7 @@
 -- rows: every session since the first price
 -- sources: core.sessions, core.instruments, core.prices, core.returns, core.sector_returns, fn.difference_beyond_rounding
 -- lookback: 200 rows; and the first session of each symbol
+-- incremental: by session; a mean over 200 rows is only compared, and the last digits, which depend on the rows around, do not matter
 -- null: missing_symbols where missing is 0; sectors_* where no sector's window is full; equal_minus_cap_3m where either 3m return is not known; universe_above_200d_pct where
 --   counted is 0. A symbol that is not listed yet, has no price that session or no full window does not count, and does not reduce the count
 -- formula: above = total-return index > its mean over the symbol's last 200 rows, equal to it within 1e-12 is not above; the equal-weight fund

@@ -2,6 +2,7 @@
 -- grain: fund_symbol, session
 -- sources: core.holdings, core.prices, core.sessions, fn.difference_beyond_rounding
 -- lookback: 252 rows; the holdings file of the session
+-- incremental: by session; a mean over 50 or 200 rows is only compared, and the last digits, which depend on the rows around, do not matter
 -- null: above_50d_pct, above_200d_pct, at_high_52w_pct and at_low_52w_pct where the constituents that they count hold under 80 % of the
 --   fund's weight; so it is unless the fund's constituents are in the universe
 -- formula: the holdings are those of the last file dated on or before the session. A constituent counts where it has a price that session and a
@@ -34,7 +35,6 @@ current_files as (
     from core.sessions as s
     cross join (select distinct fund_symbol from files) as d
     asof join files as f on f.fund_symbol = d.fund_symbol and f.as_of <= s.session
-    where s.session <= (select max(session) from core.prices)
 ),
 
 -- A company with two lines in a file, such as two classes that share a ticker, counts once.

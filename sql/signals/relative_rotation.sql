@@ -2,6 +2,7 @@
 -- grain: symbol, timeframe, session
 -- sources: core.instruments, core.prices, core.sessions, fn.z_score
 -- lookback: 140 sessions; 28 rows, of the weekly timeframe 28 weeks
+-- incremental: by week; the row of a week is that of its last session so far. DuckDB adds the 14 rows of a window one by one, in order
 -- null: rs_ratio before 14 rows, rs_momentum, quadrant before 27, heading_deg before 28 and where neither coordinate moved
 -- formula: rs = 100 x TRI / TRI of the benchmark; rs_ratio = 100 + z14(rs); rs_momentum = 100 + z14(rs_ratio); z14 = (value - mean) / sample
 --   standard deviation of the last 14 rows, 0 in a flat window; heading = atan2(change of rs_momentum, change of rs_ratio) since the row before.

@@ -33,7 +33,25 @@
 --   percentile_all: 0 to 100, place of ratio among all rows of the pair so far
 --   ratio_percentile_5y: 0 to 100, place of ratio among the last 1260 rows of the pair
 --   days_leading: sessions in a row, this one included, in which the small leg returned more than the large one
-with lows as (
+-- Of the followed symbols alone: a join with all of core.prices would put these into memory.
+with followed as (
+    select small_symbol as symbol from core.pairs
+    union
+    select large_symbol from core.pairs
+),
+
+prices as (
+    select p.symbol, p.session, p.total_return_index
+    from core.prices as p
+    semi join followed as f on f.symbol = p.symbol
+),
+
+returns as (
+    from core.returns as r
+    semi join followed as f on f.symbol = r.symbol
+),
+
+lows as (
     select
         p.symbol,
         p.session,
@@ -42,7 +60,7 @@ with lows as (
         case when count(*) over last_252 = 252 then
             -(min({'tri': p.total_return_index, 'minus_number': -s.session_number}) over last_252).minus_number
         end as low_number
-    from core.prices as p
+    from prices as p
     join core.sessions as s using (session)
     semi join core.pairs as legs on legs.large_symbol = p.symbol
     where p.total_return_index is not null
@@ -58,13 +76,13 @@ low_days as (
 small_legs as (
     select pairs.pair, pairs.small_symbol, pairs.large_symbol, p.session, p.total_return_index as small_tri
     from core.pairs as pairs
-    join core.prices as p on p.symbol = pairs.small_symbol
+    join prices as p on p.symbol = pairs.small_symbol
 ),
 
 common as (
     select l.*, p.total_return_index as large_tri, l.small_tri / p.total_return_index as quotient
     from small_legs as l
-    join core.prices as p on p.symbol = l.large_symbol and p.session = l.session
+    join prices as p on p.symbol = l.large_symbol and p.session = l.session
     -- Not from a distribution on that is not known.
     where l.small_tri is not null and p.total_return_index is not null
 ),
@@ -99,8 +117,8 @@ since_low as (
         a.large_tri / large_low.total_return_index - 1 as large_return_since_low
     from averaged as a
     join low_days as d on d.symbol = a.large_symbol and d.session = a.session
-    left join core.prices as small_low on small_low.symbol = a.small_symbol and small_low.session = d.low_session
-    left join core.prices as large_low on large_low.symbol = a.large_symbol and large_low.session = d.low_session
+    left join prices as small_low on small_low.symbol = a.small_symbol and small_low.session = d.low_session
+    left join prices as large_low on large_low.symbol = a.large_symbol and large_low.session = d.low_session
 ),
 
 with_returns as (
@@ -111,8 +129,8 @@ with_returns as (
         fn.difference_beyond_rounding(1 + small.return_1d, 1 + large.return_1d) > 0 as is_leading,
         row_number() over (partition by a.pair order by a.session) as row_number
     from averaged as a
-    join core.returns as small on small.symbol = a.small_symbol and small.session = a.session
-    join core.returns as large on large.symbol = a.large_symbol and large.session = a.session
+    join returns as small on small.symbol = a.small_symbol and small.session = a.session
+    join returns as large on large.symbol = a.large_symbol and large.session = a.session
 ),
 
 -- A run ends at a session on which the small leg does not lead, or on which that is not known.

@@ -2,6 +2,7 @@
 -- grain: sector, session
 -- sources: core.sector_returns
 -- lookback: none
+-- incremental: by session
 -- null: a sector whose window is not full has no return, no rank, and does not count in the others' ranks
 -- formula: rank 1 = highest return of the session; ties share the lower number
 -- columns:

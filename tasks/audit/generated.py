@@ -11,6 +11,7 @@ import re
 from market_rotation.tasks.audit.expectations import Expectation
 from market_rotation.tasks.datasets import DATASETS
 from market_rotation.tasks.errors import ConfigError
+from market_rotation.tasks.warehouse import incremental
 from market_rotation.tasks.warehouse.models import Model, models
 
 #: Schemas whose tables are derived from all that is known.
@@ -39,11 +40,6 @@ def of_model(model: Model) -> tuple[Expectation, ...]:
     return tuple(expectation for expectation in found if expectation)
 
 
-def grain(model: Model) -> list[str]:
-    """The columns that identify a row of the table."""
-    return [name.strip() for name in model.header["grain"].split(";")[0].split(",")]
-
-
 def _has_unique_grain(model: Model) -> bool:
     schema, name = model.name.split(".")
     if schema == "stage":
@@ -54,7 +50,7 @@ def _has_unique_grain(model: Model) -> bool:
 
 def _one_row_per_grain(model: Model) -> Expectation:
     schema, name = model.name.split(".")
-    keys = grain(model)
+    keys = model.grain
     identifier = f"{name}_one_row_per_grain"
     sentence = f"{model.name} has more than one row for the same {_listed(keys)}."
     if schema == "stage":
@@ -64,7 +60,7 @@ def _one_row_per_grain(model: Model) -> Expectation:
         )
     query = f"""\
 select {_named(model, keys, "")}, count(*) as rows
-from {model.name}
+from {model.name}{_of_this_run(model)}
 group by {", ".join(keys)}
 having count(*) > 1"""
     return Expectation(identifier, "critical", sentence, query)
@@ -75,15 +71,16 @@ def _no_row_lost(model: Model) -> Expectation | None:
     if said is None:
         return None
     name = model.name.split(".")[1]
-    keys = grain(model)
+    keys = model.grain
     if said == "every session since the first price":
         expected = "select session from core.sessions where session >= (select min(session) from core.prices)"
+        expected += _of_this_run(model, "and")
         identifier, sentence = (
             f"{name}_every_session",
             f"{model.name} lacks a session since the first price, or has an extra one.",
         )
     elif match := re.fullmatch(r"every row of (\w+\.\w+)", said):
-        expected = f"select {', '.join(keys)} from {match[1]}"
+        expected = f"select {', '.join(keys)} from {match[1]}{_of_this_run(model)}"
         identifier, sentence = (
             f"{name}_no_row_lost",
             f"{model.name} lacks a row of {match[1]}, or has a row that {match[1]} lacks.",
@@ -96,9 +93,14 @@ def _no_row_lost(model: Model) -> Expectation | None:
 with expected as ({expected})
 select {_named(model, keys, "coalesce(e.{0}, t.{0})")}, t.{keys[0]} is null as is_missing
 from expected as e
-full join {model.name} as t on {" and ".join(f"t.{key} = e.{key}" for key in keys)}
+full join (from {model.name}{_of_this_run(model)}) as t on {" and ".join(f"t.{key} = e.{key}" for key in keys)}
 where e.{keys[0]} is null or t.{keys[0]} is null"""
     return Expectation(identifier, "critical", sentence, query)
+
+
+def _of_this_run(model: Model, word: str = "where") -> str:
+    """The condition for the sessions that the run computed, where it may compute some alone; the others were checked when they were computed."""
+    return f" {word} session >= {incremental.first_computed(model)}" if incremental.is_incremental(model) else ""
 
 
 def _named(model: Model, keys: list[str], template: str) -> str:

@@ -122,7 +122,7 @@ def derive(context: RunContext) -> None:
     is_current = changed is not None and not changed
     if not is_current:
         log.info("Building core and signals")
-        warehouse.build(con, *DERIVED, changed=changed)
+        warehouse.build(con, *DERIVED, changed=changed, after=last_published(con))
         _audit(context, *suites.derived())
     run.status = "up_to_date" if is_current else "running"
     run.rows_quarantined = quarantine.record(con, run.run_id)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from market_rotation.tasks.errors import RotationError
+from market_rotation.tasks.warehouse import incremental
 from market_rotation.tasks.warehouse.models import SCHEMAS, Model, models
 
 if TYPE_CHECKING:
@@ -23,22 +24,58 @@ def parameters(con: duckdb.DuckDBPyConnection, **values: Parameter) -> None:
         con.execute(f"set variable {name} = $1", [value])
 
 
-def build(con: duckdb.DuckDBPyConnection, *wanted: str, changed: Collection[str] | None = None) -> None:
+def build(
+    con: duckdb.DuckDBPyConnection, *wanted: str, changed: Collection[str] | None = None, after: str | None = None
+) -> None:
     """Replaces derived tables and macros, in the order of what they read; `wanted` are schemas or names of tables.
 
-    With `changed`, the names of tables that changed since the last call, only what is derived from them is replaced. Raises `RotationError`
-    when a file reads a variable that is not set.
+    With `changed`, the names of tables that changed since the last call, only what is derived from them is replaced; with `after`, the run after
+    which they changed, only rows of it where the file is incremental. Raises `RotationError` when a file reads a variable that is not set.
     """
     stale = None if changed is None else derived_from(changed)
+    changes: incremental.Changes | None = None
+    if changed is not None and after is not None:
+        changes = {model.name: incremental.of_raw(con, model, after) for model in models() if model.name in changed}
     for model in models():
-        if model.kind == "ledger" or not {model.name, model.name.split(".")[0]} & set(wanted):
+        if model.kind == "ledger" or (stale is not None and model.name not in stale):
             continue
-        if stale is not None and model.name not in stale:
-            continue
-        require_variables(con, model.variables, str(model.path))
-        body = model.statements[0]
-        con.execute(f"create or replace table {model.name} as {body}" if model.kind == "derived" else body)
-        comment(con, model)
+        is_wanted = not {model.name, model.name.split(".")[0]}.isdisjoint(wanted)
+        if is_wanted:
+            require_variables(con, model.variables, str(model.path))
+        if changes is not None:
+            changes[model.name] = _replace_changed(con, model, changes, is_wanted)
+        elif is_wanted:
+            _replace(con, model)
+
+
+def _replace(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    body = model.statements[0]
+    con.execute(f"create or replace table {model.name} as {body}" if model.kind == "derived" else body)
+    if incremental.is_incremental(model):
+        incremental.remember_computed(con, model)
+    comment(con, model)
+
+
+def _replace_changed(
+    con: duckdb.DuckDBPyConnection, model: Model, changes: incremental.Changes, is_wanted: bool
+) -> incremental.Change | None:
+    """Replaces the rows that `changes` reach, or else the table; returns what changed in it, None where that is not known."""
+    change = incremental.of_what_it_reads(con, model, changes)
+    if not is_wanted:
+        return change if model.kind == "macro" else None
+    if change and incremental.is_incremental(model) and change != incremental.EVERYTHING:
+        if change != incremental.NOTHING:
+            incremental.replace_rows(con, model, change)
+        return change
+    is_kept = model.kind == "derived" and incremental.copy_before(con, model)
+    _replace(con, model)
+    if is_kept:
+        return incremental.compared(con, model)
+    # A row that looks back at nothing changes with those it is made of.
+    is_known = (
+        model.kind == "macro" or incremental.is_incremental(model) or (model.header["lookback"] == "none" and model.day)
+    )
+    return change if is_known else None
 
 
 def derived_from(changed: Collection[str]) -> set[str]:

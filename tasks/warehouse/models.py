@@ -50,6 +50,16 @@ class Model:
     columns: dict[str, str] = field(hash=False)
 
     @property
+    def grain(self) -> list[str]:
+        """The columns that identify a row of the table."""
+        return [name.strip() for name in self.header.get("grain", "").split(";")[0].split(",")]
+
+    @property
+    def day(self) -> str | None:
+        """The column of the grain that dates a row; None where none does."""
+        return next((name for name in self.grain if name in ("session", "as_of", "event_date")), None)
+
+    @property
     def comment(self) -> str:
         """The header as a DuckDB comment: one entry per line."""
         return "\n".join(f"{self.name if key == 'about' else key}: {words}" for key, words in self.header.items())

@@ -18,7 +18,7 @@ MODELS = {model.name: model for model in models.models()}
 TABLES = [name for name, model in MODELS.items() if model.kind != "macro"]
 PUBLIC = [name for name in TABLES if name.split(".")[0] in ("core", "signals", "ops")]
 DOCUMENTED = [*PUBLIC, *(name for name in TABLES if name.startswith("raw."))]
-HEADER_KEYS = ("grain", "rows", "sources", "lookback", "null", "formula", "columns")
+HEADER_KEYS = ("grain", "rows", "sources", "lookback", "incremental", "null", "formula", "columns")
 
 RETURNS = "return_1d return_1w return_1m return_3m return_6m return_12m return_ytd"
 SIDES = ("mag7_return", "rest_return", "tech_return", "ex_tech_return", "mag7_minus_rest", "tech_minus_ex_tech")
@@ -202,6 +202,7 @@ def test_the_header_is_complete(name):
     assert header["grain"]
     assert header["null"]
     assert re.fullmatch(r"(none|all|1 session|1 row|[1-9]\d* (sessions|rows))(; \S.*)?", header["lookback"])
+    assert re.fullmatch(r"by (session|week)(; \S.*)?", header.get("incremental", "by session"))
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.split(".")[0] != "ops"])
