@@ -45,9 +45,8 @@ def measure(folder: Path, symbols: int = SYMBOLS) -> Iterator[Ratio]:
             rebuild_s = seconds(lambda: warehouse.build(con, *DERIVED))
     claim = f"A day's run on {symbols:,} symbols, ten years"
     why = (
-        "a new session touches every table, and a touched table is replaced as a whole, which with its audit is four fifths of the day. If only "
-        "the last rows of a window were computed, DuckDB would add its numbers in another order, and they would differ in their last bits from "
-        "those of a rebuild."
+        "the rows of the day take under a second to compute in each of the large tables. The other seconds find the new bars among all, audit them and "
+        "the tables, derive the tables that are replaced as a whole, and copy the file, which has 1.8 GB; these grow with the whole history."
     )
     ours, baseline = "a run in one process, plan to publish", "`warehouse.build` of all its tables"
     yield Ratio(claim, ours, baseline, day_s, rebuild_s, 0.03, why)

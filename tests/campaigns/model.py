@@ -21,7 +21,7 @@ from rich.console import Console
 
 from campaigns import record
 from campaigns.days import Days
-from campaigns.modelled import Evenings, TimeIsUp
+from campaigns.modelled import REBUILT_EVERY, Evenings, TimeIsUp
 
 #: Steps of a sequence, at most.
 STEPS = 20
@@ -77,7 +77,8 @@ def main() -> int:
     facts = [
         f"{Days.used['sequences']} sequences of up to {STEPS} steps in {seconds:.0f} s (seed {given.seed}): {sum(rules.values())} steps, "
         f"{Days.runs.total()} runs ({', '.join(f'{count} {status}' for status, count in sorted(Days.runs.items()))}).",
-        "After each run all published prices, returns, restatements, the quarantine and the open incidents were compared with the model.",
+        "After each run all published prices, returns, restatements, the quarantine and the open incidents were compared with the model; "
+        f"after each {REBUILT_EVERY}th run every table of `core` and `signals` with that of `rotation rebuild`, to the last bit.",
         f"Broken promises: {f'1, {broken}' if broken else 'none'}.",
     ]
     record.record("model", facts, [{"step": name, "times": count} for name, count in rules.items()])

@@ -21,10 +21,11 @@ from market_rotation.tasks.audit.accept import accept, entries
 from market_rotation.tasks.run import pipeline
 from market_rotation.tasks.run.context import Parameters
 from market_rotation.tasks.run.ledger import Run
-from market_rotation.tasks.settings import load_settings
+from market_rotation.tasks.settings import Settings, load_settings
 from market_rotation.tasks.sources.base import Source
 from market_rotation.tasks.sources.cache import CachedSource
 from market_rotation.tasks.universe import Universe, load_universe
+from market_rotation.tasks.warehouse.rebuild import rebuild
 
 DAYS = world.days()
 SYMBOLS = ("SPY", "IWM", "IJR")
@@ -245,3 +246,12 @@ def content(path: warehouse.Published, schemas: tuple[str, ...] = ("core", "sign
             )
             hashes[table] = str(con.execute(query).fetchone())
         return hashes
+
+
+def differs_from_rebuilt(settings: Settings, now: datetime) -> list[str]:
+    """The published tables of `core` and `signals` that differ, in any bit, from those that `rotation rebuild` derives from the same `raw`."""
+    target = settings.home / "rebuilt.duckdb"
+    rebuild(settings, None, target, now)
+    found, expected = content(settings.published), content(target)
+    target.unlink()
+    return sorted(name for name in found | expected if found.get(name) != expected.get(name))
