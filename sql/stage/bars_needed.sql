@@ -1,9 +1,9 @@
 -- stage.bars_needed: the bars before the first changed session from which core.prices is computed from that session on. The total-return index is
---   carried on from a symbol's first close and its distributions: their ex-dates, and the bars before them. NULL stands for all bars of a symbol.
+--   carried on from a symbol's first and last close and its distributions: their ex-dates, and the bars before them. NULL stands for all bars.
 -- grain: symbol, session
 -- sources: core.prices, core.sessions, raw.price_events
 -- lookback: all; the first bar and all distributions of each symbol
--- null: session of a symbol that lacks a bar of the session before a distribution, or of the last session: the bar before is then an older one
+-- null: session of a symbol that lacks the bar of the session before a distribution: the bar before is then an older one
 -- columns:
 --   symbol: ticker
 --   session: XNYS trading date
@@ -33,9 +33,7 @@ before as (
 ),
 
 irregular as (
-    select symbol from (from before anti join earlier using (symbol, session))
-    union
-    select symbol from spans where last_session < (select max(session) from core.sessions where session < getvariable('changed_since'))
+    select symbol from before anti join earlier using (symbol, session)
 )
 
 select symbol, first_session as session from spans

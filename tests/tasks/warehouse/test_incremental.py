@@ -179,6 +179,12 @@ class Market:
             ("raw.price_events", {"symbol": symbol, "event_date": DAYS[day], **amounts}),
         ]
 
+    def event_before_the_next_bar(self) -> Rows:
+        """A distribution on a session without a bar; the next bar takes it."""
+        rows = [row for row in self.evening() if row[1].get("symbol") != "IWM"]
+        amounts = {"dividend": 0.3, "capital_gain": 0.0, "split_ratio": 1.0, "is_withdrawn": False, "source": "test"}
+        return [*rows, ("raw.price_events", {"symbol": "IWM", "event_date": DAYS[self.last], **amounts})]
+
     def benchmark_missing(self) -> Rows:
         """Without its bars of half a year, the lines of the others against it have fewer rows than sessions."""
         return [self.bar("SPY", day, **WITHDRAWN) for day in range(self.last - 130, self.last - 2)]
@@ -232,6 +238,7 @@ CHANGES: tuple[Callable[[Market], Rows], ...] = (
     Market.distribution_not_known,
     Market.split,
     Market.event,
+    Market.event_before_the_next_bar,
     Market.benchmark_missing,
     Market.session_cancelled,
     Market.holdings_file,
