@@ -12,8 +12,6 @@ with last_bars as (
     group by symbol
 )
 
-select symbol from core.prices where session >= getvariable('changed_since') and dividend is distinct from 0
-union
 select symbol from raw.prices where session >= getvariable('changed_since') and dividend + capital_gain is distinct from 0
 union
 -- The next bar takes a distribution of a session without one.
