@@ -3,13 +3,13 @@
 A row of such a table depends on rows of its own session and of sessions before it, as far back as `lookback:` says; where the grain has a symbol,
 on rows of this symbol and of its benchmark alone. So the rows from the first changed session on are deleted and computed again, by the same SQL
 file, which reads *slices*: views of the tables that it names with only the rows that the new ones reach back to. Of a symbol whose history changed,
-all rows are computed again. What results is what deriving the whole table gives, to the last bit (`tests/tasks/warehouse/test_derive.py`).
+all rows are computed again. What results is what deriving the whole table gives, to the last bit (`tests/tasks/warehouse/test_incremental.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ RECENT_SESSIONS = 10
 SLICED_FROM_ROWS = 100_000
 #: Tables with fewer rows are compared with what they were before they were replaced.
 COMPARED_TO_ROWS = 100_000
-#: The part of the universe up to which the restated symbols are computed again by themselves.
+#: The part of the universe up to which restated symbols are computed again by themselves: of more, the whole table is replaced.
 MOST_RESTATED = 0.2
 #: The only table whose rows depend on the symbol's whole history: it is computed from the bars that `stage.bars_needed` lists.
 ACCUMULATED = "core.prices"
@@ -102,27 +102,24 @@ def of_what_it_reads(
         return EVERYTHING
     if model.kind == "macro" or not restated:
         return Change(since, restated)
-    # A restated symbol reaches all rows of a table that is not by symbol; and most symbols are as good as all.
-    is_by_symbol = "symbol" in model.grain and len(restated) <= MOST_RESTATED * _count(con, "core.instruments")
-    return Change(since, restated) if is_by_symbol else EVERYTHING
+    # A restated symbol reaches all rows of a table that is not by symbol.
+    if "symbol" not in model.grain:
+        return EVERYTHING
+    if "core.instruments" in model.reads:
+        restated |= _measured_against(con, restated)
+    return Change(since, restated) if len(restated) <= MOST_RESTATED * _count(con, "core.instruments") else EVERYTHING
 
 
 def replace_rows(con: duckdb.DuckDBPyConnection, model: Model, change: Change) -> None:
     """Computes the rows of `change` again."""
     since = _first_of_week(con, change.since) if model.header["incremental"].startswith("by week") else change.since
-    _symbols(con, "recomputed", change.restated)
-    if model.name == ACCUMULATED:
-        sliced = _slices_of_bars(con, since)
-    else:
-        con.execute(
-            "insert into recomputed select symbol from core.instruments where benchmark in (from recomputed) except from recomputed"
-        )
-        sliced = _slices(con, model, since)
-    rows = (
-        f"session >= date '{since}' or symbol in (from recomputed)"
-        if "symbol" in model.grain
-        else f"session >= date '{since}'"
+    con.execute(
+        "create or replace temp table recomputed as select unnest($1::varchar[]) as symbol", [sorted(change.restated)]
     )
+    sliced = _slices_of_bars(con, since) if model.name == ACCUMULATED else _slices(con, model, since)
+    rows = f"session >= date '{since}'"
+    if "symbol" in model.grain:
+        rows += " or symbol in (from recomputed)"
     con.execute(f"delete from {model.name} where {rows}")
     con.execute(f"insert into {model.name} by name select * from ({_with(sliced, model.statements[0])}) where {rows}")
     remember_computed(con, model, None if _count(con, "recomputed") else since)
@@ -162,8 +159,10 @@ def _first_of_week(con: duckdb.DuckDBPyConnection, since: date) -> date:
     return first or since
 
 
-def _symbols(con: duckdb.DuckDBPyConnection, table: str, symbols: Iterable[str]) -> None:
-    con.execute(f"create or replace temp table {table} as select unnest($1::varchar[]) as symbol", [sorted(symbols)])
+def _measured_against(con: duckdb.DuckDBPyConnection, symbols: frozenset[str]) -> frozenset[str]:
+    """The symbols that have one of `symbols` as benchmark."""
+    query = "select symbol from core.instruments where list_contains($1, benchmark)"
+    return frozenset(symbol for (symbol,) in con.execute(query, [sorted(symbols)]).fetchall())
 
 
 def _slices(con: duckdb.DuckDBPyConnection, model: Model, since: date) -> dict[str, str]:
