@@ -8,7 +8,7 @@ create or replace macro fn.prices_known_of(ts, symbols) as table
 with versions as (
     select *, row_number() over (partition by symbol, session order by known_at desc) as age
     from raw.prices
-    where known_at <= ts and list_contains(symbols, symbol)
+    where known_at <= ts and symbol in (select unnest(symbols))
 )
 
 select * exclude (age)

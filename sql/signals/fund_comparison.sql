@@ -36,14 +36,25 @@
 --   top10_weight_pct: percent of the holdings' weight in the ten heaviest companies, of the last file
 --   effective_holdings: number of equal holdings that would be as concentrated
 --   net_flow_12m_usd: USD over 252 sessions; of a flow that begins before them the part inside, pro rata by sessions
-with bars as (
+-- Of the funds and their benchmarks alone: a join with all of core.prices would put these into memory.
+with prices as (
+    select *
+    from core.prices
+    where symbol in (
+        select unnest([symbol, benchmark])
+        from core.instruments
+        where peer_group = 'small_cap'
+    )
+),
+
+bars as (
     select
         p.symbol, p.session, s.session_number, p.close, p.volume, p.dividend, p.return_1d, p.total_return_index as tri,
         b.return_1d as benchmark_return_1d
-    from core.prices as p
+    from prices as p
     join core.instruments as i on i.symbol = p.symbol and i.peer_group = 'small_cap'
     join core.sessions as s on s.session = p.session
-    left join core.prices as b on b.symbol = i.benchmark and b.session = p.session
+    left join prices as b on b.symbol = i.benchmark and b.session = p.session
 ),
 
 moments as (
@@ -176,11 +187,8 @@ month_ends as (
 
 month_levels as (
     select p.symbol, m.month_number, p.total_return_index as tri
-    from core.prices as p
+    from prices as p
     join month_ends as m on m.session = p.session
-    semi join (
-        select symbol from bars union select benchmark from core.instruments where peer_group = 'small_cap'
-    ) as wanted on wanted.symbol = p.symbol
 ),
 
 month_returns as (
