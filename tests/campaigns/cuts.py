@@ -20,6 +20,9 @@ def cut(home: Path, rng: random.Random) -> str:
     found += [path for name in CUT_FOLDERS for path in sorted((home / name).rglob("*")) if path.is_file()]
     if rng.random() < 0.1:
         return _half_a_copy(home, rng)
+    # A process may be killed between setting a build database aside and beginning another.
+    if not found:
+        return "no file to damage"
     log = home / CUT[0]
     # The write-ahead log is what a power cut leaves short; anything else is rarer.
     if log.exists() and log.stat().st_size and rng.random() < 0.6:
