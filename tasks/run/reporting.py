@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rotation.report")
 
+#: The folder with a copy of the newest report.
+LATEST = "latest"
+
 
 def write(context: RunContext) -> None:
     """Writes and sends the report of the published data; sets `report_fault` of the run when it fails.
@@ -33,7 +36,7 @@ def write(context: RunContext) -> None:
     folder = settings.reports / str(run.session)
     # Written last, after which it is sent.
     exists = (folder / "report.json").exists()
-    if run.status == "up_to_date" and _is_whole(folder):
+    if run.status == "up_to_date" and _is_whole(folder) and _is_whole(settings.reports / LATEST):
         return
     try:
         from market_rotation.tasks.report import daily

@@ -95,11 +95,12 @@ def test_a_run_writes_and_sends_it_once(begun: None, monkeypatch: pytest.MonkeyP
         half = (folder / "report.png").stat().st_size // 2
         ruins = {"index.html": b"", "report.png": (folder / "report.png").read_bytes()[:half] + bytes(half)}
         for name, ruin in (ruins | {"report.json": b"{"}).items():
-            (folder / name).write_bytes(ruin)
-            sent = len(hook.messages)
-            assert run(DAYS[1]).status == "up_to_date"
-            assert (folder / name).read_bytes() != ruin
-            assert len(hook.messages) == sent
+            for damaged in (folder / name, REPORTS / "latest" / name):
+                damaged.write_bytes(ruin)
+                sent = len(hook.messages)
+                assert run(DAYS[1]).status == "up_to_date"
+                assert damaged.read_bytes() != ruin
+                assert len(hook.messages) == sent
     assert alerts() == []
 
 
