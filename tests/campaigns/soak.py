@@ -51,6 +51,8 @@ OF_THE_DAY = (
 )
 #: Each so many sessions the tables are compared with those that are derived as a whole.
 REBUILT_EVERY = 10
+#: Faults that a stock does not have, or that none can see: twice a dividend of a tenth of a percent is within the tolerance of `adj_close_as_vendor`.
+NOT_OF_A_STOCK = ("frozen-shares", "dividend-twice")
 #: How the last hundred sessions may compare with the second hundred: processor time and file size for each row of data, and memory.
 MORE_TIME, MORE_MEMORY = 1.3, 1.15
 #: Sessions from which on the last hundred can be compared with the second hundred.
@@ -134,7 +136,7 @@ def soak(
         if time.monotonic() > end:
             break
         fault = rng.choice(sorted(FAULTS)) if days and rng.random() < share else None
-        symbol = rng.choice([s for s in SYMBOLS if s != "SPY" and (s != "AAPL" or fault != "frozen-shares")])
+        symbol = rng.choice([s for s in SYMBOLS if s != "SPY" and (s != "AAPL" or fault not in NOT_OF_A_STOCK)])
         evening = Evening(session, days[-1].session if days else HISTORY_START, fault, symbol)
         source: Source = FaultySource(market, fault, symbol, session) if fault else market
         began, used = time.monotonic(), time.process_time()
