@@ -36,8 +36,8 @@
 --   top10_weight_pct: percent of the holdings' weight in the ten heaviest companies, of the last file
 --   effective_holdings: number of equal holdings that would be as concentrated
 --   net_flow_12m_usd: USD over 252 sessions; of a flow that begins before them the part inside, pro rata by sessions
--- Of the funds and their benchmarks alone: a join with all of core.prices would put these into memory.
 with prices as (
+    -- Of the funds and their benchmarks alone: a join with all of core.prices would put these into memory.
     select *
     from core.prices
     where symbol in (

@@ -33,13 +33,13 @@
 --   percentile_all: 0 to 100, place of ratio among all rows of the pair so far
 --   ratio_percentile_5y: 0 to 100, place of ratio among the last 1260 rows of the pair
 --   days_leading: sessions in a row, this one included, in which the small leg returned more than the large one
--- Of the followed symbols alone: a join with all of core.prices would put these into memory.
 with followed as (
     select small_symbol as symbol from core.pairs
     union
     select large_symbol from core.pairs
 ),
 
+-- Of the followed symbols alone: a join with all of core.prices would put these into memory.
 prices as (
     select p.symbol, p.session, p.total_return_index
     from core.prices as p

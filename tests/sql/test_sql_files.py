@@ -123,8 +123,11 @@ def test_the_header_opens_with_the_tables_name(path):
 def test_the_header_has_known_keys_once(path):
     """Every entry of the header is one of the known kinds, at most once, and says something."""
     keys = []
-    for line in header(path)[1:]:
+    lines = header(path)
+    for n, line in enumerate(lines[1:], 2):
         if line == "-- columns:":
+            # A comment on the first step, right below the columns, would become part of the last one's.
+            assert all(below.startswith("--   ") for below in lines[n:])
             break
         if match := re.match(r"-- (\w+): \S", line):
             keys.append(match[1])
