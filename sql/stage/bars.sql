@@ -16,8 +16,8 @@
 --   split_ratio: new shares per old share on the session it takes effect, 1 = none
 --   is_given: in the batch, as new or changed; false = already known
 --   is_revised: the batch changes a known bar
--- Rates can stand still or be 0, and volatility can double in a day: such levels have checks of their own.
 with indexes as (
+    -- Rates can stand still or be 0, and volatility can double in a day: such levels have checks of their own.
     select symbol from stage.universe where kind = 'index'
 ),
 
