@@ -67,14 +67,13 @@ def _replace_changed(
         if change != incremental.NOTHING:
             incremental.replace_rows(con, model, change)
         return change
-    is_kept = model.kind == "derived" and incremental.copy_before(con, model)
+    # A row that looks back at nothing changes with those it is made of.
+    passes_on = model.kind == "macro" or incremental.is_incremental(model) or model.header["lookback"] == "none"
+    is_known = change is not None and passes_on and (model.kind == "macro" or model.day is not None)
+    is_kept = not is_known and model.kind == "derived" and incremental.copy_before(con, model)
     _replace(con, model)
     if is_kept:
         return incremental.compared(con, model)
-    # A row that looks back at nothing changes with those it is made of.
-    is_known = (
-        model.kind == "macro" or incremental.is_incremental(model) or (model.header["lookback"] == "none" and model.day)
-    )
     return change if is_known else None
 
 

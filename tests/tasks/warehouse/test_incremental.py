@@ -35,7 +35,7 @@ MEMBERS = world.universe(
     pairs=[("IWM", "SPY")],
 )
 OLD = [symbol for symbol in MEMBERS.symbols if symbol != "NEW"]
-INCREMENTAL = [model.name for model in models() if "incremental" in model.header]
+INCREMENTAL = [model.name for model in models() if incremental.is_incremental(model)]
 WANTED = sorted(world.with_what_they_read(INCREMENTAL))
 WITHDRAWN: dict[str, object] = dict.fromkeys(("close", "dividend", "capital_gain", "split_ratio")) | {
     "is_withdrawn": True
@@ -121,11 +121,10 @@ class Market:
         back = int(self.rng.integers(1, 9)) if recent else int(self.rng.integers(30, 280))
         return str(self.rng.choice(OLD)), self.last - back
 
-    def late_bar(self) -> Rows:
+    def recent_bar_withdrawn(self) -> Rows:
         rows = self.evening()
         symbol, day = self._some(recent=True)
-        rows.append(self.bar(symbol, day, **WITHDRAWN))
-        return rows
+        return [*rows, self.bar(symbol, day, **WITHDRAWN)]
 
     def old_bar_withdrawn(self) -> Rows:
         symbol, day = self._some(recent=False)
@@ -134,7 +133,8 @@ class Market:
     def first_bar_withdrawn(self) -> Rows:
         return [self.bar("MSFT", 0, **WITHDRAWN)]
 
-    def bars_again(self) -> Rows:
+    def late_bars(self) -> Rows:
+        """A recent bar and an old one, whether or not they were withdrawn before."""
         return [self.bar(*self._some(recent)) for recent in (True, False)]
 
     def recent_close_corrected(self) -> Rows:
@@ -171,19 +171,19 @@ class Market:
         ]
 
     def event(self) -> Rows:
+        """A distribution of a day whose bar is withdrawn."""
         self.events += 1
         symbol, day = self._some(recent=self.events % 2 == 1)
-        amounts = {"dividend": 0.3, "capital_gain": 0.0, "split_ratio": 1.0, "is_withdrawn": False, "source": "test"}
-        return [
-            self.bar(symbol, day, **WITHDRAWN),
-            ("raw.price_events", {"symbol": symbol, "event_date": DAYS[day], **amounts}),
-        ]
+        return [self.bar(symbol, day, **WITHDRAWN), self._distribution(symbol, day)]
 
     def event_before_the_next_bar(self) -> Rows:
         """A distribution on a session without a bar; the next bar takes it."""
         rows = [row for row in self.evening() if row[1].get("symbol") != "IWM"]
+        return [*rows, self._distribution("IWM", self.last)]
+
+    def _distribution(self, symbol: str, day: int) -> tuple[str, dict[str, object]]:
         amounts = {"dividend": 0.3, "capital_gain": 0.0, "split_ratio": 1.0, "is_withdrawn": False, "source": "test"}
-        return [*rows, ("raw.price_events", {"symbol": "IWM", "event_date": DAYS[self.last], **amounts})]
+        return "raw.price_events", {"symbol": symbol, "event_date": DAYS[day], **amounts}
 
     def benchmark_missing(self) -> Rows:
         """Without its bars of half a year, the lines of the others against it have fewer rows than sessions."""
@@ -226,10 +226,10 @@ CHANGES: tuple[Callable[[Market], Rows], ...] = (
     Market.evening_without_one,
     Market.session_without_bars,
     Market.first_bar,
-    Market.late_bar,
+    Market.recent_bar_withdrawn,
     Market.old_bar_withdrawn,
     Market.first_bar_withdrawn,
-    Market.bars_again,
+    Market.late_bars,
     Market.recent_close_corrected,
     Market.old_close_corrected,
     Market.benchmark_corrected,
